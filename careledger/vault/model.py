@@ -1,0 +1,153 @@
+"""What the vault takes and gives: versions, rows, access entries, commits.
+
+These types are the seam between the rooms above (`fhir`, `access`, `node`) and the sealed store. They name no
+storage and no key, so a handler can be tested with a snapshot of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+HOUSE_CHART = 0
+"""Number of the organisation's own chart: resources that name no patient."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceWrite:
+    """One new version of a resource, decided but not yet sealed.
+
+    `expected_version` is the current version the author based this on; 0 says that the resource must not exist.
+    The new version is always `expected_version + 1`. `body` is the canonical JSON that will be served, `None` a
+    deletion. `patients` are the logical ids of the Patients whose charts hold it: the first seals it, the others
+    log it; none means the house chart. `values` and the terms come from `fhir.search.extract`.
+    """
+
+    type: str
+    id: str
+    expected_version: int
+    body: bytes | None
+    time_ms: int
+    patients: tuple[str, ...] = ()
+    author: str = ""
+    values: bytes = b""
+    terms: tuple[bytes, ...] = ()
+    chart_terms: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AccessEntry:
+    """Who had what of a chart, on what authority: durable before the answer leaves.
+
+    `leaves` are record-log positions of the versions that leave. Denials, counts and empty answers name
+    `HOUSE_CHART` and carry what was asked in `what` (sealed like everything else).
+    """
+
+    chart: int
+    request_id: bytes  # 16 bytes
+    actor: str
+    client: str
+    organisation: str
+    purpose: str
+    rule: str
+    permitted: bool
+    kind: str  # read | vread | search | history | everything | export | denied | empty | count | …
+    what: str
+    height: int
+    time_ms: int
+    leaves: tuple[int, ...] = ()
+    directives: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """All or nothing: every version and entry becomes durable together, or none does."""
+
+    writes: tuple[ResourceWrite, ...] = ()
+    accesses: tuple[AccessEntry, ...] = ()
+    transactions: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CommitResult:
+    """Where the commit became durable: the block's height."""
+
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A stored version, found but not opened: `Snapshot.body` opens it."""
+
+    type: str
+    id: str
+    version: int
+    deleted: bool
+    time_ms: int
+    height: int
+    chart: int
+    leaf: int  # position in the chart's record log
+    offset: int  # where the sealed record lies in the journal
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One opened index row: holds from `height` until the next row of the same resource in the same chart."""
+
+    number: int  # position among the chart's rows
+    type: str
+    id: str
+    version: int
+    deleted: bool
+    moved: bool  # the resource left this chart with this row
+    time_ms: int
+    height: int
+    leaf: int
+    offset: int
+    values: bytes
+
+
+class Snapshot(Protocol):
+    """A consistent view of everything committed at `height`. Cheap; close it before awaiting anything."""
+
+    height: int
+
+    def current(self, type: str, id: str) -> Version | None:
+        """The newest version (it may be a deletion), or None if there never was one."""
+
+    def version(self, type: str, id: str, version: int) -> Version | None:
+        """That version, or None."""
+
+    def versions(self, type: str, id: str) -> list[Version]:
+        """All versions, newest first; empty if unknown."""
+
+    def body(self, version: Version) -> bytes:
+        """The canonical JSON as committed. Raises Corrupt rather than return an altered byte."""
+
+    def bodies(self, versions: Sequence[Version]) -> list[bytes]:
+        """`body` of each, in order, in one go."""
+
+    def chart_of(self, patient_id: str) -> int | None:
+        """Number of the chart of Patient/`patient_id` (the Patient resource need not exist)."""
+
+    def chart_numbers(self) -> list[int]:
+        """All charts, the house chart first."""
+
+    def row_count(self, chart: int) -> int:
+        """How many rows the chart has: a cached chart index is valid up to this number."""
+
+    def rows(self, chart: int, start: int = 0) -> list[Row]:
+        """The chart's rows from `start` on, opened, in the order of commitment."""
+
+    def row(self, chart: int, number: int) -> Row | None:
+        """One row, opened alone."""
+
+    def find(self, term: bytes) -> list[tuple[int, int]]:
+        """(chart, row number) of rows written with this resource-level term; superseded rows included."""
+
+    def charts_with(self, chart_term: bytes) -> list[int]:
+        """Charts in which some row was ever written with this chart-level term."""
+
+    def __enter__(self) -> Snapshot: ...
+    def __exit__(self, *exc: object) -> None: ...
