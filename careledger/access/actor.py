@@ -1,0 +1,30 @@
+"""Who is asking: the verified attributes of a caller, and nothing that the caller only claims."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from careledger.access.scopes import Scopes
+
+DEFAULT_PURPOSE = "TREAT"
+"""A client that names no purpose acts for treatment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """One authenticated caller. `subject` is the person or client behind the token; '' means "not given"."""
+
+    subject: str
+    client: str
+    organisation: str  # DID
+    scopes: Scopes
+    practitioner: str = ""  # logical id of a Practitioner
+    patient: str = ""  # logical id of the one Patient this token may see
+    purpose: str = DEFAULT_PURPOSE
+    token_id: str = ""
+    expires_ms: int = 0
+
+    @property
+    def patient_bound(self) -> bool:
+        """The token sees one chart only. Patient scopes without a patient see no chart at all."""
+        return bool(self.patient) or self.scopes.patient_level
