@@ -1,0 +1,28 @@
+"""What every interaction is handed besides its request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from careledger.fhir.backend import Backend
+from careledger.fhir.search.chartindex import ChartIndexCache
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of what one request may ask. Counts are of resources."""
+
+    page_default: int = 50
+    page_max: int = 1_000
+    bundle_entries_max: int = 50_000
+    retries: int = 4
+    slice_ms: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The node, this process's opened chart indexes, and the bounds."""
+
+    backend: Backend
+    charts: ChartIndexCache
+    limits: Limits = Limits()

@@ -1,0 +1,63 @@
+"""Refusals that know their HTTP status and FHIR issue code; everything else is mapped by `outcomes.from_error`."""
+
+from __future__ import annotations
+
+import re
+
+from careledger.primitives.errors import CareLedgerError
+
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+
+is_id = _ID.fullmatch
+
+
+class Refused(CareLedgerError):
+    """A request that is answered with `status` and one issue of `issue_code`; nothing was changed.
+
+    `where` is a FHIRPath-like place in what was sent. No text holds patient data.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        issue_code: str,
+        message: str,
+        *,
+        hint: str = "",
+        where: str = "",
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
+        super().__init__(message, hint=hint, code=issue_code)
+        self.status = status
+        self.where = where
+        self.headers = headers
+
+
+class Invalidated(CareLedgerError):
+    """Content that breaks the FHIR definitions: 422 with every issue found; nothing was changed."""
+
+    code = "invalid"
+
+    def __init__(self, issues: tuple[object, ...]) -> None:
+        super().__init__("The resource does not conform to the FHIR R4 definitions.")
+        self.issues = issues
+
+
+def not_found() -> Refused:
+    """The one answer for what is not there and for what the caller may not know of."""
+    return Refused(404, "not-found", "No such resource is known here.")
+
+
+def gone() -> Refused:
+    return Refused(410, "deleted", "This resource was deleted.", hint="Its earlier versions are in its _history.")
+
+
+def stale() -> Refused:
+    """RFC 9110 If-Match; R4 http.html#concurrency."""
+    return Refused(
+        412, "conflict", "If-Match does not name the current version.", hint="Read the resource again and repeat."
+    )
+
+
+def several() -> Refused:
+    return Refused(412, "multiple-matches", "The criteria match more than one resource.", hint="Narrow them.")
