@@ -39,7 +39,7 @@ reset:  ## empty the demo hospital (deletes demo-home)
 	@case '$(HOME_DIR)' in ''|/|.|..|*/..*) echo 'HOME_DIR must name a folder of its own' >&2; exit 2;; esac; \
 	if [ -d '$(HOME_DIR)' ] && [ ! -e '$(HOME_DIR)/keys' ]; then \
 	  echo '$(HOME_DIR) does not look like a CareLedger home: nothing deleted' >&2; exit 2; fi; \
-	rm -rf -- '$(HOME_DIR)' && echo 'the demo hospital is empty; start it again with: make run'
+	rm -rf -- '$(HOME_DIR)' '$(HOME_DIR).passphrase' && echo 'the demo hospital is empty; start it again with: make run'
 
 ##@ Check
 .PHONY: test

@@ -1,0 +1,42 @@
+"""How a command reaches its node: one call, whether the home is served or stopped.
+
+The methods and what they take and give are this table; `node` implements the same.
+
+| method | params | result |
+|---|---|---|
+| status | | served, height, address, resources |
+| token.issue | client, scope, patient, practitioner, org, expires_s | token, id, expires (ISO 8601) |
+| token.revoke | token (the token or its id) | id |
+| receipt | reference (`TYPE/ID[/_history/V]`) | file (text of the receipt) |
+| checkpoint | | file (text of the checkpoint) |
+| access_log | patient | entries (list of time, actor, client, organisation, purpose, kind, what, height) |
+| import | paths (absolute); progress | resources, bundles, failures (list of source, message) |
+| fsck | progress | ok, checked (counts), problems (list of text) |
+| backup | path (absolute); progress | path, bytes, height |
+| doctor | | ok, checks (list of name, ok, detail, hint) |
+| config | | did, name, home, settings (name -> value, origin) |
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from careledger.cli.options import NodeOptions, get_home, get_passphrase
+from careledger.cli.output import Progress
+
+
+def call(
+    options: NodeOptions, method: str, params: dict[str, Any] | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Call a method of the node whose home the options name."""
+    home = get_home(options)
+    passphrase = get_passphrase(home, options)
+    from careledger.node import client
+
+    result: dict[str, Any] = client.call(home, method, params or {}, passphrase, progress=progress)
+    return result
+
+
+def compute_patient_id(patient: str) -> str:
+    """`Patient/ID` and `ID` are the same."""
+    return patient.removeprefix("Patient/")

@@ -1,0 +1,72 @@
+"""`careledger receipt`, `checkpoint` and `verify`: files that a stranger can check without this program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from careledger.cli import calls
+from careledger.cli.options import JsonFlag, NodeOptions, Output
+from careledger.cli.output import print_result, write_file
+from careledger.primitives.errors import NotFound
+
+PROOF_BYTES_MAX = 64 << 20
+
+
+def receipt(
+    reference: Annotated[str, Parameter(name="REFERENCE", help="TYPE/ID, or TYPE/ID/_history/V.")],
+    *,
+    output: Output = Path("-"),
+    options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
+) -> None:
+    """Write the receipt of a version: that it is in the chart, unaltered, anchored on the ledger."""
+    result = calls.call(options, "receipt", {"reference": reference})
+    write_proof(result["file"], output, as_json=options.json)
+
+
+def checkpoint(
+    *,
+    output: Output = Path("-"),
+    options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
+) -> None:
+    """Write the newest signed checkpoint: what somebody else keeps in order to detect rewriting."""
+    result = calls.call(options, "checkpoint")
+    write_proof(result["file"], output, as_json=options.json)
+
+
+def write_proof(text: str, output: Path, *, as_json: bool) -> None:
+    """Write a proof's exact bytes; with --json, say where unless stdout holds it already."""
+    content = text.encode("utf-8")
+    write_file(output, content)
+    if as_json and str(output) != "-":
+        print_result({"file": str(output), "bytes": len(content)}, as_json=True)
+
+
+def verify(
+    file: Annotated[Path, Parameter(name="FILE", help="The receipt.")],
+    *,
+    trust: Annotated[
+        Path, Parameter(help="A checkpoint of the same ledger, earlier or later than the proof.")
+    ],
+    body: Annotated[Path | None, Parameter(help="The resource as it was served, to compare.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Verify a receipt offline; exits 0 only if all is well."""
+    from careledger.ledger.verification import verify_receipt
+
+    content = read_bounded(body) if body is not None else None
+    result = verify_receipt(read_bounded(file), read_bounded(trust), content)
+    print_result(result, as_json=json)
+
+
+def read_bounded(file: Path) -> bytes:
+    """The bytes of a proof file, at most `PROOF_BYTES_MAX` of them (the verifier refuses what is cut)."""
+    try:
+        with file.open("rb") as handle:
+            return handle.read(PROOF_BYTES_MAX)
+    except OSError as error:
+        raise NotFound(
+            f"cannot read {file}: {error.strerror}", hint="name a file that you may read"
+        ) from None

@@ -1,0 +1,57 @@
+"""`careledger token`: bearer tokens for programs and people."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from careledger.cli import calls
+from careledger.cli.durations import parse_duration_s
+from careledger.cli.errors import UsageError
+from careledger.cli.options import NodeOptions
+from careledger.cli.output import note, print_result
+
+app = App(name="token", help="Issue a bearer token, or revoke one.", help_formatter="plain")
+
+
+@app.default
+def issue(
+    *,
+    client: Annotated[str | None, Parameter(help="Name of the program that will use it.")] = None,
+    scope: Annotated[str | None, Parameter(help="SMART v2 scopes, e.g. 'system/*.cruds'.")] = None,
+    patient: Annotated[str | None, Parameter(help="Only this patient; the rest is as if absent.")] = None,
+    practitioner: Annotated[str | None, Parameter(help="The practitioner on whose behalf it acts.")] = None,
+    org: Annotated[str | None, Parameter(help="DID of another organisation that acts.")] = None,
+    expires: Annotated[str, Parameter(help="How long it holds: 15m, 1h, 7d.")] = "1h",
+    options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
+) -> None:
+    """Issue a bearer token; prints the token alone, its expiry on stderr."""
+    if client is None or scope is None:
+        raise UsageError(
+            "a token needs --client and --scope",
+            hint="careledger token --client app --scope 'system/*.rs' --home DIR",
+        )
+    params = {
+        "client": client,
+        "scope": scope,
+        "patient": calls.compute_patient_id(patient) if patient else None,
+        "practitioner": practitioner,
+        "org": org,
+        "expires_s": parse_duration_s(expires),
+    }
+    result = calls.call(options, "token.issue", params)
+    print_result(result, as_json=options.json, text=result["token"])
+    if not options.json:
+        note(f"expires: {result['expires']}; revoke it with: careledger token revoke {result['id']}")
+
+
+@app.command
+def revoke(
+    token: Annotated[str, Parameter(help="The token, or its id.")],
+    *,
+    options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
+) -> None:
+    """Revoke a token: no request that starts after this returns is answered with it."""
+    result = calls.call(options, "token.revoke", {"token": token})
+    print_result(result, as_json=options.json, text=f"revoked {result['id']}")
