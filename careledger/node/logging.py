@@ -19,7 +19,7 @@ import structlog
 
 FIELDS = frozenset(
     (
-        "event level time process worker logger request_id client_request_id method route status duration_ms "
+        "event level time process worker logger request_id client_request method route status duration_ms "
         "client code rule error frames address height count bytes seconds version exit_code signal reason"
     ).split()
 )

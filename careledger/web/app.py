@@ -1,0 +1,301 @@
+"""The HTTP shell: routes, who is asking, bodies, errors. It knows no FHIR and opens no record.
+
+Order of a request: route and method, token, then the body; so nobody without a token makes the node read, unpack or
+parse anything. Every answer below /fhir carries `Cache-Control: no-store` and `nosniff`; every error is an
+OperationOutcome; what is not raised on purpose becomes a 500 that says nothing about the inside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import time
+import zlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from careledger.access.actor import Actor
+from careledger.access.tokens import challenge
+from careledger.fhir.messages import FhirRequest, FhirResponse
+from careledger.primitives.errors import CareLedgerError, Invalid, NotFound, Unauthenticated
+from careledger.web.body import Disconnected, Receive, declared_length, read_body, unpack_gzip
+from careledger.web.outcome import FHIR_JSON, outcome, status_of
+from careledger.web.target import parse_query, split_path
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+AsgiApp = Callable[[Mapping[str, Any], Receive, Send], Awaitable[None]]
+
+BASE = b"/fhir"
+FHIR_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+PROBE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
+WITH_BODY = frozenset(("POST", "PUT", "PATCH"))
+
+PUBLIC = frozenset((("GET", ("metadata",)),))
+"""Method and path below the FHIR base that need no token. Everything else does."""
+
+DISCARD_MAX_BYTES = 65_536
+DISCARD_SECONDS = 1.0
+"""How much of a refused body is taken in, unparsed, so that the client gets to read the refusal."""
+
+GZIP_MIN_BYTES = 4096
+SLOW_MS = 1000
+
+_ONCE = frozenset((b"authorization", b"content-length", b"content-type", b"content-encoding", b"host", b"if-match"))
+_OVERRIDES = frozenset((b"x-http-method-override", b"x-http-method", b"x-method-override"))
+_CLIENT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_COMMON_HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+_JSON = (b"content-type", b"application/json")
+
+
+class FhirHandler(Protocol):
+    """`careledger.fhir.http.FhirApp`, or a stand-in in tests."""
+
+    async def handle(self, request: FhirRequest) -> FhirResponse: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLog:
+    """What may be said of a request in the log."""
+
+    request_id: bytes
+    method: str
+    route: str
+    status: int
+    duration_ms: float
+    client: str
+    error: BaseException | None
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the shell needs: the FHIR handler, the token check, the node's health, limits and a log."""
+
+    fhir: FhirHandler
+    authenticate: Callable[[bytes | None], Actor]
+    problems: Callable[[], tuple[str, ...]]  # fixed phrases; () when the node can read, write and log
+    log: Callable[[RequestLog], None]
+    max_body_bytes: int = 64 * 1024 * 1024
+    max_gzip_ratio: int = 200
+    body_seconds: int = 30
+    request_seconds: int = 300
+    gzip_responses: bool = False
+
+
+class _Refused(Exception):
+    """An answer that the shell gives itself."""
+
+    def __init__(self, status: int, code: str, message: str, hint: str = "", allow: frozenset[str] = frozenset()) -> None:
+        super().__init__(code)
+        self.status, self.code, self.message, self.hint, self.allow = status, code, message, hint, allow
+
+
+def create_app(services: Services) -> AsgiApp:
+    """The ASGI application. Literal routes: /fhir and below, /livez, /readyz; anything else is 404."""
+
+    async def app(scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1002})
+            return
+        exchange = _Exchange(services, scope, receive, send)
+        try:
+            await exchange.run()
+        except Disconnected:
+            pass
+
+    return app
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    __slots__ = ("actor", "body_pending", "method", "own_id", "receive", "scope", "send", "services", "shown_id")
+
+    def __init__(self, services: Services, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        self.services = services
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.own_id = os.urandom(16)
+        self.shown_id = b""
+        self.method: str = scope["method"]
+        self.actor: Actor | None = None
+        self.body_pending = False
+
+    async def run(self) -> None:
+        """Answer, whatever happens, and log it."""
+        start = time.perf_counter()
+        failure: BaseException | None = None
+        try:
+            response = await self.respond()
+        except _Refused as refused:
+            response = self.refusal(refused.status, refused.code, refused.message, refused.hint)
+            if refused.allow:
+                response.headers.append((b"allow", ", ".join(sorted(refused.allow)).encode()))
+        except CareLedgerError as error:
+            status = status_of(error)
+            failure = error if status >= 500 else None
+            response = self.refusal(status, error.code, error.message, error.hint)
+            if isinstance(error, Unauthenticated):
+                response.headers.append((b"www-authenticate", challenge(error)))
+            elif status == 503:
+                response.headers.append((b"retry-after", b"1"))
+        except TimeoutError as error:
+            failure = error
+            if self.body_pending:
+                response = self.refusal(408, "body-timeout", "the body did not arrive in time", "send it faster")
+            else:
+                response = self.refusal(504, "request-timeout", "the request took too long", "ask for less at once")
+        except Disconnected:
+            raise
+        except Exception as error:  # the outermost boundary: a defect must not show its inside
+            failure = error
+            response = self.refusal(500, "internal", "something went wrong inside; nothing more can be said here")
+        await self.answer(response)
+        duration_ms = (time.perf_counter() - start) * 1000
+        client = self.actor.client if self.actor is not None else ""
+        self.services.log(
+            RequestLog(self.own_id, self.method, response.route, response.status, duration_ms, client, failure)
+        )
+
+    async def respond(self) -> FhirResponse:
+        """The answer by route."""
+        path: bytes = self.scope.get("raw_path") or self.scope["path"].encode()
+        if path.startswith(BASE) and (len(path) == 5 or path[5] == 0x2F):
+            return await self.fhir(path[5:])
+        if path == b"/livez" or path == b"/readyz":
+            self.headers()
+            return self.probe(path)
+        self.headers()
+        raise NotFound("there is nothing at this address", hint="FHIR is at /fhir")
+
+    def probe(self, path: bytes) -> FhirResponse:
+        """Whether the process runs; whether the node can serve."""
+        route = path.decode()
+        if self.method not in PROBE_METHODS:
+            raise _Refused(405, "method-not-allowed", "this method is not possible here", allow=PROBE_METHODS)
+        if self.method == "OPTIONS":
+            return self.options(PROBE_METHODS, route)
+        problems = self.services.problems() if path == b"/readyz" else ()
+        status = "ok" if path == b"/livez" else "unavailable" if problems else "ready"
+        body = msgspec.json.encode({"status": status, "problems": problems} if problems else {"status": status})
+        return FhirResponse(503 if problems else 200, [_JSON], body, route)
+
+    async def fhir(self, below: bytes) -> FhirResponse:
+        """A request at or below the FHIR base: method, token, body, handler, in this order."""
+        headers = self.headers()
+        method = self.method
+        services = self.services
+        if method not in FHIR_METHODS:
+            raise _Refused(405, "method-not-allowed", "this method is not possible here", allow=FHIR_METHODS)
+        if method == "OPTIONS":
+            return self.options(FHIR_METHODS, "/fhir")
+        path = split_path(below)
+        if method == "HEAD":
+            method = "GET"
+        if (method, path) not in PUBLIC:
+            self.actor = services.authenticate(headers.get(b"authorization"))
+        query = parse_query(self.scope["query_string"])
+        body = b""
+        async with asyncio.timeout(services.request_seconds) as timeout:
+            if self.body_pending:
+                body = await self.body(headers, timeout)
+            request = FhirRequest(method, path, query, headers, body, self.actor, self.own_id)
+            return await services.fhir.handle(request)
+
+    def headers(self) -> dict[bytes, bytes]:
+        """The header fields by name. Sets the request id to show and whether a body waits. Raises for bad ones."""
+        headers: dict[bytes, bytes] = {}
+        for name, value in self.scope["headers"]:
+            if name in headers:
+                if name in _ONCE:
+                    self.body_pending = True
+                    raise Invalid(f"the header {name.decode()} is given twice", code="header-repeated")
+                value = headers[name] + b", " + value
+            headers[name] = value
+        shown = headers.get(b"x-request-id")
+        if shown is not None and _CLIENT_REQUEST_ID.fullmatch(shown):
+            self.shown_id = shown
+        if b"content-length" in headers or b"transfer-encoding" in headers:
+            self.body_pending = True
+            self.body_pending = declared_length(headers) != 0
+        if not _OVERRIDES.isdisjoint(headers):
+            raise Invalid("method override is not supported", code="method-override", hint="use the method itself")
+        return headers
+
+    async def body(self, headers: dict[bytes, bytes], timeout: asyncio.Timeout) -> bytes:
+        """The body, complete and unpacked. Raises TooLarge, Invalid, TimeoutError, Disconnected."""
+        services = self.services
+        if self.method not in WITH_BODY:
+            raise Invalid("this method takes no body", code="body-unexpected", hint="leave the body out")
+        encoding = headers.get(b"content-encoding", b"identity").lower()
+        if encoding not in (b"identity", b"gzip"):
+            raise _Refused(415, "encoding-unknown", "this Content-Encoding is not supported", "send gzip or plain")
+        loop = asyncio.get_running_loop()
+        timeout.reschedule(loop.time() + services.body_seconds)
+        expected = declared_length(headers)
+        body = await read_body(self.receive, expected, services.max_body_bytes, timeout, services.body_seconds)
+        self.body_pending = False
+        timeout.reschedule(loop.time() + services.request_seconds)
+        if encoding == b"gzip":
+            if len(body) > DISCARD_MAX_BYTES:
+                return await asyncio.to_thread(unpack_gzip, body, services.max_body_bytes, services.max_gzip_ratio)
+            return unpack_gzip(body, services.max_body_bytes, services.max_gzip_ratio)
+        return body
+
+    def refusal(self, status: int, code: str, message: str, hint: str = "") -> FhirResponse:
+        """An error as OperationOutcome."""
+        return FhirResponse(status, [(b"content-type", FHIR_JSON)], outcome(status, code, message, hint))
+
+    def options(self, methods: frozenset[str], route: str) -> FhirResponse:
+        """Which methods the address has. Says nothing of what is stored, so it needs no token."""
+        return FhirResponse(204, [(b"allow", ", ".join(sorted(methods)).encode())], b"", route)
+
+    async def answer(self, response: FhirResponse) -> None:
+        """Send it; with a body still waiting, take in a little of it and close the connection."""
+        body = response.body
+        headers = response.headers
+        headers.append((b"x-request-id", self.shown_id or self.own_id.hex().encode()))
+        headers.extend(_COMMON_HEADERS)
+        if self.services.gzip_responses and len(body) >= GZIP_MIN_BYTES and self.accepts_gzip():
+            body = zlib.compress(body, 1, wbits=31)
+            headers.append((b"content-encoding", b"gzip"))
+            headers.append((b"vary", b"accept-encoding"))
+        if response.status not in (204, 304):
+            headers.append((b"content-length", b"%d" % len(body)))
+        if self.method == "HEAD":
+            body = b""
+        send = self.send
+        if not self.body_pending:
+            await send({"type": "http.response.start", "status": response.status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+            return
+        headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": response.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await self.discard()
+        await send({"type": "http.response.body", "body": b""})
+
+    def accepts_gzip(self) -> bool:
+        """The client asks for gzip (and does not rule it out by q=0)."""
+        for name, value in self.scope["headers"]:
+            if name == b"accept-encoding":
+                return b"gzip" in value and b"gzip;q=0" not in value.replace(b" ", b"")
+        return False
+
+    async def discard(self) -> None:
+        """Take in at most a little of a refused body, for at most a second, without looking at it."""
+        taken = 0
+        try:
+            async with asyncio.timeout(DISCARD_SECONDS):
+                while taken <= DISCARD_MAX_BYTES:
+                    message = await self.receive()
+                    taken += len(message.get("body", b""))
+                    if message["type"] != "http.request" or not message.get("more_body", False):
+                        return
+        except TimeoutError:
+            return
