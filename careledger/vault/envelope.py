@@ -1,0 +1,378 @@
+"""The envelope of everything a chart holds: sealed so that only its keys open it, committed so that it can be proved.
+
+Promises (protocol.md, Charts):
+- what a stolen file shows of a version is its padded size and nothing else; equal versions look unrelated;
+- one altered bit of a leaf, meta or body, or one put in the place of another, raises Corrupt: never an altered byte;
+- a record opens with its chart's key alone; rotation (`reseal_meta`) changes no commitment and touches no body;
+- a leaf says nothing without its salt, and nobody can open it to another header or body.
+
+Wire forms (header and leaf: `commitments.py`):
+    body        u8 format | AES-256-GCM(body key, zero nonce, packed, AAD = u8 format | first six)
+    meta        nonce 12 | AES-256-GCM(meta key of the epoch, msgpack of `Opened`, AAD = `cl1.meta` | place | leaf)
+    access      random 16 | u8 format | AES-256-GCM(…); see `seal_access`
+    rows        nonce 12 | AES-256-GCM(rows key of the epoch, …); see `seal_rows`
+The AAD of a linked body names the chart that sealed it first (`Opened.home`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from hashlib import blake2b
+from itertools import accumulate
+from typing import Final, NamedTuple
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from careledger.primitives.errors import Corrupt, Invalid
+from careledger.vault.commitments import (
+    HANDLE_BYTES,
+    KEY_BYTES,
+    Kind,
+    body_hash,
+    body_key,
+    commit,
+    derive,
+    first_six,
+    header,
+    mac,
+    place,
+)
+from careledger.vault.compression import FORMAT_BYTES, pack, squeeze, unpack, unsqueeze
+from careledger.vault.entries import ENTRY_BYTES_MAX, decode_entry, encode_entry, steps
+from careledger.vault.model import AccessEntry, Row
+
+SEGMENT_ROWS_MAX: Final = 65_536
+_ZERO_NONCE: Final = bytes(12)
+_SEGMENT_SQUEEZED_BYTES_MIN: Final = 256
+_DELETED: Final = (False, True, False, True)
+_MOVED: Final = (False, False, True, True)
+
+
+class ChartKeys:
+    """The opened keys of one chart at one epoch. Holds no patient data; never printed, never stored unwrapped."""
+
+    __slots__ = ("_meta", "_rows", "access_key", "epoch", "handle", "organisation", "place", "record_key")
+
+    def __init__(
+        self, organisation: bytes, handle: bytes, epoch: int, record_key: bytes, access_key: bytes
+    ) -> None:
+        if not len(organisation) == len(handle) == HANDLE_BYTES:
+            raise Invalid("organisation and chart handles have 32 bytes")
+        if not len(record_key) == len(access_key) == KEY_BYTES:
+            raise Invalid("chart keys have 32 bytes")
+        self.organisation = organisation
+        self.handle = handle
+        self.epoch = epoch
+        self.record_key = record_key
+        self.access_key = access_key
+        self.place = place(organisation, handle)
+        self._meta = AESGCM(mac(record_key, b"meta"))
+        self._rows = AESGCM(mac(record_key, b"rows"))
+
+    @classmethod
+    def generate(cls, organisation: bytes, handle: bytes | None = None) -> ChartKeys:
+        """Keys of a new chart, epoch 0; a random handle unless given."""
+        secret = os.urandom(HANDLE_BYTES + 2 * KEY_BYTES)
+        return cls(organisation, handle or secret[:32], 0, secret[32:64], secret[64:])
+
+    def next_epoch(self) -> ChartKeys:
+        """The same chart under a fresh record key: the access log keeps its own."""
+        return ChartKeys(
+            self.organisation, self.handle, self.epoch + 1, os.urandom(KEY_BYTES), self.access_key
+        )
+
+
+class Sealed(NamedTuple):
+    """What is stored of one version: all three are opaque. `body` is empty for a version without content."""
+
+    leaf: bytes
+    meta: bytes
+    body: bytes
+
+
+class Opened(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An opened meta: the header's own fields, the secret, and how long the canonical body is."""
+
+    kind: int
+    type: str
+    id: str
+    version: int
+    time_ms: int
+    author: str
+    length: int
+    secret: bytes
+    home: bytes = b""  # handle of the chart that sealed the body, if not this one
+
+    def __repr__(self) -> str:
+        return f"Opened(kind={self.kind}, version={self.version})"
+
+
+_encode_meta = msgspec.msgpack.Encoder().encode
+_decode_meta = msgspec.msgpack.Decoder(Opened).decode
+
+
+def seal_version(
+    chart: ChartKeys,
+    kind: int,
+    type: str,
+    id: str,
+    version: int,
+    time_ms: int,
+    author: str,
+    body: bytes | None,
+) -> Sealed:
+    """Seal and commit one version under a fresh secret. `body` is the canonical bytes, None for none.
+
+    Raises Invalid on a field over its limit, TooLarge on a body over `compression.CONTENT_BYTES_MAX`.
+    """
+    fresh = os.urandom(44)
+    secret = fresh[:32]
+    key, salt = derive(secret)
+    six = first_six(chart.place, kind, type, id, version)
+    if body is None:
+        content = sealed_body = b""
+    else:
+        content = body
+        sealed_body = _seal_body(key, six, body)
+    leaf = commit(salt, header(six, time_ms, author, body_hash(salt, content)))
+    opened = Opened(kind, type, id, version, time_ms, author, len(content), secret)
+    nonce = fresh[32:]
+    sealed_meta = chart._meta.encrypt(nonce, _encode_meta(opened), _meta_data(chart, leaf))
+    return Sealed(leaf, nonce + sealed_meta, sealed_body)
+
+
+def seal_link(
+    further: ChartKeys, first: ChartKeys, opened: Opened, body: bytes | None
+) -> tuple[bytes, bytes]:
+    """(leaf, meta) of an already sealed version in a further chart: the one sealed body serves both.
+
+    `opened` is the first chart's meta, `body` the canonical bytes. Both leaves share salt and body hash, so each
+    holder sees only their own chart: the other leaf cannot be recognised without its 32-byte handle.
+    """
+    _, salt = derive(opened.secret)
+    six = first_six(further.place, opened.kind, opened.type, opened.id, opened.version)
+    leaf = commit(salt, header(six, opened.time_ms, opened.author, body_hash(salt, body or b"")))
+    linked = msgspec.structs.replace(opened, home=opened.home or first.handle)
+    return leaf, _seal_meta(further, leaf, linked)
+
+
+def open_meta(chart: ChartKeys, leaf: bytes, meta: bytes) -> Opened:
+    """The opened meta that was sealed with exactly this leaf in exactly this chart, else Corrupt."""
+    try:
+        plain = chart._meta.decrypt(meta[:12], meta[12:], _meta_data(chart, leaf))
+        return _decode_meta(plain)
+    except (InvalidTag, ValueError, msgspec.DecodeError):
+        raise _corrupt("the sealed secret of a version") from None
+
+
+def open_body(chart: ChartKeys, opened: Opened, sealed_body: bytes) -> bytes:
+    """The canonical bytes as committed (empty for a version without content), else Corrupt."""
+    if not sealed_body:
+        if opened.length:
+            raise _corrupt("a version without its body")
+        return b""
+    where = place(chart.organisation, opened.home) if opened.home else chart.place
+    six = first_six(where, opened.kind, opened.type, opened.id, opened.version)
+    return _open_body(body_key(opened.secret), six, sealed_body, opened.length)
+
+
+def reseal_meta(old: ChartKeys, new: ChartKeys, leaf: bytes, meta: bytes) -> bytes:
+    """The same secret under another epoch of the same chart; leaf and body stay. Raises Corrupt, Invalid."""
+    if old.place != new.place:
+        raise Invalid("a secret is re-sealed only within its chart", hint="a move seals a version anew")
+    return _seal_meta(new, leaf, open_meta(old, leaf, meta))
+
+
+def check_version(chart: ChartKeys, leaf: bytes, opened: Opened, body: bytes) -> None:
+    """Raise Corrupt unless the leaf commits to this header and body: `fsck` and receipts, not the read path."""
+    _, salt = derive(opened.secret)
+    if commit(salt, header_of(chart, opened, body)) != leaf:
+        raise _corrupt("a commitment")
+
+
+def header_of(chart: ChartKeys, opened: Opened, body: bytes) -> bytes:
+    """The encoded header that this chart's leaf commits to (for receipts, with `derive(opened.secret)[1]`)."""
+    _, salt = derive(opened.secret)
+    six = first_six(chart.place, opened.kind, opened.type, opened.id, opened.version)
+    return header(six, opened.time_ms, opened.author, body_hash(salt, body))
+
+
+def _corrupt(what: str) -> Corrupt:
+    return Corrupt(f"{what} is not what was committed", hint="it is not served; run: careledger fsck")
+
+
+def _meta_data(chart: ChartKeys, leaf: bytes) -> bytes:
+    return b"cl1.meta" + chart.place + leaf
+
+
+def _seal_meta(chart: ChartKeys, leaf: bytes, opened: Opened) -> bytes:
+    nonce = os.urandom(12)
+    return nonce + chart._meta.encrypt(nonce, _encode_meta(opened), _meta_data(chart, leaf))
+
+
+def _seal_body(key: bytes, six: bytes, content: bytes) -> bytes:
+    form, packed = pack(content)
+    prefix = FORMAT_BYTES[form]
+    return prefix + AESGCM(key).encrypt(_ZERO_NONCE, packed, prefix + six)
+
+
+def _open_body(key: bytes, six: bytes, sealed: bytes, length: int | None) -> bytes:
+    try:
+        packed = AESGCM(key).decrypt(_ZERO_NONCE, sealed[1:], sealed[:1] + six)
+    except (InvalidTag, ValueError):
+        raise _corrupt("a sealed body") from None
+    return unpack(sealed[0], packed, length, ENTRY_BYTES_MAX)
+
+
+# -- access entries ---------------------------------------------------------------------------------------------
+
+
+def seal_access(chart: ChartKeys, index: int, entry: AccessEntry) -> tuple[bytes, bytes]:
+    """(leaf, sealed) of the entry at position `index` of the chart's access log, under the access key.
+
+    secret = HMAC(access key, `entry` | u64 index | random 16): nothing secret is stored, and an index used again
+    (a torn frame, a restored backup) still gets a key of its own. Header: kind access, no type, id, author;
+    version = index; content = `encode_entry`. The chart's number is local to the node and not committed.
+    """
+    fresh = os.urandom(16)
+    secret = mac(chart.access_key, b"entry" + index.to_bytes(8, "big") + fresh)
+    key, salt = derive(secret)
+    six = first_six(chart.place, Kind.ACCESS, "", "", index)
+    content = encode_entry(entry)
+    leaf = commit(salt, header(six, entry.time_ms, "", body_hash(salt, content)))
+    return leaf, fresh + _seal_body(key, six, content)
+
+
+def open_access(chart: ChartKeys, number: int, index: int, leaf: bytes, sealed: bytes) -> AccessEntry:
+    """The entry at `index` of chart `number`, checked against its leaf, else Corrupt."""
+    secret = mac(chart.access_key, b"entry" + index.to_bytes(8, "big") + sealed[:16])
+    key, salt = derive(secret)
+    six = first_six(chart.place, Kind.ACCESS, "", "", index)
+    content = _open_body(key, six, sealed[16:], None)
+    entry = decode_entry(number, content)
+    if commit(salt, header(six, entry.time_ms, "", body_hash(salt, content))) != leaf:
+        raise _corrupt("an access entry's commitment")
+    return entry
+
+
+# -- index segments ---------------------------------------------------------------------------------------------
+
+
+class _Columns(msgspec.Struct, array_like=True, gc=False):
+    """Rows by column: equal things lie together, rising numbers are stored as steps, types once."""
+
+    types: list[str]
+    type: list[int]
+    id: list[str]
+    version: list[int]
+    flags: bytes
+    time_ms: list[int]
+    height: list[int]
+    leaf: list[int]
+    values: list[bytes]
+
+
+_encode_columns = msgspec.msgpack.Encoder().encode
+_decode_columns = msgspec.msgpack.Decoder(_Columns).decode
+_SEGMENT_PLAIN: Final = b"\x00"
+_SEGMENT_SQUEEZED: Final = b"\x01"
+
+
+class PackedRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A row on its way into or out of a segment; its number is its place there."""
+
+    type: str
+    id: str
+    version: int
+    deleted: bool
+    moved: bool
+    time_ms: int
+    height: int
+    leaf: int
+    values: bytes
+
+
+pack_row = PackedRow
+
+
+def seal_rows(chart: ChartKeys, first_row: int, rows: Sequence[PackedRow]) -> bytes:
+    """Seal consecutive rows as one segment, bound to the chart and the first row's number.
+
+    Wire: nonce 12 | AES-256-GCM(u8 form | msgpack of `_Columns`, squeezed from 256 bytes on). Raises Invalid unless
+    there are 1 to `SEGMENT_ROWS_MAX` rows.
+    """
+    if not 0 < len(rows) <= SEGMENT_ROWS_MAX:
+        raise Invalid(f"a segment has 1 to {SEGMENT_ROWS_MAX} rows")
+    plain = _encode_columns(_columns(rows))
+    if len(plain) < _SEGMENT_SQUEEZED_BYTES_MIN:
+        plain = _SEGMENT_PLAIN + plain
+    else:
+        plain = _SEGMENT_SQUEEZED + len(plain).to_bytes(4, "big") + squeeze(plain)
+    nonce = os.urandom(12)
+    return nonce + chart._rows.encrypt(nonce, plain, _segment_data(chart, first_row))
+
+
+def open_rows(chart: ChartKeys, first_row: int, sealed: bytes) -> list[PackedRow]:
+    """The rows that were sealed as the segment beginning at `first_row`, else Corrupt."""
+    try:
+        plain = chart._rows.decrypt(sealed[:12], sealed[12:], _segment_data(chart, first_row))
+        if plain[:1] == _SEGMENT_SQUEEZED:
+            columns = _decode_columns(unsqueeze(plain[5:], int.from_bytes(plain[1:5], "big")))
+        else:
+            columns = _decode_columns(memoryview(plain)[1:])
+    except (InvalidTag, ValueError, msgspec.DecodeError):
+        raise _corrupt("a segment of index rows") from None
+    flags, types = columns.flags, columns.types
+    return list(
+        map(
+            PackedRow,
+            [types[index] for index in columns.type],
+            columns.id,
+            columns.version,
+            [_DELETED[flag] for flag in flags],
+            [_MOVED[flag] for flag in flags],
+            accumulate(columns.time_ms),
+            accumulate(columns.height),
+            accumulate(columns.leaf),
+            columns.values,
+        )
+    )
+
+
+def unpack_rows(first_row: int, rows: Sequence[PackedRow], start: int = 0) -> list[Row]:
+    """Opened rows as the seam's `Row`, numbered from `first_row`, or from `start` where that is later."""
+    return [
+        Row(number, r.type, r.id, r.version, r.deleted, r.moved, r.time_ms, r.height, r.leaf, r.values)
+        for number, r in enumerate(rows, max(first_row, start))
+    ]
+
+
+def _columns(rows: Sequence[PackedRow]) -> _Columns:
+    types = sorted({row.type for row in rows})
+    index = {name: at for at, name in enumerate(types)}
+    return _Columns(
+        types,
+        [index[row.type] for row in rows],
+        [row.id for row in rows],
+        [row.version for row in rows],
+        bytes([row.deleted | row.moved << 1 for row in rows]),
+        steps([row.time_ms for row in rows]),
+        steps([row.height for row in rows]),
+        steps([row.leaf for row in rows]),
+        [row.values for row in rows],
+    )
+
+
+def _segment_data(chart: ChartKeys, first_row: int) -> bytes:
+    return b"cl1.rows" + chart.place + first_row.to_bytes(8, "big")
+
+
+# -- blind terms ------------------------------------------------------------------------------------------------
+
+
+def blind(blind_key: bytes, term: bytes) -> bytes:
+    """16 bytes that stand for `term` in an index: keyed BLAKE2b. Equal terms look equal, nothing else shows."""
+    return blake2b(term, digest_size=16, key=blind_key).digest()

@@ -1,0 +1,424 @@
+"""The key store: every secret of a home in one small file, sealed by a passphrase.
+
+Promises:
+- `HOME/keys` alone opens what the home holds; without the passphrase it is noise, and a guess costs about 0.3 s;
+- truncated, altered, newer, foreign or wrongly opened stores are refused, each with its own reason and a hint;
+- a rewrite (`change_passphrase`, `add_epoch`, `destroy_epoch`) is whole or did not happen, and the bytes before it
+  are overwritten as well as a file system allows (a backup of the folder keeps them: protocol.md, Erasure);
+- a chart's keys open only with this home's custodian key *and* the wrap master of an epoch that still exists, so
+  destroying an epoch shreds every wrap that was not sealed again.
+
+File `HOME/keys/keystore` (folder 0700, file 0600):
+    `careledger-keys` | u8 version | u32 time cost | u32 memory KiB | u32 lanes | salt 16 | nonce 12   (the head)
+    | AES-256-GCM(argon2id(passphrase), enc(contents), AAD = head) | SHA-256 of all before (finds damage, proves nothing)
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from argon2.low_level import Type, hash_secret_raw
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hpke import (
+    AEAD,
+    KDF,
+    KEM,
+    MLKEM768X25519PrivateKey,
+    MLKEM768X25519PublicKey,
+    Suite,
+)
+
+from careledger.primitives.errors import Corrupt, Invalid, Misconfigured
+from careledger.primitives.hashing import sha256
+
+FILE_NAME: Final = "keystore"
+FORMAT_VERSION: Final = 1
+FILE_BYTES_MAX: Final = 1_000_000
+PASSPHRASE_CHARACTERS_MIN: Final = 8
+PASSPHRASE_BYTES_MAX: Final = 1024
+EPOCHS_MAX: Final = 10_000
+
+_MAGIC: Final = b"careledger-keys"
+_HEAD: Final = struct.Struct(">15sBIII16s12s")
+_EPOCH: Final = struct.Struct(">I32s")
+_SEED_NAMES: Final = (
+    "root_seed",
+    "node_seed",
+    "checkpoint_seed",
+    "checkpoint_mldsa_seed",
+    "token_seed",
+    "cursor_key",
+    "blind_key",
+    "journal_key",
+)
+_CUSTODIAN_BYTES: Final = 96  # ML-KEM-768 seed 64 | X25519 private key 32
+_HOME_ID_BYTES: Final = 16
+_SUITE: Final = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+
+
+class WrongPassphrase(Misconfigured):
+    """The passphrase does not open this key store."""
+
+    code = "wrong-passphrase"
+
+
+class KeyStoreDamaged(Misconfigured):
+    """The key store is truncated or altered."""
+
+    code = "key-store-damaged"
+
+
+class KeyStoreMissing(Misconfigured):
+    """There is no key store in this folder."""
+
+    code = "key-store-missing"
+
+
+class KeyStoreExists(Misconfigured):
+    """There is a key store already; it is never overwritten by a new one."""
+
+    code = "key-store-exists"
+
+
+class KeyStoreVersion(Misconfigured):
+    """The key store has a format that this program does not know."""
+
+    code = "key-store-version"
+
+
+class ForeignKeys(Misconfigured):
+    """The key store belongs to another home."""
+
+    code = "foreign-keys"
+
+
+class EpochDestroyed(Corrupt):
+    """The wrap master that sealed these chart keys exists no more: they were shredded."""
+
+    code = "epoch-destroyed"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one guess of the passphrase costs: argon2id passes, memory in KiB, lanes."""
+
+    passes: int = 6
+    memory_kib: int = 65_536
+    lanes: int = 1
+
+    def check(self) -> None:
+        """Refuse parameters that would exhaust the machine: they are read before anything is authenticated."""
+        if not (1 <= self.passes <= 64 and 8 <= self.memory_kib <= 1_048_576 and 1 <= self.lanes <= 16):
+            raise KeyStoreDamaged("the key store asks for impossible costs", hint=_RESTORE_HINT)
+
+
+_RESTORE_HINT: Final = "restore the folder HOME/keys from its own backup"
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealing:
+    """What is needed to write the store again without asking for the passphrase."""
+
+    cost: Cost
+    salt: bytes
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Keys:
+    """All secrets of a home, opened. 32 bytes each unless said; all random and distinct; never printed."""
+
+    root_seed: bytes  # Ed25519: the organisation's root key
+    node_seed: bytes  # Ed25519: signs anchors
+    checkpoint_seed: bytes  # Ed25519: signs checkpoints
+    checkpoint_mldsa_seed: bytes  # ML-DSA-44: signs checkpoints each second
+    token_seed: bytes  # Ed25519: signs bearer tokens
+    cursor_key: bytes  # seals page cursors
+    blind_key: bytes  # blind terms and resource tokens
+    journal_key: bytes  # seals journal frames
+    custodian: bytes  # HPKE MLKEM768-X25519: ML-KEM seed 64 | X25519 private key 32
+    home_id: bytes  # 16 bytes, also in the home: keys of another home are refused
+    wrap_masters: Mapping[int, bytes]  # epoch to the key over all chart-key wraps
+    sealing: _Sealing = field(compare=False)
+
+    def __repr__(self) -> str:
+        return f"Keys(epochs={len(self.wrap_masters)})"
+
+    @property
+    def epoch(self) -> int:
+        """The current wrap epoch: new wraps are sealed under its master."""
+        return max(self.wrap_masters)
+
+    def require_home(self, home_id: bytes) -> None:
+        """Raise ForeignKeys unless these keys were made for the home with this id."""
+        if home_id != self.home_id:
+            raise ForeignKeys(
+                "HOME/keys belongs to another home", hint="put back the keys folder that came with this home"
+            )
+
+
+class KeyStore:
+    """Creates, opens and rewrites the folder. Each call is one whole step; nothing is kept open."""
+
+    @staticmethod
+    def create(folder: Path, passphrase: str, cost: Cost | None = None) -> Keys:
+        """Fresh keys in a new store. Raises KeyStoreExists, Invalid (passphrase too short)."""
+        path = folder / FILE_NAME
+        if path.exists():
+            raise KeyStoreExists(
+                "there is a key store already", hint="choose an empty folder, or use the home that is there"
+            )
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        seeds = {name: os.urandom(32) for name in _SEED_NAMES}
+        keys = Keys(
+            **seeds,
+            custodian=os.urandom(_CUSTODIAN_BYTES),
+            home_id=os.urandom(_HOME_ID_BYTES),
+            wrap_masters=MappingProxyType({1: os.urandom(32)}),
+            sealing=_sealing(passphrase, cost or Cost(), os.urandom(16)),
+        )
+        _write(path, keys)
+        return keys
+
+    @staticmethod
+    def open(folder: Path, passphrase: str) -> Keys:
+        """The keys, in about 0.3 s. Raises KeyStoreMissing, KeyStoreVersion, KeyStoreDamaged, WrongPassphrase."""
+        data = _read(folder / FILE_NAME)
+        head, sealed = data[: _HEAD.size], data[_HEAD.size :]
+        _, _, passes, memory, lanes, salt, nonce = _HEAD.unpack(head)
+        cost = Cost(passes, memory, lanes)
+        cost.check()
+        sealing = _sealing(passphrase, cost, salt)
+        try:
+            return _decode(AESGCM(sealing.key).decrypt(nonce, sealed, head), sealing)
+        except InvalidTag:
+            raise WrongPassphrase(
+                "the passphrase does not open HOME/keys",
+                hint="check --passphrase-file or CARELEDGER_PASSPHRASE_FILE; only its last newline is ignored",
+            ) from None
+
+    @staticmethod
+    def change_passphrase(folder: Path, old: str, new: str, cost: Cost | None = None) -> Keys:
+        """Seal the same keys under another passphrase and salt. The old one opens copies made before."""
+        keys = KeyStore.open(folder, old)
+        changed = replace(keys, sealing=_sealing(new, cost or keys.sealing.cost, os.urandom(16)))
+        _write(folder / FILE_NAME, changed)
+        return changed
+
+    @staticmethod
+    def add_epoch(folder: Path, keys: Keys) -> Keys:
+        """A new current wrap master; durable before it is returned."""
+        if len(keys.wrap_masters) >= EPOCHS_MAX:
+            raise Invalid("too many wrap epochs", hint="destroy the epochs that seal nothing any more")
+        masters = {**keys.wrap_masters, keys.epoch + 1: os.urandom(32)}
+        changed = replace(keys, wrap_masters=MappingProxyType(masters))
+        _write(folder / FILE_NAME, changed)
+        return changed
+
+    @staticmethod
+    def destroy_epoch(folder: Path, keys: Keys, epoch: int) -> Keys:
+        """Destroy a wrap master: what only it sealed is shredded. Seal surviving wraps again first (`rewrap`).
+
+        Atomic; the old file is overwritten after the rename, best effort. Raises Invalid for the current epoch or
+        one that is not there.
+        """
+        if epoch == keys.epoch or epoch not in keys.wrap_masters:
+            raise Invalid(
+                "only a past wrap epoch that exists can be destroyed",
+                hint="add an epoch, re-seal, then destroy",
+            )
+        masters = {number: key for number, key in keys.wrap_masters.items() if number != epoch}
+        changed = replace(keys, wrap_masters=MappingProxyType(masters))
+        _write(folder / FILE_NAME, changed)
+        return changed
+
+
+def read_passphrase(path: Path) -> str:
+    """The passphrase in a file, without its last newline. Raises Misconfigured if it cannot be read."""
+    try:
+        text = path.read_bytes()[: PASSPHRASE_BYTES_MAX + 3].decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Misconfigured(
+            "the passphrase file cannot be read", hint=f"it must exist, be readable and UTF-8: {path}"
+        ) from error
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+# -- chart keys -------------------------------------------------------------------------------------------------
+
+
+def wrap_chart_keys(keys: Keys, handle: bytes, record_key: bytes, access_key: bytes, epoch: int) -> bytes:
+    """Both keys of a chart's `epoch`, sealed to the custodian and then under the current wrap master.
+
+    Wire: u32 wrap epoch | nonce 12 | AES-256-GCM(master, HPKE(custodian, record key | access key)). The HPKE info and
+    the outer AAD name home, chart and chart epoch. About 100 µs.
+    """
+    _, public = _custodian(keys.custodian)
+    info = _wrap_info(keys, handle, epoch)
+    return _outer_seal(keys, info, _SUITE.encrypt(record_key + access_key, public, info))
+
+
+def unwrap_chart_keys(keys: Keys, handle: bytes, epoch: int, wrapped: bytes) -> tuple[bytes, bytes]:
+    """(record key, access key) of the chart at that epoch. Raises EpochDestroyed, or Corrupt. About 80 µs."""
+    info = _wrap_info(keys, handle, epoch)
+    inner = _outer_open(keys, info, wrapped)
+    private, _ = _custodian(keys.custodian)
+    try:
+        pair = _SUITE.decrypt(inner, private, info)
+    except (InvalidTag, ValueError):
+        raise _unopened() from None
+    return pair[:32], pair[32:]
+
+
+def rewrap(keys: Keys, handle: bytes, epoch: int, wrapped: bytes) -> bytes:
+    """The same chart keys under the current wrap master, without opening them: what survives a shredding."""
+    info = _wrap_info(keys, handle, epoch)
+    return _outer_seal(keys, info, _outer_open(keys, info, wrapped))
+
+
+def _outer_seal(keys: Keys, info: bytes, inner: bytes) -> bytes:
+    head = keys.epoch.to_bytes(4, "big")
+    nonce = os.urandom(12)
+    return head + nonce + AESGCM(keys.wrap_masters[keys.epoch]).encrypt(nonce, inner, head + info)
+
+
+def _outer_open(keys: Keys, info: bytes, wrapped: bytes) -> bytes:
+    head = wrapped[:4]
+    master = keys.wrap_masters.get(int.from_bytes(head, "big"))
+    if master is None:
+        raise EpochDestroyed(
+            "these chart keys were sealed under a key that exists no more", hint=_RESTORE_HINT
+        )
+    try:
+        return AESGCM(master).decrypt(wrapped[4:16], wrapped[16:], head + info)
+    except (InvalidTag, ValueError):
+        raise _unopened() from None
+
+
+def _unopened() -> Corrupt:
+    return Corrupt("wrapped chart keys are not what was sealed", hint="run: careledger fsck")
+
+
+def _wrap_info(keys: Keys, handle: bytes, epoch: int) -> bytes:
+    return b"cl1.wrap" + keys.home_id + handle + epoch.to_bytes(4, "big")
+
+
+@lru_cache(maxsize=4)
+def _custodian(secret: bytes) -> tuple[MLKEM768X25519PrivateKey, MLKEM768X25519PublicKey]:
+    kem = MLKEM768PrivateKey.from_seed_bytes(secret[:64])
+    private = MLKEM768X25519PrivateKey(kem, X25519PrivateKey.from_private_bytes(secret[64:]))
+    return private, private.public_key()
+
+
+# -- the file ---------------------------------------------------------------------------------------------------
+
+
+def _sealing(passphrase: str, cost: Cost, salt: bytes) -> _Sealing:
+    text = unicodedata.normalize("NFC", passphrase).encode()
+    if len(passphrase) < PASSPHRASE_CHARACTERS_MIN or len(text) > PASSPHRASE_BYTES_MAX:
+        raise Invalid(
+            "the passphrase has the wrong length",
+            hint=f"{PASSPHRASE_CHARACTERS_MIN} characters to {PASSPHRASE_BYTES_MAX} bytes; several words are best",
+            code="passphrase-length",
+        )
+    key = hash_secret_raw(text, salt, cost.passes, cost.memory_kib, cost.lanes, 32, Type.ID)
+    return _Sealing(cost, salt, key)
+
+
+def _encode(keys: Keys) -> bytes:
+    seeds = b"".join(getattr(keys, name) for name in _SEED_NAMES)
+    masters = sorted(keys.wrap_masters.items())
+    return b"".join(
+        (
+            seeds,
+            keys.custodian,
+            keys.home_id,
+            len(masters).to_bytes(4, "big"),
+            *(_EPOCH.pack(*item) for item in masters),
+        )
+    )
+
+
+def _decode(plain: bytes, sealing: _Sealing) -> Keys:
+    seeds = {name: plain[at * 32 : at * 32 + 32] for at, name in enumerate(_SEED_NAMES)}
+    at = len(_SEED_NAMES) * 32
+    custodian = plain[at : at + _CUSTODIAN_BYTES]
+    at += _CUSTODIAN_BYTES
+    home_id = plain[at : at + _HOME_ID_BYTES]
+    at += _HOME_ID_BYTES + 4
+    count = int.from_bytes(plain[at - 4 : at], "big")
+    if not count or len(plain) != at + count * _EPOCH.size:
+        raise KeyStoreDamaged("the key store's contents have the wrong size", hint=_RESTORE_HINT)
+    masters = MappingProxyType(dict(_EPOCH.iter_unpack(plain[at:])))
+    return Keys(**seeds, custodian=custodian, home_id=home_id, wrap_masters=masters, sealing=sealing)
+
+
+def _read(path: Path) -> bytes:
+    """The head and sealed contents of an undamaged file."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise KeyStoreMissing(
+            "there is no key store", hint=f"`careledger init` makes one; expected {path}"
+        ) from None
+    except OSError as error:
+        raise Misconfigured(
+            "the key store cannot be read", hint=f"check the owner and mode of {path}"
+        ) from error
+    if len(data) > _HEAD.size and data.startswith(_MAGIC) and data[len(_MAGIC)] != FORMAT_VERSION:
+        raise KeyStoreVersion(
+            f"the key store has format {data[len(_MAGIC)]}, this program knows {FORMAT_VERSION}",
+            hint="open the home with the version of CareLedger that wrote it, or a newer one",
+        )
+    if len(data) < _HEAD.size + 48 or not data.startswith(_MAGIC) or sha256(data[:-32]) != data[-32:]:
+        raise KeyStoreDamaged("the key store is truncated or altered", hint=_RESTORE_HINT)
+    return data[:-32]
+
+
+def _write(path: Path, keys: Keys) -> None:
+    """Replace the file whole: temporary file, fsync, rename, fsync of the folder; then overwrite the old bytes."""
+    cost, salt, nonce = keys.sealing.cost, keys.sealing.salt, os.urandom(12)
+    head = _HEAD.pack(_MAGIC, FORMAT_VERSION, cost.passes, cost.memory_kib, cost.lanes, salt, nonce)
+    data = head + AESGCM(keys.sealing.key).encrypt(nonce, _encode(keys), head)
+    data += sha256(data)
+    temporary = path.with_suffix(".new")
+    old = os.open(path, os.O_RDWR) if path.exists() else None
+    try:
+        temporary.unlink(missing_ok=True)
+        new = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(new, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+        if old is not None:
+            os.pwrite(old, os.urandom(os.fstat(old).st_size), 0)
+            os.fsync(old)
+    except OSError as error:
+        raise Misconfigured(
+            "the key store could not be written", hint=f"check space and permissions of {path.parent}"
+        ) from error
+    finally:
+        if old is not None:
+            os.close(old)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
