@@ -41,9 +41,9 @@ def encode_entry(entry: AccessEntry) -> bytes:
     for text in entry.directives:
         raw = text.encode()
         parts += (len(raw).to_bytes(4, "big"), raw)
-    steps = steps(sorted(set(entry.leaves)))
+    distances = steps(sorted(set(entry.leaves)))
     try:
-        parts.append(struct.pack(f">{len(steps) + 1}I", len(steps), *steps))
+        parts.append(struct.pack(f">{len(distances) + 1}I", len(distances), *distances))
     except struct.error:
         raise Invalid("the leaves of an access entry are at most 2^32 apart") from None
     content = b"".join(parts)
