@@ -52,7 +52,9 @@ def main(arguments: list[str]) -> int:
     OUTPUT.mkdir(parents=True, exist_ok=True)
     write(OUTPUT / "r4.msgpack", pack)
     write(OUTPUT / "stamp", stamp.encode())
-    print(f"FHIR definitions: {len(pack) / 1e6:.1f} MB packed into {OUTPUT.relative_to(ROOT)}", file=sys.stderr)
+    print(
+        f"FHIR definitions: {len(pack) / 1e6:.1f} MB packed into {OUTPUT.relative_to(ROOT)}", file=sys.stderr
+    )
     return 0
 
 
@@ -155,10 +157,14 @@ def run(command: list[str], *, cwd: Path, hint: str) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise BuildFailed(f"{Path(command[0]).name} gave no answer in {TIMEOUT_SECONDS} s\nhint: {hint}") from error
+        raise BuildFailed(
+            f"{Path(command[0]).name} gave no answer in {TIMEOUT_SECONDS} s\nhint: {hint}"
+        ) from error
     if done.returncode != 0:
         tail = done.stdout.decode("utf-8", "replace")[-2000:]
-        raise BuildFailed(f"{' '.join(command[:3])} failed with exit code {done.returncode}\n{tail}\nhint: {hint}")
+        raise BuildFailed(
+            f"{' '.join(command[:3])} failed with exit code {done.returncode}\n{tail}\nhint: {hint}"
+        )
 
 
 if __name__ == "__main__":

@@ -91,7 +91,9 @@ def compile_pack(source: Path) -> bytes:
         version="4.0.1",
         resource_types=tuple(sorted(resource_types)),
         data_types=tuple(data_types),
-        primitives={n: primitive_regex(s) for n, s in sorted(structures.items()) if s["kind"] == "primitive-type"},
+        primitives={
+            n: primitive_regex(s) for n, s in sorted(structures.items()) if s["kind"] == "primitive-type"
+        },
         types=types,
         codes={url: encode(value_sets.expand(url)) for url in sorted(compiler.bindings)},
         search=search,
@@ -133,7 +135,9 @@ class ValueSets:
         self.systems: dict[str, Json] = {}
         for name in ("valuesets.json", "v3-codesystems.json", "v2-tables.json"):
             for resource in entries(source / name, None):
-                (self.sets if resource["resourceType"] == "ValueSet" else self.systems)[resource["url"]] = resource
+                (self.sets if resource["resourceType"] == "ValueSet" else self.systems)[resource["url"]] = (
+                    resource
+                )
 
     def all_codes(self, system: str) -> set[str]:
         """Every code of a complete code system, at any level; empty if it is not at hand."""
