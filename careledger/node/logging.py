@@ -17,12 +17,11 @@ from typing import Any, TextIO, cast
 import msgspec
 import structlog
 
-FIELDS = frozenset(
-    (
-        "event level time process worker logger request_id client_request method route status duration_ms "
-        "client code rule error frames address height count bytes seconds version exit_code signal reason"
-    ).split()
+_FIELD_NAMES = (
+    "event level time process worker logger request_id client_request method route status duration_ms "
+    "client code rule error frames address height count bytes seconds version exit_code signal reason"
 )
+FIELDS = frozenset(_FIELD_NAMES.split())
 VALUE_MAX_CHARACTERS = 200
 FRAMES_MAX = 12
 _EVENT = re.compile(r"[A-Za-z][A-Za-z0-9 ,.:;'()/_-]{0,119}")

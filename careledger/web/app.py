@@ -8,6 +8,7 @@ OperationOutcome; what is not raised on purpose becomes a 500 that says nothing 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import time
@@ -44,7 +45,9 @@ DISCARD_SECONDS = 1.0
 GZIP_MIN_BYTES = 4096
 SLOW_MS = 1000
 
-_ONCE = frozenset((b"authorization", b"content-length", b"content-type", b"content-encoding", b"host", b"if-match"))
+_ONCE = frozenset(
+    (b"authorization", b"content-length", b"content-type", b"content-encoding", b"host", b"if-match")
+)
 _OVERRIDES = frozenset((b"x-http-method-override", b"x-http-method", b"x-method-override"))
 _CLIENT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _COMMON_HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
@@ -88,7 +91,9 @@ class Services:
 class _Refused(Exception):
     """An answer that the shell gives itself."""
 
-    def __init__(self, status: int, code: str, message: str, hint: str = "", allow: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, hint: str = "", allow: frozenset[str] = frozenset()
+    ) -> None:
         super().__init__(code)
         self.status, self.code, self.message, self.hint, self.allow = status, code, message, hint, allow
 
@@ -102,10 +107,8 @@ def create_app(services: Services) -> AsgiApp:
                 await send({"type": "websocket.close", "code": 1002})
             return
         exchange = _Exchange(services, scope, receive, send)
-        try:
+        with contextlib.suppress(Disconnected):
             await exchange.run()
-        except Disconnected:
-            pass
 
     return app
 
@@ -113,7 +116,17 @@ def create_app(services: Services) -> AsgiApp:
 class _Exchange:
     """One request and its answer."""
 
-    __slots__ = ("actor", "body_pending", "method", "own_id", "receive", "scope", "send", "services", "shown_id")
+    __slots__ = (
+        "actor",
+        "body_pending",
+        "method",
+        "own_id",
+        "receive",
+        "scope",
+        "send",
+        "services",
+        "shown_id",
+    )
 
     def __init__(self, services: Services, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         self.services = services
@@ -147,19 +160,27 @@ class _Exchange:
         except TimeoutError as error:
             failure = error
             if self.body_pending:
-                response = self.refusal(408, "body-timeout", "the body did not arrive in time", "send it faster")
+                response = self.refusal(
+                    408, "body-timeout", "the body did not arrive in time", "send it faster"
+                )
             else:
-                response = self.refusal(504, "request-timeout", "the request took too long", "ask for less at once")
+                response = self.refusal(
+                    504, "request-timeout", "the request took too long", "ask for less at once"
+                )
         except Disconnected:
             raise
         except Exception as error:  # the outermost boundary: a defect must not show its inside
             failure = error
-            response = self.refusal(500, "internal", "something went wrong inside; nothing more can be said here")
+            response = self.refusal(
+                500, "internal", "something went wrong inside; nothing more can be said here"
+            )
         await self.answer(response)
         duration_ms = (time.perf_counter() - start) * 1000
         client = self.actor.client if self.actor is not None else ""
         self.services.log(
-            RequestLog(self.own_id, self.method, response.route, response.status, duration_ms, client, failure)
+            RequestLog(
+                self.own_id, self.method, response.route, response.status, duration_ms, client, failure
+            )
         )
 
     async def respond(self) -> FhirResponse:
@@ -182,7 +203,9 @@ class _Exchange:
             return self.options(PROBE_METHODS, route)
         problems = self.services.problems() if path == b"/readyz" else ()
         status = "ok" if path == b"/livez" else "unavailable" if problems else "ready"
-        body = msgspec.json.encode({"status": status, "problems": problems} if problems else {"status": status})
+        body = msgspec.json.encode(
+            {"status": status, "problems": problems} if problems else {"status": status}
+        )
         return FhirResponse(503 if problems else 200, [_JSON], body, route)
 
     async def fhir(self, below: bytes) -> FhirResponse:
@@ -201,9 +224,9 @@ class _Exchange:
             self.actor = services.authenticate(headers.get(b"authorization"))
         query = parse_query(self.scope["query_string"])
         body = b""
-        async with asyncio.timeout(services.request_seconds) as timeout:
+        async with asyncio.timeout(services.request_seconds) as deadline:
             if self.body_pending:
-                body = await self.body(headers, timeout)
+                body = await self.body(headers, deadline)
             request = FhirRequest(method, path, query, headers, body, self.actor, self.own_id)
             return await services.fhir.handle(request)
 
@@ -224,26 +247,34 @@ class _Exchange:
             self.body_pending = True
             self.body_pending = declared_length(headers) != 0
         if not _OVERRIDES.isdisjoint(headers):
-            raise Invalid("method override is not supported", code="method-override", hint="use the method itself")
+            raise Invalid(
+                "method override is not supported", code="method-override", hint="use the method itself"
+            )
         return headers
 
-    async def body(self, headers: dict[bytes, bytes], timeout: asyncio.Timeout) -> bytes:
+    async def body(self, headers: dict[bytes, bytes], deadline: asyncio.Timeout) -> bytes:
         """The body, complete and unpacked. Raises TooLarge, Invalid, TimeoutError, Disconnected."""
         services = self.services
         if self.method not in WITH_BODY:
             raise Invalid("this method takes no body", code="body-unexpected", hint="leave the body out")
         encoding = headers.get(b"content-encoding", b"identity").lower()
         if encoding not in (b"identity", b"gzip"):
-            raise _Refused(415, "encoding-unknown", "this Content-Encoding is not supported", "send gzip or plain")
+            raise _Refused(
+                415, "encoding-unknown", "this Content-Encoding is not supported", "send gzip or plain"
+            )
         loop = asyncio.get_running_loop()
-        timeout.reschedule(loop.time() + services.body_seconds)
+        deadline.reschedule(loop.time() + services.body_seconds)
         expected = declared_length(headers)
-        body = await read_body(self.receive, expected, services.max_body_bytes, timeout, services.body_seconds)
+        body = await read_body(
+            self.receive, expected, services.max_body_bytes, deadline, services.body_seconds
+        )
         self.body_pending = False
-        timeout.reschedule(loop.time() + services.request_seconds)
+        deadline.reschedule(loop.time() + services.request_seconds)
         if encoding == b"gzip":
             if len(body) > DISCARD_MAX_BYTES:
-                return await asyncio.to_thread(unpack_gzip, body, services.max_body_bytes, services.max_gzip_ratio)
+                return await asyncio.to_thread(
+                    unpack_gzip, body, services.max_body_bytes, services.max_gzip_ratio
+                )
             return unpack_gzip(body, services.max_body_bytes, services.max_gzip_ratio)
         return body
 
@@ -258,9 +289,12 @@ class _Exchange:
     async def answer(self, response: FhirResponse) -> None:
         """Send it; with a body still waiting, take in a little of it and close the connection."""
         body = response.body
-        headers = response.headers
-        headers.append((b"x-request-id", self.shown_id or self.own_id.hex().encode()))
-        headers.extend(_COMMON_HEADERS)
+        shown_id = self.shown_id or self.own_id.hex().encode()
+        headers = [
+            *response.headers,
+            (b"x-request-id", shown_id),
+            *_COMMON_HEADERS,
+        ]  # handlers may share theirs
         if self.services.gzip_responses and len(body) >= GZIP_MIN_BYTES and self.accepts_gzip():
             body = zlib.compress(body, 1, wbits=31)
             headers.append((b"content-encoding", b"gzip"))

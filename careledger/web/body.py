@@ -35,8 +35,10 @@ def declared_length(headers: dict[bytes, bytes]) -> int | None:
     return int(length)
 
 
-async def read_body(receive: Receive, expected: int | None, max_bytes: int, timeout: asyncio.Timeout, seconds: int) -> bytes:
-    """The whole body as it was sent. `timeout` is moved on as long as at least 16 kB/s arrive.
+async def read_body(
+    receive: Receive, expected: int | None, max_bytes: int, deadline: asyncio.Timeout, seconds: int
+) -> bytes:
+    """The whole body as it was sent. `deadline` is moved on as long as at least 16 kB/s arrive.
 
     Raises TooLarge before more than `max_bytes` are held, Invalid if the length is not the declared one,
     Disconnected if the client leaves.
@@ -57,7 +59,7 @@ async def read_body(receive: Receive, expected: int | None, max_bytes: int, time
         parts.append(part)
         if not message.get("more_body", False):
             break
-        timeout.reschedule(start + received / RATE_MIN_BYTES_PER_SECOND)
+        deadline.reschedule(start + received / RATE_MIN_BYTES_PER_SECOND)
     if expected is not None and received != expected:
         raise Invalid("the body has not the length that was declared", code="length-invalid")
     return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -90,5 +92,6 @@ def unpack_gzip(packed: bytes, max_bytes: int, max_ratio: int) -> bytes:
 def too_large(max_bytes: int) -> TooLarge:
     """The refusal of a body over the limit."""
     return TooLarge(
-        f"the body is over the limit of {max_bytes} bytes", hint="send it in parts; limits.max_body_bytes sets the limit"
+        f"the body is over the limit of {max_bytes} bytes",
+        hint="send it in parts; limits.max_body_bytes sets the limit",
     )

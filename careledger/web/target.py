@@ -25,7 +25,9 @@ def split_path(raw: bytes) -> tuple[str, ...]:
     segments = tuple(text.removesuffix("/").removeprefix("/").split("/"))
     for segment in segments:
         if not _SEGMENT.fullmatch(segment) or segment in (".", ".."):
-            raise Invalid("the path cannot be read", code="path-invalid", hint="a path is Type/id, Type/$operation, …")
+            raise Invalid(
+                "the path cannot be read", code="path-invalid", hint="a path is Type/id, Type/$operation, …"
+            )
     return segments
 
 
