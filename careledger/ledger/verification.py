@@ -1,0 +1,413 @@
+"""A receipt holds against a checkpoint, or it is refused with the step that fails.
+
+`verify_receipt` is what `careledger verify` runs; `verifier/verify.py` is its stand-alone twin and shares no code.
+Pure: no clock (the caller gives the time), no files. docs/spec/receipt.md numbers the steps.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import msgspec
+
+from careledger.ledger import proof_files as files
+from careledger.ledger.log import leaf_hash, verify_inclusion
+from careledger.ledger.tree import root_from_proof
+from careledger.primitives.encoding import DIGEST, U8, U64, Bytes, Pair, Schema, Text
+from careledger.primitives.errors import VerificationFailed
+from careledger.primitives.hashing import new_sha256, tagged
+from careledger.primitives.signing import ML_DSA_44_PUBLIC_SIZE, verify_ed25519, verify_ml_dsa_44
+
+Level = Literal["anchored", "witnessed", "final"]
+
+KINDS: Final = {
+    "enrolment": 1,
+    "version": 2,
+    "deletion": 3,
+    "guardian": 4,
+    "directive": 5,
+    "key": 6,
+    "move": 7,
+    "close": 8,
+    "access": 32,
+}
+"""What a leaf records, and its number in the header (protocol.md, Charts)."""
+ACCESS: Final = KINDS["access"]
+"""The only kind in an access log."""
+TIME_MS_MAX: Final = 253_402_300_799_999
+"""The last millisecond of the year 9999."""
+CHAIN: Final = re.compile("cl-[0-9a-f]{32}")
+SIZE: Final = re.compile("[1-9][0-9]{0,15}")
+SIGNATURE_LINE: Final = re.compile("— ([^ \n]+) ([A-Za-z0-9+/]+={0,2})")
+KEY_NAME: Final = re.compile("[!-*,-~]{1,255}")
+NOTE_LENGTH_MAX: Final = 100_000
+PLAIN: Final = re.compile("[!-~]*")
+CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The opened header of a leaf: what was recorded, when (the operator's word), by whom."""
+
+    organisation: bytes
+    handle: bytes
+    kind: int
+    type: str
+    id: str
+    version: int
+    time_ms: int
+    author: str
+    body: bytes
+
+    def commitment(self, salt: bytes) -> bytes:
+        """The leaf: H(`cl1.commit`, salt | enc(header))."""
+        return tagged("cl1.commit", salt + HEADER.encode(self))
+
+
+_DIGEST_BYTES: Final = Bytes(32, 32)
+HEADER: Final = Schema(
+    Header,
+    organisation=_DIGEST_BYTES,
+    handle=_DIGEST_BYTES,
+    kind=U8,
+    type=Text(64),
+    id=Text(64),
+    version=U64,
+    time_ms=U64,
+    author=Text(512),
+    body=_DIGEST_BYTES,
+)
+HEAD_VALUE: Final = Pair(U64, DIGEST)
+"""Value in the map of heads: size and root of a chart's log."""
+BATCH_LEAF: Final = Pair(U64, DIGEST, U64)
+"""Entry of an organisation's log of batches: seq, root, time."""
+ANCHOR_VALUE: Final = Pair(U64, DIGEST, U64, U64, DIGEST)
+"""Value of `records/<org>`: seq, root, time, size and root of the log of batches."""
+HISTORY_LEAF: Final = Pair(U64, U64, DIGEST)
+"""Entry of the history log: height, time, state root."""
+STATE_KEY: Final = Pair(Text(64), Text(64), Bytes(64))
+"""What a state key hashes: contract, map, key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What a receipt proves: the header was leaf `index` of its chart's log no later than block `height`."""
+
+    level: Level
+    chain: str
+    height: int
+    as_of_ms: int
+    header: Header
+    index: int
+    chart_size: int
+    body_checked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """A trust file, read: a chain, the keys that may sign for it, and a checkpoint that all of them signed."""
+
+    chain: str
+    keys: tuple[NoteKey, ...]
+    witnesses: tuple[NoteKey, ...]
+    k: int
+    level: Level
+    max_age_s: int | None
+    size: int
+    root: bytes
+
+
+def verify_receipt(
+    data: bytes, trust: bytes, body: bytes | None = None, *, now_ms: int | None = None
+) -> Verified:
+    """Follows the receipt from its header to the signed checkpoint. Raises VerificationFailed at the first gap.
+
+    `body` is the resource as the server gave it, byte for byte. `now_ms` is needed only if the trust file limits
+    the age of proofs.
+    """
+    trusted = read_trust(trust)
+    receipt = files.decode_file(data, files.ReceiptFile, "the receipt")
+    if receipt.chain != trusted.chain:
+        raise _refused("the receipt is of another ledger")
+    header, salt = _header(receipt.header), _digest(receipt.salt)
+    if body is not None and tagged("cl1.body", salt + body) != header.body:
+        raise _refused("the body is not the one that was recorded")
+    _check_chart(receipt, header, salt)
+    newest = _check_batch(receipt, _compute_heads_root(receipt, header))
+    level = _check_signed(receipt, _compute_state_root(receipt, header, newest), trusted)
+    if trusted.level == "witnessed" and level != "witnessed":
+        raise _refused("the proof is anchored; the trust file asks for witnessed")
+    _check_age(receipt.block.time, trusted.max_age_s, now_ms)
+    return Verified(
+        level=level,
+        chain=receipt.chain,
+        height=receipt.block.height,
+        as_of_ms=receipt.block.time,
+        header=header,
+        index=receipt.index,
+        chart_size=receipt.head.size,
+        body_checked=body is not None,
+    )
+
+
+def read_trust(data: bytes) -> Trust:
+    """The trust file, if every one of its operator keys signed its checkpoint. Raises VerificationFailed."""
+    file = files.decode_file(data, files.CheckpointFile, "the trust file")
+    if CHAIN.fullmatch(file.chain) is None:
+        raise _refused("the trust file names no chain")
+    keys = _keys(file.keys, witness=False)
+    witnesses, k = _witnesses(file.witnesses)
+    if len({key.public for key in keys + witnesses}) != len(keys) + len(witnesses):
+        raise _refused("the trust file lists a key twice")
+    if file.level == "witnessed" and not witnesses:
+        raise _refused("the trust file asks for witnesses and names none")
+    checkpoint = check_note(file.note, file.chain, keys + witnesses)
+    if not set(keys) <= checkpoint.signers:
+        raise _refused("a key of the trust file has not signed its checkpoint")
+    return Trust(
+        chain=file.chain,
+        keys=keys,
+        witnesses=witnesses,
+        k=k,
+        level="witnessed" if file.level == "witnessed" else "anchored",
+        max_age_s=None if file.max_age is msgspec.UNSET else _whole(file.max_age),
+        size=checkpoint.size,
+        root=checkpoint.root,
+    )
+
+
+# ---- The steps ----------------------------------------------------------------------------------------------
+
+
+def _check_chart(receipt: files.ReceiptFile, header: Header, salt: bytes) -> None:
+    """The salted header is leaf `index` of the chart's log."""
+    head = receipt.head
+    _check_log(
+        header.commitment(salt),
+        receipt.index,
+        head.size,
+        receipt.path,
+        _digest(head.root),
+        "the version",
+        "the chart",
+    )
+
+
+def _compute_heads_root(receipt: files.ReceiptFile, header: Header) -> bytes:
+    """Root of the organisation's map of heads that holds the chart's head."""
+    log = b"\1" if header.kind == ACCESS else b"\0"
+    value = HEAD_VALUE.encode((_whole(receipt.head.size), _digest(receipt.head.root)))
+    key = tagged("cl1.head", log + header.handle)
+    return root_from_proof(key, value, files.decode_map_path(receipt.heads))
+
+
+def _check_batch(receipt: files.ReceiptFile, heads_root: bytes) -> bytes:
+    """The root of the anchor's newest batch: `heads_root`, or one in whose log of batches that stands."""
+    batch, anchor = receipt.batch, receipt.anchor
+    if batch is msgspec.UNSET:
+        return heads_root
+    if _whole(batch.seq) > _whole(anchor.seq) or _time(batch.time) > _time(anchor.time):
+        raise _refused("the batch is later than its anchor")
+    leaf = BATCH_LEAF.encode((batch.seq, heads_root, batch.time))
+    _check_log(leaf, batch.index, anchor.size, batch.path, _digest(anchor.log), "the batch", "the log of batches")
+    return _digest(batch.newest)
+
+
+def _compute_state_root(receipt: files.ReceiptFile, header: Header, newest: bytes) -> bytes:
+    """Root of the ledger's state that holds the anchor."""
+    anchor = receipt.anchor
+    if _time(anchor.time) > _time(receipt.block.time):
+        raise _refused("the anchor is later than its block")
+    key = tagged("cl1.key", STATE_KEY.encode(("records", "anchors", header.organisation)))
+    value = ANCHOR_VALUE.encode(
+        (_whole(anchor.seq), newest, anchor.time, _whole(anchor.size), _digest(anchor.log))
+    )
+    return root_from_proof(key, value, files.decode_map_path(receipt.state))
+
+
+def _check_signed(receipt: files.ReceiptFile, state_root: bytes, trust: Trust) -> Level:
+    """The block is in a signed history that agrees with the trusted one; how well that is signed."""
+    block, signed = receipt.block, receipt.signed
+    checkpoint = check_note(signed.note, trust.chain, trust.keys + trust.witnesses)
+    if not checkpoint.signers & set(trust.keys):
+        raise _refused("the checkpoint is not signed by the operator")
+    leaf = HISTORY_LEAF.encode((_whole(block.height), block.time, state_root))
+    _check_log(
+        leaf, block.height, checkpoint.size, signed.path, checkpoint.root, "the block", "the signed history"
+    )
+    if checkpoint.size == trust.size and checkpoint.root != trust.root:
+        raise VerificationFailed(
+            "two signed checkpoints of equal height differ: the ledger has forked",
+            hint="keep both files: together they prove it",
+        )
+    signed_by = {key.name for key in checkpoint.signers - set(trust.keys)}
+    return "witnessed" if trust.witnesses and len(signed_by) >= trust.k else "anchored"
+
+
+def _check_log(entry: bytes, index: int, size: int, path: str, root: bytes, what: str, where: str) -> None:
+    try:
+        verify_inclusion(leaf_hash(entry), _whole(index), _whole(size), files.decode_log_path(path), root)
+    except VerificationFailed as refused:
+        raise _refused(f"{what} is not in {where}: {refused.message}") from None
+
+
+def _check_age(time_ms: int, max_age_s: int | None, now_ms: int | None) -> None:
+    if max_age_s is None:
+        return
+    if now_ms is None:
+        raise ValueError("the trust file limits the age: now_ms is needed")
+    if now_ms - time_ms > 1000 * max_age_s:
+        raise _refused("the proof is older than the trust file allows")
+
+
+# ---- Fields -------------------------------------------------------------------------------------------------
+
+
+def _header(part: files.HeaderPart) -> Header:
+    """The header, every field within its limits; type and id are plain ASCII, the author has no controls."""
+    if part.kind not in KINDS:
+        raise _refused("the header has an unknown kind")
+    for value, limit in ((part.type, 64), (part.id, 64)):
+        if len(value) > limit or PLAIN.fullmatch(value) is None:
+            raise _refused("the header names something malformed")
+    if len(part.author.encode()) > 512 or CONTROL.search(part.author) is not None:
+        raise _refused("the header names something malformed")
+    return Header(
+        organisation=_digest(part.org),
+        handle=_digest(part.handle),
+        kind=KINDS[part.kind],
+        type=part.type,
+        id=part.id,
+        version=_whole(part.version),
+        time_ms=_time(part.time),
+        author=part.author,
+        body=_digest(part.body),
+    )
+
+
+def _digest(value: str) -> bytes:
+    return files.decode_binary(value, 32, 32)
+
+
+def _whole(value: int) -> int:
+    if not 0 <= value <= files.INTEGER_MAX:
+        raise _refused("a number is out of range")
+    return value
+
+
+def _time(value: int) -> int:
+    if not 0 <= value <= TIME_MS_MAX:
+        raise _refused("a time is out of range")
+    return value
+
+
+def _refused(message: str) -> VerificationFailed:
+    return VerificationFailed(message, hint="the file was altered, or is of another ledger or time")
+
+
+# ---- Notes --------------------------------------------------------------------------------------------------
+
+OPERATOR, COSIGNATURE, ML_DSA_44 = 1, 4, 6
+"""Signature types of C2SP notes: Ed25519 over the text; Ed25519 and ML-DSA-44 with a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoteKey:
+    """A key that may sign notes."""
+
+    name: str
+    kind: int
+    public: bytes
+
+    @property
+    def key_id(self) -> bytes:
+        """First four bytes of SHA-256(name | newline | type | key) (C2SP signed-note)."""
+        return new_sha256(self.name.encode() + b"\n" + bytes([self.kind]) + self.public).digest()[:4]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedHead:
+    """A checkpoint all of whose signatures hold."""
+
+    size: int
+    root: bytes
+    signers: frozenset[NoteKey]
+
+
+def check_note(note: str, chain: str, keys: tuple[NoteKey, ...]) -> SignedHead:
+    """The checkpoint in `note`, if it is of `chain` and every signature is by one of `keys` and holds."""
+    lines = note.split("\n")
+    if len(note) > NOTE_LENGTH_MAX or len(lines) < 6 or lines[3] != "" or lines[-1] != "":
+        raise _refused("the note has not the form of a checkpoint")
+    if lines[0] != f"careledger/{chain}" or SIZE.fullmatch(lines[1]) is None:
+        raise _refused("the note is no checkpoint of this chain")
+    size, root = _whole(int(lines[1])), _base64(lines[2])
+    if len(root) != 32:
+        raise _refused("the note's root has not 32 bytes")
+    known = {(key.name, key.key_id): key for key in keys}
+    signers: set[NoteKey] = set()
+    for line in lines[4:-1]:
+        match = SIGNATURE_LINE.fullmatch(line)
+        if match is None:
+            raise _refused("a signature line is malformed")
+        raw = _base64(match[2])
+        key = known.get((match[1], raw[:4]))
+        if key is None or key in signers:
+            raise _refused("a signature is by an unknown key, or repeated")
+        _check_note_signature(key, raw[4:], lines, size, root)
+        signers.add(key)
+    return SignedHead(size, root, frozenset(signers))
+
+
+def _check_note_signature(key: NoteKey, signature: bytes, lines: list[str], size: int, root: bytes) -> None:
+    text = "\n".join(lines[:3]) + "\n"
+    if key.kind == OPERATOR:
+        verify_ed25519(key.public, text.encode(), signature)
+        return
+    stamp, signature = signature[:8], signature[8:]
+    seconds = int.from_bytes(stamp, "big")
+    if len(stamp) != 8 or seconds >= 1 << 63:
+        raise _refused("a signature's time is out of range")
+    if key.kind == COSIGNATURE:
+        verify_ed25519(key.public, f"cosignature/v1\ntime {seconds}\n{text}".encode(), signature)
+        return
+    name, origin = key.name.encode(), lines[0].encode()
+    message = b"subtree/v1\n\0" + bytes([len(name)]) + name + stamp + bytes([len(origin)]) + origin
+    verify_ml_dsa_44(key.public, message + bytes(8) + size.to_bytes(8, "big") + root, signature)
+
+
+def _base64(value: str) -> bytes:
+    """Standard base64 with padding, canonical."""
+    try:
+        raw = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise _refused("the note is not in base64") from None
+    if base64.b64encode(raw).decode() != value:
+        raise _refused("the note is not in canonical base64")
+    return raw
+
+
+def _keys(parts: list[files.KeyPart], *, witness: bool) -> tuple[NoteKey, ...]:
+    if not 1 <= len(parts) <= files.KEYS_MAX:
+        raise _refused(f"1 to {files.KEYS_MAX} keys are needed")
+    keys = []
+    for part in parts:
+        if KEY_NAME.fullmatch(part.name) is None:
+            raise _refused("a key's name is not plain ASCII without space or plus")
+        kind = ML_DSA_44 if part.alg == "ml-dsa-44" else COSIGNATURE if witness else OPERATOR
+        size = ML_DSA_44_PUBLIC_SIZE if kind == ML_DSA_44 else 32
+        keys.append(NoteKey(part.name, kind, files.decode_binary(part.public, size, size)))
+    return tuple(keys)
+
+
+def _witnesses(part: files.WitnessesPart | msgspec.UnsetType) -> tuple[tuple[NoteKey, ...], int]:
+    if part is msgspec.UNSET:
+        return (), 1
+    keys = _keys(part.keys, witness=True)
+    if not 1 <= part.k <= len({key.name for key in keys}):
+        raise _refused("k of n witnesses cannot be had")
+    return keys, part.k

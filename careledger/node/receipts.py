@@ -1,0 +1,157 @@
+"""Receipts and checkpoints as files: pure assembly from parts that the store and the ledger give.
+
+Nothing is verified here (the caller may run `ledger.verification.verify_receipt` on the result) and nothing is
+disclosed but the parts: no body, no secret, no other leaf. docs/spec/receipt.md is the format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from careledger.ledger.proof_files import (
+    CHECKPOINT_FORMAT,
+    RECEIPT_FORMAT,
+    Algorithm,
+    AnchorPart,
+    BatchPart,
+    BlockPart,
+    CheckpointFile,
+    HeaderPart,
+    HeadPart,
+    KeyPart,
+    ReceiptFile,
+    SignedPart,
+    encode_binary,
+    encode_file,
+    encode_map_path,
+)
+from careledger.ledger.tree import MapProof
+from careledger.ledger.verification import HEADER, KINDS, Header
+
+_KIND_NAMES = {number: name for name, number in KINDS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Size and root of the chart's record log, as they stood in the anchored map of heads."""
+
+    size: int
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """The value of `records/<org>` in the state of the block: newest batch, size and root of the batch log."""
+
+    seq: int
+    root: bytes
+    time_ms: int
+    size: int
+    log_root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """An earlier batch whose map of heads is used instead of the newest, and its path in the batch log."""
+
+    index: int
+    seq: int
+    root: bytes
+    time_ms: int
+    path: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The block whose state holds the anchor."""
+
+    height: int
+    time_ms: int
+    state_root: bytes
+
+
+def parse_header(encoded: bytes) -> Header:
+    """The header whose canonical encoding the vault gives (`envelope.header_of`). Raises Invalid."""
+    return HEADER.decode(encoded)
+
+
+def build_receipt(
+    *,
+    chain: str,
+    header: Header,
+    salt: bytes,
+    index: int,
+    path: Sequence[bytes],
+    head: Head,
+    heads_proof: MapProof,
+    anchor: Anchor,
+    state_proof: MapProof,
+    block: Block,
+    history_path: Sequence[bytes],
+    note: str,
+    batch: Batch | None = None,
+) -> bytes:
+    """The receipt file. Log paths run from the leaf to the root.
+
+    `note` is a signed checkpoint whose size is above `block.height`; `history_path` is the block's path in it.
+    """
+    receipt = ReceiptFile(
+        anchor=AnchorPart(
+            log=encode_binary(anchor.log_root),
+            seq=anchor.seq,
+            size=anchor.size,
+            time=anchor.time_ms,
+        ),
+        batch=msgspec.UNSET if batch is None else _batch_part(batch, anchor.root),
+        block=BlockPart(height=block.height, time=block.time_ms),
+        chain=chain,
+        format=RECEIPT_FORMAT,
+        head=HeadPart(root=encode_binary(head.root), size=head.size),
+        header=_header_part(header),
+        heads=encode_map_path(heads_proof.siblings),
+        index=index,
+        path=encode_binary(b"".join(path)),
+        salt=encode_binary(salt),
+        signed=SignedPart(note=note, path=encode_binary(b"".join(history_path))),
+        state=encode_map_path(state_proof.siblings),
+    )
+    return encode_file(receipt)
+
+
+def build_checkpoint(*, chain: str, keys: Sequence[tuple[str, Algorithm, bytes]], note: str) -> bytes:
+    """The checkpoint file for `--trust`. `keys` are (name, "ed25519" | "ml-dsa-44", public key) of the operator.
+
+    Every listed key must have signed `note` (a verifier refuses the file otherwise), and a key that is not listed
+    is unknown to whoever trusts this file: list all keys of the operator, and let all of them sign.
+    """
+    parts = [KeyPart(alg=alg, name=name, public=encode_binary(public)) for name, alg, public in keys]
+    return encode_file(
+        CheckpointFile(chain=chain, format=CHECKPOINT_FORMAT, keys=parts, mode="embedded", note=note)
+    )
+
+
+def _batch_part(batch: Batch, newest: bytes) -> BatchPart:
+    return BatchPart(
+        index=batch.index,
+        newest=encode_binary(newest),
+        path=encode_binary(b"".join(batch.path)),
+        seq=batch.seq,
+        time=batch.time_ms,
+    )
+
+
+def _header_part(header: Header) -> HeaderPart:
+    return HeaderPart(
+        author=header.author,
+        body=encode_binary(header.body),
+        handle=encode_binary(header.handle),
+        id=header.id,
+        kind=_KIND_NAMES[header.kind],
+        org=encode_binary(header.organisation),
+        time=header.time_ms,
+        type=header.type,
+        version=header.version,
+    )
