@@ -106,7 +106,11 @@ class Decision:
 
 
 def decide(
-    request: AccessRequest, actor: Actor, directives: Sequence[Directive], labels: Sequence[Label], height: int
+    request: AccessRequest,
+    actor: Actor,
+    directives: Sequence[Directive],
+    labels: Sequence[Label],
+    height: int,
 ) -> Decision:
     """The decision. Rules are tried in the order of `RULES`; the first that holds decides."""
     rule = _rule(request, actor, directives, labels)

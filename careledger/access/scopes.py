@@ -24,7 +24,16 @@ VERSION_1 = {"read": READ | SEARCH, "write": CREATE | UPDATE | DELETE, "*": ALL}
 
 LEVELS = ("patient", "user", "system")
 WITHOUT_RESOURCES = frozenset(
-    ("openid", "profile", "fhirUser", "launch", "launch/patient", "launch/encounter", "offline_access", "online_access")
+    (
+        "openid",
+        "profile",
+        "fhirUser",
+        "launch",
+        "launch/patient",
+        "launch/encounter",
+        "offline_access",
+        "online_access",
+    )
 )
 """Scopes of SMART that are about the session. They allow no interaction."""
 
@@ -57,7 +66,8 @@ WRITES = frozenset(
 )
 
 _GRAMMAR = re.compile(
-    r"(patient|user|system)/(\*|[A-Z][A-Za-z]{1,63})\.(read|write|\*|c?r?u?d?s?)(?:\?([!-~]{1,512}))?", re.ASCII
+    r"(patient|user|system)/(\*|[A-Z][A-Za-z]{1,63})\.(read|write|\*|c?r?u?d?s?)(?:\?([!-~]{1,512}))?",
+    re.ASCII,
 )
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import re
 import secrets
 from collections import OrderedDict
@@ -18,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
@@ -25,6 +25,7 @@ from joserfc.jwk import OKPKey
 from careledger.access.actor import DEFAULT_PURPOSE, Actor
 from careledger.access.scopes import parse_scopes
 from careledger.primitives.errors import Invalid, Unauthenticated
+from careledger.primitives.hashing import sha256, tagged
 
 ALGORITHM = "Ed25519"
 TOKEN_MAX_BYTES = 8192
@@ -63,13 +64,15 @@ def parse_duration(text: str) -> int:
     found = _DURATION.fullmatch(text)
     seconds = int(found[1]) * _UNIT_SECONDS[found[2]] if found else 0
     if not 0 < seconds <= LIFETIME_MAX_SECONDS:
-        raise Invalid("not a duration", code="duration-invalid", hint="for example 30m, 1h or 7d; at most 366d")
+        raise Invalid(
+            "not a duration", code="duration-invalid", hint="for example 30m, 1h or 7d; at most 366d"
+        )
     return seconds
 
 
 def key_id(public_key: bytes) -> str:
     """The `kid` of a token key: 16 hexadecimal digits of its hash."""
-    return hashlib.sha256(b"careledger/token-key/1" + public_key).hexdigest()[:16]
+    return tagged("cl1.token-key", public_key).hex()[:16]
 
 
 def header_of(public_key: bytes) -> bytes:
@@ -156,12 +159,16 @@ class TokenVerifier:
         """The caller behind an `Authorization` header. Raises Unauthenticated with the rule that failed."""
         if authorization is None:
             raise Unauthenticated(
-                "a token is needed", code="token-missing", hint="send `Authorization: Bearer TOKEN`; see careledger token"
+                "a token is needed",
+                code="token-missing",
+                hint="send `Authorization: Bearer TOKEN`; see careledger token",
             )
         if authorization[:7].lower() != b"bearer " or len(authorization) > TOKEN_MAX_BYTES + 7:
-            raise _refused("token-malformed", "the Authorization header is not a bearer token of at most 8 kB")
+            raise _refused(
+                "token-malformed", "the Authorization header is not a bearer token of at most 8 kB"
+            )
         token = authorization[7:]
-        digest = hashlib.sha256(token).digest()
+        digest = sha256(token)
         known = self._cache.get(digest)
         if known is None:
             known = self._verify(token)
@@ -229,8 +236,6 @@ def challenge(error: Unauthenticated) -> bytes:
 def _private_key(seed: bytes) -> tuple[OKPKey, bytes]:
     if len(seed) != 32:
         raise Invalid("a token key has 32 bytes", code="token-key-invalid")
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     private = Ed25519PrivateKey.from_private_bytes(seed)
     return OKPKey.import_key(private), private.public_key().public_bytes_raw()
 
@@ -264,19 +269,22 @@ def _check_claims(claims: Claims) -> None:
     for name in ("iss", "aud", "sub", "client_id", "organisation"):
         if not _TEXT.fullmatch(getattr(claims, name)):
             raise Invalid(f"the claim {name} is empty, too long or not plain text", code="token-claims")
-    for name in ("jti",):
-        if not _FHIR_ID.fullmatch(getattr(claims, name)):
-            raise Invalid(f"the claim {name} is not an id", code="token-claims")
+    if not _FHIR_ID.fullmatch(claims.jti):
+        raise Invalid("the claim jti is not an id", code="token-claims")
     for name in ("patient", "practitioner"):
         if getattr(claims, name) and not _FHIR_ID.fullmatch(getattr(claims, name)):
             raise Invalid(f"the claim {name} is not a resource id", code="token-claims")
     if not _PURPOSE.fullmatch(claims.purpose):
-        raise Invalid("the claim purpose is not a purpose-of-use code", code="token-claims", hint="for example TREAT")
+        raise Invalid(
+            "the claim purpose is not a purpose-of-use code", code="token-claims", hint="for example TREAT"
+        )
     if not 0 < claims.exp - claims.iat <= LIFETIME_MAX_SECONDS or claims.nbf < claims.iat:
         raise Invalid("the token's times do not fit together", code="token-claims")
     if parse_scopes(claims.scope).patient_level and not claims.patient:
         raise Invalid(
-            "patient scopes need a patient", code="token-claims", hint="add --patient ID, or ask for system/ scopes"
+            "patient scopes need a patient",
+            code="token-claims",
+            hint="add --patient ID, or ask for system/ scopes",
         )
 
 

@@ -25,8 +25,11 @@ FIELDS = frozenset(_FIELD_NAMES.split())
 VALUE_MAX_CHARACTERS = 200
 FRAMES_MAX = 12
 _EVENT = re.compile(r"[A-Za-z][A-Za-z0-9 ,.:;'()/_-]{0,119}")
-_ROUTE = re.compile(r"[A-Za-z\[\]/$_.*-]{0,80}")
-"""Templates such as `/fhir/Patient/[id]/_history/[vid]`: a digit means that somebody passed a real path."""
+_ROUTE = re.compile(
+    r"/?(?:fhir/?)?(?:livez|readyz|metadata|(?:[A-Z][A-Za-z]{1,63}|\[[a-z]{1,10}\]|\$[a-z-]{1,40}|_history|_search|\*)"
+    r"(?:/(?:\[[a-z]{1,10}\]|\$[a-z-]{1,40}|_history|_search|\*|[A-Z][A-Za-z]{1,63})){0,4})?"
+)
+"""Templates such as `/fhir/Patient/[id]/_history/[vid]`: anything else means that a real path was passed."""
 
 LEVELS: Mapping[str, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -86,7 +89,7 @@ def _bounded(name: str, value: Any) -> Any:
         return [str(frame)[:VALUE_MAX_CHARACTERS] for frame in value[:FRAMES_MAX]]
     if not isinstance(value, str):
         return type(value).__name__
-    if name == "route" and not _ROUTE.fullmatch(value):
+    if name == "route" and not _ROUTE.fullmatch(value[:200]):
         return "(not a template)"
     return value[:VALUE_MAX_CHARACTERS]
 
