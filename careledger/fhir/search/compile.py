@@ -1,0 +1,264 @@
+"""Search parameters of a resource type, compiled from the definitions to closures over JSON; lazily, by type.
+
+A *slot* is one path with one kind; parameters share slots (`code` and `combo-code`, `subject` and `patient`), so no
+value is stored twice. A values blob holds the slots of one resource:
+
+    version | n | n slot numbers | n ends (2 or 4 bytes, little-endian) | the slots' values
+
+Slot numbers are part of the stored format: they follow the sorted expressions of R4, and a test pins them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from careledger.fhir.definitions import definitions
+from careledger.fhir.search.expressions import Alternative, Step, parse
+from careledger.fhir.search.values import ENCODERS, KINDS, SYSTEMLESS, Encoder, truths
+from careledger.primitives.errors import NotFound
+
+NARROW: Final = 1
+WIDE: Final = 0x81
+PATIENTS_SLOT: Final = 255
+"""The patients' ids of a resource of several charts, joined by spaces."""
+
+NOT_COMPILED: Final = frozenset({"_content", "_query", "_text", "near"})
+"""Parameters without an expression, or `special`. Composites (type `composite`) are left out likewise."""
+
+CORRECTED: Final = {"http://hl7.org/fhir/SearchParameter/DeviceDefinition-type": "DeviceDefinition.type"}
+"""Published expressions that name an element R4 does not have, and what they mean."""
+
+BY_ROW: Final = frozenset({"_id", "_lastUpdated"})
+"""Answered from the row itself: no values are stored."""
+
+Handler = Callable[[Any, str, list[tuple[int, bytes]]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A compiled search parameter. `resolves` keeps references to that type only; `systemless` see values."""
+
+    code: str
+    kind: int
+    slots: tuple[int, ...]
+    url: str
+    targets: tuple[str, ...] = ()
+    resolves: str = ""
+    systemless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """A way through JSON: properties, each with an optional filter (property = value) or index, to a data type."""
+
+    properties: tuple[str, ...]
+    filters: tuple[tuple[int, str, str], ...]  # (after how many properties, key, value)
+    index: int  # first property only; -1: all
+    leaf: str
+
+
+@dataclass(frozen=True, slots=True)
+class TypeSearch:
+    """All that is compiled of one resource type."""
+
+    type: str
+    parameters: dict[str, Parameter]
+    slots: tuple[str, ...]
+    unsupported: frozenset[str]
+    _handlers: dict[str, tuple[Handler, ...]]
+    _always: tuple[tuple[str, int], ...]
+
+    def values(self, resource: dict[str, Any], base: str = "") -> list[tuple[int, bytes]]:
+        """(slot, values) of everything in `resource` that a parameter finds; no slot twice."""
+        found: list[tuple[int, bytes]] = []
+        handlers = self._handlers
+        for name in resource:
+            todo = handlers.get(name)
+            if todo is not None:
+                value = resource[name]
+                for handler in todo:
+                    handler(value, base, found)
+        for prefix, slot in self._always:
+            if not any(number == slot for number, _ in found):
+                found.append((slot, truths([False], base)))
+        return found if len(found) == len({slot for slot, _ in found}) else _merged(found)
+
+
+def _merged(found: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    by_slot: dict[int, bytes] = {}
+    for slot, data in found:
+        by_slot[slot] = by_slot.get(slot, b"") + data
+    return list(by_slot.items())
+
+
+def pack(found: list[tuple[int, bytes]]) -> bytes:
+    """The values blob."""
+    end = 0
+    ends = []
+    for _, data in found:
+        end += len(data)
+        ends.append(end)
+    width, version = (2, NARROW) if end < 65536 else (4, WIDE)
+    head = bytes([version, len(found), *[slot for slot, _ in found]])
+    return head + b"".join([e.to_bytes(width, "little") for e in ends]) + b"".join([data for _, data in found])
+
+
+def slot_values(blob: bytes, slot: int) -> bytes:
+    """The values of one slot in a blob; empty if it has none."""
+    if not blob:
+        return b""
+    count = blob[1]
+    at = blob.find(slot, 2, 2 + count)
+    if at < 0:
+        return b""
+    width = 2 if blob[0] == NARROW else 4
+    place = 2 + count + (at - 2) * width
+    data = 2 + count + count * width
+    start = int.from_bytes(blob[place - width : place], "little") if at > 2 else 0
+    return blob[data + start : data + int.from_bytes(blob[place : place + width], "little")]
+
+
+@cache
+def search_of(type: str) -> TypeSearch:
+    """The compiled search of a resource type. Raises NotFound for a type that R4 does not define."""
+    slots: dict[str, tuple[int, list[Alternative]]] = {}
+    wanted: list[tuple[str, int, str, tuple[str, ...], tuple[tuple[str, str], ...]]] = []
+    unsupported = set()
+    for code, definition in definitions().search_parameters(type).items():
+        if definition.type not in KINDS or not definition.expression or code in NOT_COMPILED:
+            unsupported.add(code)
+            continue
+        kind = KINDS[definition.type]
+        uses = []
+        for alternative in parse(CORRECTED.get(definition.url, definition.expression)):
+            if code in BY_ROW or alternative.type not in (type, "Resource", "DomainResource"):
+                continue
+            kept = tuple(step for step in alternative.steps if step.kind != "resolves")
+            resolves = next((step.name for step in alternative.steps if step.kind == "resolves"), "")
+            key = f"{kind} {_written(kept)}"
+            slots.setdefault(key, (kind, []))[1].append(Alternative(type, kept))
+            uses.append((key, resolves))
+        wanted.append((code, kind, definition.url, tuple(definition.target), tuple(dict.fromkeys(uses))))
+    order = tuple(sorted(slots))
+    number = {key: position for position, key in enumerate(order)}
+    paths = {key: _paths(type, slots[key][1][0]) for key in order}
+    parameters = {
+        code: Parameter(
+            code,
+            kind,
+            tuple(number[key] for key, _ in uses),
+            url,
+            targets,
+            next((resolves for _, resolves in uses if resolves), ""),
+            bool(uses) and all(path.leaf in SYSTEMLESS for key, _ in uses for path in paths[key]),
+        )
+        for code, kind, url, targets, uses in wanted
+    }
+    handlers, always = _handlers(order, slots, paths)
+    return TypeSearch(type, parameters, order, frozenset(unsupported), handlers, always)
+
+
+def _written(steps: Sequence[Step]) -> str:
+    return ".".join(f"{step.kind}:{step.name}={step.value}" if step.kind != "field" else step.name for step in steps)
+
+
+def _paths(type: str, alternative: Alternative) -> tuple[_Path, ...]:
+    """Every concrete JSON path of an alternative: a choice without a cast is several."""
+    return tuple(_walk(type, alternative.steps, (), (), -1))
+
+
+def _walk(
+    type: str, steps: tuple[Step, ...], done: tuple[str, ...], filters: tuple[tuple[int, str, str], ...], index: int
+) -> Iterator[_Path]:
+    if not steps:
+        yield _Path(done, filters, index, type)
+        return
+    step, rest = steps[0], steps[1:]
+    if step.kind == "where":
+        yield from _walk(type, rest, done, (*filters, (len(done), step.name, step.value)), index)
+    elif step.kind == "index":
+        yield from _walk(type, rest, done, filters, int(step.name))
+    elif step.kind == "exists":
+        yield from _walk(type, rest, done, filters, index)
+    elif step.kind == "cast":
+        if type in (step.name, "Resource"):  # not a choice, or already narrowed
+            yield from _walk(type, rest, done, filters, index)
+    else:
+        for element in definitions().type(type).properties(step.name):
+            if rest and rest[0].kind == "cast" and element.choice and element.type != rest[0].name:
+                continue
+            yield from _walk(element.type, rest, (*done, element.property), filters, index)
+
+
+def _handlers(
+    order: tuple[str, ...],
+    slots: dict[str, tuple[int, list[Alternative]]],
+    paths: dict[str, tuple[_Path, ...]],
+) -> tuple[dict[str, tuple[Handler, ...]], tuple[tuple[str, int], ...]]:
+    by_property: dict[str, list[Handler]] = {}
+    always = []
+    for slot, key in enumerate(order):
+        kind, alternatives = slots[key]
+        truthy = alternatives[0].steps[-1].kind == "exists"
+        if truthy:
+            always.append((key, slot))
+        if not paths[key]:
+            raise NotFound(f"R4 has no element for a search parameter: {key}")
+        for path in paths[key]:
+            encode = truths if truthy else ENCODERS[kind].get(path.leaf)
+            if encode is None:
+                raise NotFound(f"No encoder of {path.leaf} for a search parameter: {key}")
+            by_property.setdefault(path.properties[0], []).append(_handler(slot, path, encode))
+    return {name: tuple(listed) for name, listed in by_property.items()}, tuple(always)
+
+
+def _handler(slot: int, path: _Path, encode: Encoder) -> Handler:
+    """A closure from the value of the path's first property to (slot, values)."""
+    if len(path.properties) == 1 and not path.filters and path.index < 0:
+
+        def direct(value: Any, base: str, found: list[tuple[int, bytes]]) -> None:
+            data = encode(value if value.__class__ is list else (value,), base)
+            if data:
+                found.append((slot, data))
+
+        return direct
+    rest = path.properties[1:]
+    by_depth: dict[int, tuple[str, str]] = {depth: (key, value) for depth, key, value in path.filters}
+    index = path.index
+
+    def deep(value: Any, base: str, found: list[tuple[int, bytes]]) -> None:
+        nodes = value if value.__class__ is list else [value]
+        if index >= 0:
+            nodes = nodes[index : index + 1]
+        nodes = _filtered(nodes, by_depth.get(1))
+        for depth, name in enumerate(rest, 2):
+            nodes = _filtered(_children(nodes, name), by_depth.get(depth))
+            if not nodes:
+                return
+        data = encode(nodes, base)
+        if data:
+            found.append((slot, data))
+
+    return deep
+
+
+def _children(nodes: Sequence[Any], name: str) -> list[Any]:
+    found: list[Any] = []
+    for node in nodes:
+        if node.__class__ is dict:
+            value = node.get(name)
+            if value.__class__ is list:
+                found += value
+            elif value is not None:
+                found.append(value)
+    return found
+
+
+def _filtered(nodes: Sequence[Any], wanted: tuple[str, str] | None) -> Sequence[Any]:
+    if wanted is None:
+        return nodes
+    key, value = wanted
+    return [node for node in nodes if node.__class__ is dict and node.get(key) == value]
