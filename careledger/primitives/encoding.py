@@ -242,7 +242,9 @@ class Set(List[T]):
 
     def sorted(self, values: Sequence[T]) -> tuple[T, ...]:
         """The values in the order of their encodings, each once."""
-        return tuple(value for _, value in sorted({self.item.write(value): value for value in values}.items()))
+        return tuple(
+            value for _, value in sorted({self.item.write(value): value for value in values}.items())
+        )
 
     @staticmethod
     def _check_ascending(items: list[bytes]) -> None:

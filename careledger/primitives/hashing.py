@@ -56,3 +56,8 @@ def fingerprint(*parts: bytes) -> bytes:
         running.update(len(part).to_bytes(8, "big"))
         running.update(part)
     return running.digest()
+
+
+def keyed_digest(key: bytes, data: bytes) -> bytes:
+    """BLAKE2b-128 of `data` under a 32-byte key: frames of the journal and blind index terms, never the protocol."""
+    return hashlib.blake2b(data, digest_size=16, key=key).digest()

@@ -1,0 +1,354 @@
+"""The ledger of one node: its sequencer orders, every block is final when the node's commit is durable.
+
+All functions work on a KV bound to the caller's transaction. What `execute` wrote is real only if the caller commits;
+if the transaction is aborted, call `reset` with a fresh KV before anything else. One writer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from careledger.ledger.blocks import (
+    BLOCK,
+    Block,
+    TransactionReceipt,
+    hash_history_leaf,
+)
+from careledger.ledger.checkpoint import (
+    Checkpoint,
+    NoteSignature,
+    SignedCheckpoint,
+    compute_key_id,
+    origin_of,
+    sign_note_ed25519,
+    sign_note_ml_dsa_44,
+    verify_note_ed25519,
+)
+from careledger.ledger.consensus import index
+from careledger.ledger.execution import (
+    ACCOUNTS,
+    BlockInput,
+    History,
+    Outcome,
+    Parameters,
+    Rules,
+    apply_block,
+    apply_genesis,
+)
+from careledger.ledger.genesis import EMBEDDED, GENESIS, Genesis, compute_chain_id, compute_genesis_hash
+from careledger.ledger.kernel import Contract, compute_state_key
+from careledger.ledger.log import Frontier, inclusion_path
+from careledger.ledger.store.kv import KV, PrefixKV
+from careledger.ledger.tree import MapProof, MapTree
+from careledger.primitives.errors import Conflict, Corrupt, Misconfigured, NotFound, VerificationFailed
+from careledger.primitives.hashing import ZERO_DIGEST
+from careledger.primitives.signing import ed25519_public_key, ml_dsa_44_public_key
+from careledger.primitives.types import Did
+
+HISTORY_PREFIX = b"h"
+LOG_PREFIX = b"l"
+
+
+class Signer(Protocol):
+    """Who signs checkpoints: two seeds of 32 bytes."""
+
+    @property
+    def ed25519_seed(self) -> bytes: ...
+    @property
+    def ml_dsa_44_seed(self) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class CheckpointSigner:
+    """The two seeds, held in memory."""
+
+    ed25519_seed: bytes
+    ml_dsa_44_seed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutedBlock:
+    """A block as executed. `block` is what the journal keeps; `receipts[i]` belongs to the i-th given transaction."""
+
+    height: int
+    time_ms: int
+    block: bytes
+    app_hash: bytes
+    receipts: tuple[TransactionReceipt, ...]
+    checkpoint: str
+    """The checkpoint at this height, signed with Ed25519, as a note."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTransaction:
+    """A transaction in its block; `code` 0 means executed."""
+
+    height: int
+    position: int
+    data: bytes
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateProof:
+    """A state entry of the newest block: its value (None: absent), its hashed key, and the proof to `app_hash`."""
+
+    key: bytes
+    value: bytes | None
+    proof: MapProof
+    height: int
+    time_ms: int
+    app_hash: bytes
+
+
+class EmbeddedLedger:
+    """Executes blocks on a KV and answers questions about them. Make one with `create` or `open`."""
+
+    def __init__(self, contracts: Sequence[Contract], genesis: Genesis, signer: Signer) -> None:
+        self.genesis = genesis
+        self.genesis_hash = compute_genesis_hash(genesis)
+        self.chain_id = compute_chain_id(self.genesis_hash)
+        self.origin = origin_of(self.chain_id)
+        self.height = 0
+        self.time_ms = 0
+        self.app_hash = ZERO_DIGEST
+        self._rules = Rules(contracts)
+        self._signer = signer
+        self._history = Frontier()
+        self._tree = MapTree()
+        if genesis.ed25519 != ed25519_public_key(signer.ed25519_seed):
+            raise Misconfigured(
+                "the checkpoint key is not the one that the genesis names",
+                hint="these are another node's keys, or another node's ledger",
+            )
+
+    @classmethod
+    def create(
+        cls, kv: KV, genesis: Genesis, contracts: Sequence[Contract], signer: Signer, now_ms: int
+    ) -> EmbeddedLedger:
+        """Writes the genesis into an empty KV. The result depends on the genesis alone; `now_ms` checks the clock."""
+        if kv.get(index.META_KEY) is not None:
+            raise Conflict("this store already holds a ledger")
+        if genesis.mode != EMBEDDED:
+            raise Misconfigured("this genesis is not one of an embedded ledger")
+        if now_ms < genesis.time_ms:
+            raise Misconfigured("the clock is before the ledger's genesis", hint="set the machine's clock")
+        ledger = cls(contracts, genesis, signer)
+        kv.put(index.GENESIS_KEY, GENESIS.encode(genesis))
+        outcome = apply_genesis(
+            ledger._rules, Parameters(genesis.quota_bytes_day), genesis.time_ms, genesis.messages
+        )
+        ledger._write(kv, 0, genesis.time_ms, outcome)
+        ledger._write_block(kv, (), outcome)
+        return ledger
+
+    @classmethod
+    def open(cls, kv: KV, contracts: Sequence[Contract], signer: Signer) -> EmbeddedLedger:
+        """The ledger that `kv` holds. Raises NotFound if it holds none."""
+        genesis = kv.get(index.GENESIS_KEY)
+        if genesis is None:
+            raise NotFound("there is no ledger in this store")
+        ledger = cls(contracts, GENESIS.decode(genesis), signer)
+        ledger.reset(kv)
+        return ledger
+
+    def reset(self, kv: KV) -> None:
+        """Drops what memory holds and reads it again: after an aborted transaction."""
+        meta = kv.get(index.META_KEY)
+        if meta is None or len(meta) < 56:
+            raise Corrupt("the ledger's head is missing", hint="run `careledger fsck`")
+        self.height = int.from_bytes(meta[:8], "big")
+        self.time_ms = int.from_bytes(meta[8:16], "big")
+        self.app_hash = meta[16:48]
+        self._history = Frontier.from_bytes(meta[48:])
+        self._tree.reset(PrefixKV(kv, index.STATE_PREFIX))
+        if self._tree.root != self.app_hash:
+            raise Corrupt("the ledger's state does not have its app hash", hint="run `careledger fsck`")
+
+    # ------------------------------------------------------------------------------------------------ execution
+
+    def execute(self, kv: KV, transactions: Sequence[bytes], now_ms: int) -> ExecutedBlock:
+        """Makes and executes the next block; its time is `now_ms`, or the last block's if that is later.
+
+        Transactions of lane 0 are moved to the front. Refused ones stay in the block with their code.
+        """
+        order = _lane_order(transactions)
+        ordered = tuple(transactions[at] for at in order) if order else tuple(transactions)
+        time_ms = max(now_ms, self.time_ms)
+        outcome = self._apply(kv, self.height + 1, time_ms, ordered)
+        block, note = self._write_block(kv, ordered, outcome)
+        receipts = outcome.receipts
+        if order:
+            places = sorted(range(len(order)), key=order.__getitem__)
+            receipts = tuple(receipts[at] for at in places)
+        return ExecutedBlock(self.height, time_ms, block, self.app_hash, receipts, note.note())
+
+    def replay(self, kv: KV, block: bytes) -> None:
+        """Executes a block of the journal again. Raises Corrupt if it is not next, or anything in it comes out
+        otherwise: codes, app hash, signature. The caller then aborts and resets."""
+        expected = BLOCK.decode(block)
+        if expected.height != self.height + 1 or expected.time_ms < self.time_ms:
+            raise Corrupt(f"block {expected.height} does not follow block {self.height}")
+        outcome = self._apply(kv, expected.height, expected.time_ms, expected.transactions)
+        if tuple(receipt.code for receipt in outcome.receipts) != expected.codes:
+            raise Corrupt(f"block {expected.height}: a transaction comes out otherwise")
+        if self.app_hash != expected.app_hash:
+            raise Corrupt(f"block {expected.height}: the app hash differs")
+        try:
+            verify_note_ed25519(
+                self._note(self._checkpoint(), expected.signature), self.origin, self.genesis.ed25519
+            )
+        except VerificationFailed as error:
+            raise Corrupt(f"block {expected.height}: {error.message}") from None
+        self._index(kv, block, outcome)
+
+    def _apply(self, kv: KV, height: int, time_ms: int, transactions: Sequence[bytes]) -> Outcome:
+        state = PrefixKV(kv, index.STATE_PREFIX)
+        tree = self._tree
+        history = History(self._history.size, self._history.root())
+        outcome = apply_block(
+            self._rules,
+            lambda key: tree.get(state, key),
+            BlockInput(self.genesis_hash, height, time_ms, history, transactions),
+        )
+        self._write(kv, height, time_ms, outcome)
+        return outcome
+
+    def _write(self, kv: KV, height: int, time_ms: int, outcome: Outcome) -> None:
+        """State, history and the nodes of contract logs; the head moves."""
+        self.app_hash = self._tree.update(PrefixKV(kv, index.STATE_PREFIX), outcome.changes)
+        self.height, self.time_ms = height, time_ms
+        leaf = hash_history_leaf(height, time_ms, self.app_hash)
+        index.put_nodes(kv, HISTORY_PREFIX, self._history.append(leaf))
+        for log, node in outcome.log_nodes:
+            index.put_nodes(kv, LOG_PREFIX + log, (node,))
+        head = height.to_bytes(8, "big") + time_ms.to_bytes(8, "big") + self.app_hash
+        kv.put(index.META_KEY, head + self._history.to_bytes())
+
+    def _write_block(
+        self, kv: KV, transactions: tuple[bytes, ...], outcome: Outcome
+    ) -> tuple[bytes, SignedCheckpoint]:
+        checkpoint = self._checkpoint()
+        line = sign_note_ed25519(checkpoint, self.origin, self._signer.ed25519_seed, self.genesis.ed25519)
+        codes = tuple(receipt.code for receipt in outcome.receipts) if transactions else ()
+        block = BLOCK.encode(
+            Block(self.height, self.time_ms, transactions, codes, self.app_hash, line.signature)
+        )
+        self._index(kv, block, outcome)
+        return block, SignedCheckpoint(checkpoint, (line,))
+
+    def _index(self, kv: KV, block: bytes, outcome: Outcome) -> None:
+        kv.put(index.block_key(self.height), block)
+        index.put_receipts(kv, self.height, outcome.receipts)
+
+    def _checkpoint(self) -> Checkpoint:
+        return Checkpoint(self.origin, self._history.size, self._history.root())
+
+    def _note(self, checkpoint: Checkpoint, signature: bytes) -> SignedCheckpoint:
+        from careledger.ledger.checkpoint import ED25519_TYPE
+
+        key_id = compute_key_id(self.origin, ED25519_TYPE, self.genesis.ed25519)
+        return SignedCheckpoint(checkpoint, (NoteSignature(self.origin, key_id, signature),))
+
+    # -------------------------------------------------------------------------------------------------- queries
+
+    def block(self, kv: KV, height: int) -> Block:
+        """Block `height`; 0 is the genesis, without transactions. Raises NotFound."""
+        return BLOCK.decode(self.block_bytes(kv, height))
+
+    def block_bytes(self, kv: KV, height: int) -> bytes:
+        """The same as the journal keeps it."""
+        data = kv.get(index.block_key(height)) if 0 <= height < 2**64 else None
+        if data is None:
+            raise NotFound(f"there is no block {height}")
+        return data
+
+    def transaction(self, kv: KV, transaction_id: bytes) -> StoredTransaction:
+        """A transaction by its id, executed or refused (the first time it came). Raises NotFound."""
+        place = kv.get(index.transaction_key(transaction_id))
+        if place is None:
+            raise NotFound("there is no such transaction")
+        height, position = int.from_bytes(place[:8], "big"), int.from_bytes(place[8:], "big")
+        block = self.block(kv, height)
+        return StoredTransaction(height, position, block.transactions[position], block.codes[position])
+
+    def events(
+        self, kv: KV, event_type: str, start_height: int = 0, stop_height: int = 2**63, limit: int = 1000
+    ) -> list[index.StoredEvent]:
+        """Events of one type in blocks start … stop − 1, oldest first, at most `limit`."""
+        found = []
+        for event in index.scan_events(kv, event_type, start_height, stop_height):
+            if len(found) >= min(limit, index.EVENTS_MAX):
+                break
+            found.append(event)
+        return found
+
+    def state(self, kv: KV, contract: str, name: str, key: bytes) -> bytes | None:
+        """The encoded value of a state entry of the newest block, or None."""
+        return self._tree.get(PrefixKV(kv, index.STATE_PREFIX), compute_state_key(contract, name, key))
+
+    def prove_state(self, kv: KV, contract: str, name: str, key: bytes) -> StateProof:
+        """A state entry of the newest block with its proof; absence is proved too."""
+        hashed = compute_state_key(contract, name, key)
+        state = PrefixKV(kv, index.STATE_PREFIX)
+        return StateProof(
+            hashed,
+            self._tree.get(state, hashed),
+            self._tree.prove(state, hashed),
+            self.height,
+            self.time_ms,
+            self.app_hash,
+        )
+
+    def history_path(self, kv: KV, height: int, size: int) -> list[bytes]:
+        """Path of leaf `height` to the root of the first `size` leaves of the history log."""
+        if size > self._history.size:
+            raise NotFound(f"the history has {self._history.size} leaves")
+        return inclusion_path(height, size, index.node_getter(kv, HISTORY_PREFIX))
+
+    def history_consistency(self, kv: KV, old: int, new: int) -> list[bytes]:
+        """Consistency path between two sizes of the history log."""
+        from careledger.ledger.log import consistency_path
+
+        if new > self._history.size:
+            raise NotFound(f"the history has {self._history.size} leaves")
+        return consistency_path(old, new, index.node_getter(kv, HISTORY_PREFIX))
+
+    def log_path(self, kv: KV, contract: str, name: str, key: bytes, position: int, size: int) -> list[bytes]:
+        """Path in a contract's log (`kernel.Log`), such as the batches of an organisation."""
+        log = LOG_PREFIX + compute_state_key(contract, name, key)
+        return inclusion_path(position, size, index.node_getter(kv, log))
+
+    def checkpoint(self, kv: KV, height: int | None = None, post_quantum: bool = False) -> str:
+        """The signed note of a height (None: the newest), with an ML-DSA-44 line made now if asked for."""
+        height = self.height if height is None else height
+        signature = self.block(kv, height).signature
+        frontier = Frontier.at(height + 1, index.node_getter(kv, HISTORY_PREFIX))
+        note = self._note(Checkpoint(self.origin, height + 1, frontier.root()), signature)
+        if post_quantum:
+            seed = self._signer.ml_dsa_44_seed
+            if ml_dsa_44_public_key(seed) != self.genesis.ml_dsa_44:
+                raise Misconfigured("the ML-DSA-44 key is not the one that the genesis names")
+            line = sign_note_ml_dsa_44(note.checkpoint, self.origin, seed, self.genesis.ml_dsa_44)
+            note = note.with_signature(line)
+        return note.note()
+
+    def next_sequence(self, kv: KV, sponsor: Did, lane: int) -> int:
+        """The sequence that the next transaction of this sponsor in this lane must have."""
+        raw = self._tree.get(PrefixKV(kv, index.STATE_PREFIX), ACCOUNTS.state_key(sponsor))
+        return dict(ACCOUNTS.value.decode(raw).lanes).get(lane, 0) if raw else 0
+
+
+_LANE_AT = 4 + 32 + 8 + 32
+"""Where the lane stands in an encoded transaction: after the body's length, genesis hash, valid_until, sponsor."""
+
+
+def _lane_order(transactions: Sequence[bytes]) -> list[int]:
+    """Positions with lane 0 first, otherwise as given; empty if that changes nothing."""
+    urgent = [at for at, data in enumerate(transactions) if len(data) > _LANE_AT and data[_LANE_AT] == 0]
+    if not urgent or urgent[-1] == len(urgent) - 1:
+        return []
+    chosen = frozenset(urgent)
+    return urgent + [at for at in range(len(transactions)) if at not in chosen]

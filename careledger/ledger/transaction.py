@@ -1,0 +1,207 @@
+"""The signed envelope (protocol.md, Transactions): body, id, authenticators, limits.
+
+transaction = enc(body, authenticators); body = enc(genesis hash, valid_until, sponsor, lane, sequence, messages);
+id = H(`cl1.tx`, body). Every authenticator signs the id. They stand in ascending order of (algorithm, key), and each
+must be needed: by the sponsor or by a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from careledger.ledger.kernel import (
+    ED25519,
+    ML_DSA_65,
+    WEBAUTHN_ES256,
+    WEBAUTHN_ML_DSA,
+    Key,
+    Rejected,
+)
+from careledger.primitives.encoding import DIGEST, U8, U64, Bytes, List, Schema
+from careledger.primitives.errors import Invalid, TooLarge, VerificationFailed
+from careledger.primitives.hashing import tagged
+from careledger.primitives.signing import (
+    ML_DSA_65_PUBLIC_SIZE,
+    ML_DSA_65_SIGNATURE_SIZE,
+    ed25519_public_key,
+    ml_dsa_65_public_key,
+    sign_ed25519,
+    sign_ml_dsa_65,
+    verify_ed25519,
+    verify_ml_dsa_65,
+)
+from careledger.primitives.types import Did
+
+MESSAGE_SIZE_MAX = 16_384
+MESSAGES_MAX = 16
+AUTHENTICATORS_MAX = 8
+TRANSACTION_SIZE_MAX = 131_072
+LANES = 16
+VALID_MS_MAX = 86_400_000
+
+
+class Malformed(Rejected):
+    """The bytes are not the canonical encoding of a transaction."""
+
+    number, code, reason = 2, "malformed-transaction", "not the canonical encoding of a transaction"
+
+
+class TransactionTooLarge(Rejected):
+    """The transaction is over its size limit."""
+
+    number, code, reason = (
+        3,
+        "transaction-too-large",
+        f"a transaction has at most {TRANSACTION_SIZE_MAX} bytes",
+    )
+
+
+class BadAuthenticator(Rejected):
+    """An authenticator does not verify over the transaction's id, or its key or signature is not acceptable."""
+
+    number, code, reason = 14, "bad-authenticator", "an authenticator does not hold"
+
+
+class ReservedAlgorithm(Rejected):
+    """WebAuthn authenticators are reserved for a later version of the protocol."""
+
+    number, code, reason = 15, "reserved-algorithm", "WebAuthn authenticators are not yet accepted"
+
+
+class UnknownAlgorithm(Rejected):
+    """The authenticator's algorithm has no number in this protocol."""
+
+    number, code, reason = 16, "unknown-algorithm", "the authenticator's algorithm is unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What is signed. `valid_until` is block time in ms; `lane` 0 … 15; `sequence` rises by one per sponsor and lane."""
+
+    genesis_hash: bytes
+    valid_until: int
+    sponsor: Did
+    lane: int
+    sequence: int
+    messages: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticator:
+    """A signature of `key` over the id."""
+
+    algorithm: int
+    key: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """The envelope as it travels."""
+
+    body: bytes
+    authenticators: tuple[Authenticator, ...]
+
+
+BODY: Schema[Body] = Schema(
+    Body,
+    genesis_hash=DIGEST,
+    valid_until=U64,
+    sponsor=DIGEST,
+    lane=U8,
+    sequence=U64,
+    messages=List(Bytes(MESSAGE_SIZE_MAX, least=2), MESSAGES_MAX),
+)
+AUTHENTICATOR: Schema[Authenticator] = Schema(
+    Authenticator,
+    algorithm=U8,
+    key=Bytes(ML_DSA_65_PUBLIC_SIZE, least=1),
+    signature=Bytes(ML_DSA_65_SIGNATURE_SIZE, least=1),
+)
+TRANSACTION: Schema[Transaction] = Schema(
+    Transaction, body=Bytes(TRANSACTION_SIZE_MAX), authenticators=List(AUTHENTICATOR, AUTHENTICATORS_MAX)
+)
+
+
+def compute_id(body: bytes) -> bytes:
+    """H(`cl1.tx`, body)."""
+    return tagged("cl1.tx", body)
+
+
+def decode_transaction(data: bytes) -> tuple[Transaction, Body]:
+    """The envelope and its body. Raises Malformed, TransactionTooLarge."""
+    if len(data) > TRANSACTION_SIZE_MAX:
+        raise TransactionTooLarge
+    try:
+        transaction = TRANSACTION.decode(data)
+        body = BODY.decode(transaction.body)
+    except (Invalid, TooLarge) as error:
+        raise Malformed(f"{Malformed.reason}: {error.message}") from None
+    order = [(one.algorithm, one.key) for one in transaction.authenticators]
+    if any(left >= right for left, right in zip(order, order[1:], strict=False)):
+        raise Malformed("the authenticators must strictly ascend by algorithm and key")
+    return transaction, body
+
+
+def verify_authenticators(authenticators: Sequence[Authenticator], transaction_id: bytes) -> frozenset[Key]:
+    """The keys that signed the id: all of them, or a refusal. Raises BadAuthenticator and the algorithm's refusals."""
+    for one in authenticators:
+        try:
+            if one.algorithm == ED25519:
+                verify_ed25519(one.key, transaction_id, one.signature)
+            elif one.algorithm == ML_DSA_65:
+                verify_ml_dsa_65(one.key, transaction_id, one.signature)
+            elif one.algorithm in (WEBAUTHN_ES256, WEBAUTHN_ML_DSA):
+                raise ReservedAlgorithm
+            else:
+                raise UnknownAlgorithm
+        except VerificationFailed as error:
+            raise BadAuthenticator(error.message) from None
+    return frozenset([Key(one.algorithm, one.key) for one in authenticators])
+
+
+@dataclass(frozen=True, slots=True)
+class SecretKey:
+    """A seed of 32 bytes and the algorithm it is for. Its text shows no seed."""
+
+    algorithm: int
+    seed: bytes
+
+    def __repr__(self) -> str:
+        return f"SecretKey(algorithm={self.algorithm})"
+
+    @property
+    def key(self) -> Key:
+        """The public half."""
+        if self.algorithm == ED25519:
+            return Key(ED25519, ed25519_public_key(self.seed))
+        return Key(ML_DSA_65, ml_dsa_65_public_key(self.seed))
+
+    def sign(self, data: bytes) -> bytes:
+        """A signature over `data`."""
+        return sign_ed25519(self.seed, data) if self.algorithm == ED25519 else sign_ml_dsa_65(self.seed, data)
+
+
+def build_transaction(
+    genesis_hash: bytes,
+    valid_until: int,
+    sponsor: Did,
+    lane: int,
+    sequence: int,
+    messages: Sequence[bytes],
+    keys: Sequence[SecretKey],
+) -> bytes:
+    """A signed transaction: `messages` as `MessageKind.encode` wrote them, `keys` the sponsor's and the authors'."""
+    body = BODY.encode(Body(genesis_hash, valid_until, sponsor, lane, sequence, tuple(messages)))
+    return sign_transaction(body, keys)
+
+
+def sign_transaction(body: bytes, keys: Sequence[SecretKey]) -> bytes:
+    """The envelope of an encoded body, signed by each key once."""
+    transaction_id = compute_id(body)
+    by_key = {secret.key: secret for secret in keys}
+    authenticators = tuple(
+        Authenticator(key.algorithm, key.public, by_key[key].sign(transaction_id)) for key in sorted(by_key)
+    )
+    return TRANSACTION.encode(Transaction(body, authenticators))
