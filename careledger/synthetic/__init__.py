@@ -1,0 +1,1 @@
+"""The demo hospital's patients: invented, deterministic, coherent over years. Never mixed with real data."""
