@@ -29,6 +29,7 @@ help:  ## show this help
 
 .PHONY: setup
 setup: $(STAMPS)/package  ## create .venv with everything pinned; leaves .venv/bin/careledger
+	@:
 
 .PHONY: run
 run: setup  ## start the demo hospital on PORT (8080); keeps its data in demo-home
@@ -37,7 +38,7 @@ run: setup  ## start the demo hospital on PORT (8080); keeps its data in demo-ho
 .PHONY: reset
 reset:  ## empty the demo hospital (deletes demo-home)
 	@case '$(HOME_DIR)' in ''|/|.|..|*/..*) echo 'HOME_DIR must name a folder of its own' >&2; exit 2;; esac; \
-	if [ -d '$(HOME_DIR)' ] && [ ! -e '$(HOME_DIR)/keys' ]; then \
+	if [ -d '$(HOME_DIR)' ] && [ ! -e '$(HOME_DIR)/keys' ] && [ -n "$$(ls -A '$(HOME_DIR)')" ]; then \
 	  echo '$(HOME_DIR) does not look like a CareLedger home: nothing deleted' >&2; exit 2; fi; \
 	rm -rf -- '$(HOME_DIR)' '$(HOME_DIR).passphrase' && echo 'the demo hospital is empty; start it again with: make run'
 
@@ -53,7 +54,6 @@ check: dev  ## the static half of `make test`
 	@$(BIN)/codespell --quiet-level 2 $$(git ls-files '*.md' '*.py' 'Makefile' 2>/dev/null || find . -name '*.py' -not -path './.*')
 	@$(BIN)/vulture
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/lint-imports --no-logo 2>&1 | tail -n 25
 
 .PHONY: format
 format: dev  ## format and repair what can be repaired
@@ -73,8 +73,9 @@ vectors: dev  ## write vectors/ again from the tests
 	@$(PY) -m pytest -m vectors --write-vectors
 
 .PHONY: docs
-docs: dev  ## write docs/spec/ again from the contract tables
-	@$(PY) tools/build_spec.py
+docs: dev  ## write docs/cli.md and docs/spec/ again from the program
+	@$(PY) tools/build_cli_reference.py
+	@test ! -e tools/build_spec.py || $(PY) tools/build_spec.py
 
 campaign-%: dev  ## run a long campaign: tests/campaigns/NAME.py
 	@test -e tests/campaigns/$*.py || { echo 'no such campaign; there are:' >&2; ls tests/campaigns 2>/dev/null >&2; exit 2; }
@@ -108,7 +109,7 @@ $(STAMPS)/build: requirements/build.txt | $(STAMPS)/venv
 	@rm -rf $(BUILD) && $(PIP) $(PINNED) --target $(BUILD) -r requirements/build.txt
 	@touch $@
 
-$(STAMPS)/definitions: $(wildcard tools/build_definitions.py tools/definitions/*) $(STAMPS)/build $(STAMPS)/run
+$(STAMPS)/definitions: $(wildcard tools/*_definitions.py tools/definitions/* careledger/fhir/definitions.py) $(STAMPS)/build $(STAMPS)/run
 	@test ! -e tools/build_definitions.py || { echo 'setup: building the FHIR definitions'; \
 	  PYTHONPATH=$(BUILD) $(PY) tools/build_definitions.py; }
 	@touch $@

@@ -17,12 +17,12 @@ FILE_LINES_MAX = 500
 CORE_ROOMS = ("primitives", "ledger", "contracts", "vault", "access", "fhir")
 MAY_PRINT = ("careledger/cli/", "tools/", "tests/", "verifier/", "bench/")
 
-# Text that has no place in the repository, and what to write instead. Compared in lower case.
+# Text that has no place in the repository, and what to write instead.
 BANNED_TEXT: tuple[tuple[str, str], ...] = (
-    (r"\btodo\b|\bfixme\b|\bxxx\b", "do it, or write an issue"),
+    (r"(?-i:\bTODO\b|\bFIXME\b|\bXXX\b)", "do it, or write an issue"),
     (r"\bworld state\b", "state root, or app hash (GLOSSARY.md)"),
     (r"\bledger hash\b", "app hash (GLOSSARY.md)"),
-    (r"\btxn\b", "transaction"),
+    (r"\btxn data\b", "message, or transaction (GLOSSARY.md)"),
     (r"\bsmart contract call\b", "message (GLOSSARY.md)"),
     (r"\btamper-proof\b", "tamper-evident through its witnesses"),
     (r"\bencrypted hash\b", "commitment"),
@@ -149,14 +149,14 @@ def test_banned_calls():
 
 def test_banned_words():
     problems = []
-    patterns = [(re.compile(pattern), instead) for pattern, instead in BANNED_TEXT]
+    patterns = [(re.compile(pattern, re.IGNORECASE), instead) for pattern, instead in BANNED_TEXT]
     for name in list_files():
         if name in MAY_NAME_BANNED_TEXT or name.startswith("tests/mutants/"):
             continue
         content = (ROOT / name).read_bytes()
         if b"\0" in content[:8192] or len(content) > 4_000_000:
             continue
-        for number, line in enumerate(content.decode("utf-8", "replace").lower().splitlines(), 1):
+        for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), 1):
             for pattern, instead in patterns:
                 if match := pattern.search(line):
                     problems.append(f"{name}:{number}: {match[0]!r}: {instead}")

@@ -1,0 +1,1 @@
+"""Access: who is asking, may they, and the entry that says so."""

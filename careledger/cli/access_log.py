@@ -15,6 +15,7 @@ COLUMNS = ("time", "actor", "client", "organisation", "purpose", "kind", "what")
 
 def access_log(
     patient: Annotated[str, Parameter(name="PATIENT", help="An id, or Patient/ID.")],
+    /,
     *,
     options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
 ) -> None:

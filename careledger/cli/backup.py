@@ -15,6 +15,7 @@ from careledger.primitives.errors import NotFound
 
 def backup(
     file: Annotated[Path, Parameter(name="FILE", help="The file to write.")],
+    /,
     *,
     options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
 ) -> None:
@@ -27,6 +28,7 @@ def backup(
 def restore(
     file: Annotated[Path, Parameter(name="FILE", help="The backup.")],
     directory: Annotated[Path, Parameter(name="DIR", help="The home to make; it must be absent or empty.")],
+    /,
     *,
     passphrase_file: PassphraseFile = None,
     json: JsonFlag = False,

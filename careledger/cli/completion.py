@@ -13,6 +13,7 @@ from careledger.cli.output import print_result
 
 def completion(
     shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(name="SHELL", help="bash, zsh or fish.")],
+    /,
     *,
     json: JsonFlag = False,
 ) -> None:

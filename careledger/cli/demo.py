@@ -17,9 +17,9 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from careledger.cli import calls
-from careledger.cli.options import JsonFlag, NodeOptions, is_served, read_passphrase
+from careledger.cli.options import JsonFlag, NodeOptions, read_passphrase
 from careledger.cli.output import note, print_result, progress_bar
-from careledger.primitives.errors import Conflict, Unavailable
+from careledger.primitives.errors import Conflict, Misconfigured, Unavailable
 
 PATIENTS = 50
 TOKEN_EXPIRES_S = 24 * 3600
@@ -45,7 +45,9 @@ def demo(
     json: JsonFlag = False,
 ) -> int:
     """Serve the demo hospital in the foreground; prints its address, a token and commands to try."""
-    if is_served(home):
+    from careledger.node import client
+
+    if client.is_served(home):
         raise Conflict(
             f"the demo hospital in {home} is running already",
             hint=f"stop it with Ctrl-C, or start another: careledger demo --home {home}-2 --port {port + 1}",
@@ -61,7 +63,7 @@ def demo(
     print_welcome(options, port, token)
     from careledger.node import serve as node_serve
 
-    overrides = {"listen": f"{HOST}:{port}", "base_url": f"http://localhost:{port}"}
+    overrides = {"server.listen": f"{HOST}:{port}", "server.base_url": f"http://localhost:{port}"}
     return node_serve.serve(home, overrides, read_passphrase(passphrase_file)) or 0
 
 
@@ -85,9 +87,11 @@ def is_free(port: int) -> bool:
 
 
 def make_home(home: Path, passphrase_file: Path) -> None:
-    """Make passphrase and home on the first run; a first run that was cut short begins again."""
-    if (home / "keys").is_dir() and passphrase_file.exists():
+    """Make passphrase and home on the first run."""
+    if (home / "home.json").exists() and passphrase_file.exists():
         return
+    if home.is_dir() and any(home.iterdir()):
+        raise Misconfigured(f"{home} is no whole demo home", hint="empty it with: make reset")
     from careledger.node import home as node_home
 
     if not passphrase_file.exists():

@@ -24,6 +24,7 @@ VERIFICATION_FAILED = 6
 
 def init(
     directory: Annotated[Path, Parameter(name="DIR", help="The home to make; it must be absent or empty.")],
+    /,
     *,
     name: Annotated[str, Parameter(help="Name of the organisation.")],
     passphrase_file: PassphraseFile = None,
@@ -33,7 +34,8 @@ def init(
     passphrase = read_passphrase(passphrase_file, confirm=True)
     from careledger.node import home
 
-    result = home.init(directory, name, passphrase)
+    made = home.init(directory, name, passphrase)
+    result = {"home": str(directory), "name": made.name, "did": made.did, "chain_id": made.chain_id}
     print_result(result, as_json=json)
     if not json:
         note(f"next: careledger serve --home {directory}")
@@ -46,7 +48,7 @@ def serve(
     base_url: Annotated[str | None, Parameter(help="The address that clients see.")] = None,
     tls_cert: Annotated[Path | None, Parameter(help="Certificate chain (PEM).")] = None,
     tls_key: Annotated[Path | None, Parameter(help="Its private key (PEM).")] = None,
-    behind_tls_proxy: Annotated[
+    behind_proxy: Annotated[
         bool | None, Parameter(negative="", help="A proxy does TLS: listen off loopback without it.")
     ] = None,
     options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
@@ -54,12 +56,12 @@ def serve(
     """Serve FHIR R4 at /fhir in the foreground; prints one line with its address when it is ready."""
     home = get_home(options)
     flags = {
-        "listen": listen,
-        "workers": workers,
-        "base_url": base_url,
-        "tls_cert": str(tls_cert) if tls_cert else None,
-        "tls_key": str(tls_key) if tls_key else None,
-        "behind_tls_proxy": behind_tls_proxy,
+        "server.listen": listen,
+        "server.workers": workers,
+        "server.base_url": base_url,
+        "server.tls_cert": str(tls_cert) if tls_cert else None,
+        "server.tls_key": str(tls_key) if tls_key else None,
+        "server.behind_proxy": behind_proxy,
     }
     overrides = {name: value for name, value in flags.items() if value is not None}
     passphrase = read_passphrase(options.passphrase_file or configured_passphrase_file(home))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,18 +49,7 @@ def get_home(options: NodeOptions) -> Path:
     return options.home
 
 
-def is_served(home: Path) -> bool:
-    """Does a node answer at the home's socket now?"""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(2)
-        try:
-            probe.connect(os.path.relpath(home / "node.sock"))
-        except OSError:
-            return False
-    return True
-
-
-def read_passphrase(file: Path | None, *, confirm: bool = False) -> bytes:
+def read_passphrase(file: Path | None, *, confirm: bool = False) -> str:
     """The passphrase, from the file or typed on a terminal; never from an argument, which others could see."""
     if file is not None:
         try:
@@ -70,10 +57,7 @@ def read_passphrase(file: Path | None, *, confirm: bool = False) -> bytes:
                 text = handle.read(PASSPHRASE_BYTES_MAX + 1)
         except OSError as error:
             raise Misconfigured(f"cannot read the passphrase file: {error.strerror}") from None
-        text = text.removesuffix(b"\n").removesuffix(b"\r")
-        if not text or len(text) > PASSPHRASE_BYTES_MAX:
-            raise Misconfigured(f"a passphrase has 1 to {PASSPHRASE_BYTES_MAX} bytes")
-        return text
+        return decode_passphrase(text)
     if not sys.stdin.isatty():
         raise Misconfigured(
             "the keys are sealed and no passphrase was given",
@@ -82,7 +66,23 @@ def read_passphrase(file: Path | None, *, confirm: bool = False) -> bytes:
     return prompt_passphrase(confirm=confirm)
 
 
-def prompt_passphrase(*, confirm: bool) -> bytes:
+def decode_passphrase(content: bytes) -> str:
+    """The text of a passphrase file without its last newline; everything else counts, spaces too."""
+    text = content.removesuffix(b"\n")
+    text = text.removesuffix(b"\r") if text != content else text
+    if not text or len(text) > PASSPHRASE_BYTES_MAX:
+        raise Misconfigured(
+            f"a passphrase has 1 to {PASSPHRASE_BYTES_MAX} bytes", hint="write it into the file, on one line"
+        )
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError:
+        raise Misconfigured(
+            "the passphrase file is not UTF-8 text", hint="write it with a text editor"
+        ) from None
+
+
+def prompt_passphrase(*, confirm: bool) -> str:
     """Ask on the terminal; the prompt goes to the terminal, not to stdout."""
     import getpass
 
@@ -91,22 +91,21 @@ def prompt_passphrase(*, confirm: bool) -> bytes:
         raise UsageError("the two passphrases differ")
     if not first:
         raise UsageError("an empty passphrase protects nothing")
-    return first.encode()
+    return first
 
 
-def get_passphrase(home: Path, options: NodeOptions) -> bytes | None:
+def get_passphrase(home: Path, options: NodeOptions) -> str | None:
     """The passphrase if this process has to open the home itself; `None` if a running node answers for it."""
-    if options.passphrase_file is None and is_served(home):
+    from careledger.node import client
+
+    if options.passphrase_file is None and client.is_served(home):
         return None
     return read_passphrase(options.passphrase_file or configured_passphrase_file(home))
 
 
 def configured_passphrase_file(home: Path) -> Path | None:
-    """`passphrase_file` of HOME/config.toml, relative to the home; none if it is not set or not readable."""
-    import tomllib
+    """`keys.passphrase_file` of the configuration, relative to the home; none if it is not set."""
+    from careledger.node import config
 
-    try:
-        value = tomllib.loads((home / "config.toml").read_text("utf-8")).get("passphrase_file")
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return None
-    return home / value if isinstance(value, str) else None
+    value = config.load(home).keys.passphrase_file
+    return home / value if value else None

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from careledger.cli import calls
+from careledger.cli.errors import UsageError
 from careledger.cli.options import JsonFlag, NodeOptions, Output
 from careledger.cli.output import print_result, write_file
-from careledger.primitives.errors import NotFound
 
 PROOF_BYTES_MAX = 64 << 20
 
 
 def receipt(
     reference: Annotated[str, Parameter(name="REFERENCE", help="TYPE/ID, or TYPE/ID/_history/V.")],
+    /,
     *,
     output: Output = Path("-"),
     options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
@@ -46,6 +49,7 @@ def write_proof(text: str, output: Path, *, as_json: bool) -> None:
 
 def verify(
     file: Annotated[Path, Parameter(name="FILE", help="The receipt.")],
+    /,
     *,
     trust: Annotated[
         Path, Parameter(help="A checkpoint of the same ledger, earlier or later than the proof.")
@@ -57,8 +61,30 @@ def verify(
     from careledger.ledger.verification import verify_receipt
 
     content = read_bounded(body) if body is not None else None
-    result = verify_receipt(read_bounded(file), read_bounded(trust), content)
+    verified = verify_receipt(
+        read_bounded(file), read_bounded(trust), content, now_ms=time.time_ns() // 1_000_000
+    )
+    header = verified.header
+    result = {
+        "holds": f"version {header.version} of {header.type}/{header.id}",
+        "level": verified.level,
+        "as_of": compute_time(verified.as_of_ms),
+        "height": verified.height,
+        "chain": verified.chain,
+        "organisation": f"did:careledger:{header.organisation.hex()}",
+        "recorded": compute_time(header.time_ms),
+        "leaf": verified.index,
+        "chart_size": verified.chart_size,
+        "body_checked": verified.body_checked,
+    }
     print_result(result, as_json=json)
+
+
+def compute_time(time_ms: int) -> str:
+    """A time as people and FHIR write it."""
+    return (
+        datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )
 
 
 def read_bounded(file: Path) -> bytes:
@@ -67,6 +93,6 @@ def read_bounded(file: Path) -> bytes:
         with file.open("rb") as handle:
             return handle.read(PROOF_BYTES_MAX)
     except OSError as error:
-        raise NotFound(
+        raise UsageError(
             f"cannot read {file}: {error.strerror}", hint="name a file that you may read"
         ) from None

@@ -48,7 +48,8 @@ def issue(
 
 @app.command
 def revoke(
-    token: Annotated[str, Parameter(help="The token, or its id.")],
+    token: Annotated[str, Parameter(name="TOKEN", help="The token, or its id.")],
+    /,
     *,
     options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
 ) -> None:

@@ -1,0 +1,1 @@
+"""The composition root: the only room that joins the rooms below it."""

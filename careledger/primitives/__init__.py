@@ -1,0 +1,1 @@
+"""Types, the one canonical encoding, hashing, signing, errors. Knows nothing of the project."""

@@ -1,0 +1,1 @@
+"""Sealed bodies, chart logs, keys, the journal and its index."""

@@ -1,0 +1,1 @@
+"""Search parameters compiled from the definitions, extracted at write time, matched at read time."""

@@ -1,0 +1,1 @@
+"""Ways to order transactions; all of them execute `apply_block`."""
