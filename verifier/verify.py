@@ -18,7 +18,8 @@ P = 2**255 - 19  # the field of Ed25519
 L = 2**252 + 27742317777372353535851937790883648493  # the order of its base point
 Y8 = 2707385501144840649318225287225658788936804267575313519463743609750303402022  # of a point of order 8
 SMALL_ORDER_Y = {0, 1, P - 1, Y8, P - Y8}
-KINDS = dict(enrolment=1, version=2, deletion=3, guardian=4, directive=5, key=6, move=7, close=8, access=32)
+KINDS = {"enrolment": 1, "version": 2, "deletion": 3, "guardian": 4, "directive": 5, "key": 6, "move": 7}
+KINDS |= {"close": 8, "access": 32}  # number of a leaf's kind in its header
 EMPTY = bytes(32)
 
 
@@ -51,9 +52,8 @@ def parse(data, what):
         return int(digits)
 
     need(len(data) <= INPUT_MAX, f"{what}: over {INPUT_MAX} bytes")
-    need(
-        data.count(b"{") + data.count(b"[") <= 100, f"{what}: nested too deeply"
-    )  # so json cannot recurse far
+    # So that json, which recurses, cannot go deep.
+    need(data.count(b"{") + data.count(b"[") <= 100, f"{what}: nested too deeply")
     try:
         value = json.loads(data.decode(), parse_float=refuse, parse_constant=refuse, parse_int=integer)
         again = canonical(value)
@@ -73,18 +73,12 @@ def moment(value):
     return value
 
 
-def text(limit, form="(?s:.)*"):
+def text(limit, form):
+    """A string of at most `limit` bytes that has the form of this pattern."""
+
     def check(value):
         need(type(value) is str and len(value.encode()) <= limit, "a text is missing or too long")
-        need(re.fullmatch(form, value), "a text holds a character that is not allowed")
-        return value
-
-    return check
-
-
-def one_of(*words):
-    def check(value):
-        need(type(value) is str and value in words, f"expected one of {', '.join(words)}")
+        need(re.fullmatch(form, value), "a text has another form")
         return value
 
     return check
@@ -156,42 +150,36 @@ def shape(value, where, fields, optional=()):
     return checked
 
 
-CHAIN = re.compile("cl-[0-9a-f]{32}")
+CHAIN = text(35, "cl-[0-9a-f]{32}")
 DIGEST = binary(32, 32)
-
-
-def chain_id(value):
-    need(type(value) is str and CHAIN.fullmatch(value), "not a chain id")
-    return value
-
-
+NOTE = text(65_536, "(?s:.)*")
 RECEIPT = {
     "anchor": {"log": DIGEST, "seq": number, "size": number, "time": moment},
     "batch": {"index": number, "newest": DIGEST, "path": log_path, "seq": number, "time": moment},  # optional
     "block": {"height": number, "time": moment},
-    "chain": chain_id,
-    "format": one_of("careledger/receipt/1"),
+    "chain": CHAIN,
+    "format": text(32, "careledger/receipt/1"),
     "head": {"root": DIGEST, "size": number},
     "header": {
         "author": text(512, "[^\0-\x1f\x7f-\x9f]*"), "body": DIGEST, "handle": DIGEST, "id": text(64, "[!-~]*"),
-        "kind": one_of(*KINDS), "org": DIGEST, "time": moment, "type": text(64, "[!-~]*"), "version": number,
+        "kind": text(16, "|".join(KINDS)), "org": DIGEST, "time": moment, "type": text(64, "[!-~]*"), "version": number,
     },
     "heads": map_path,
     "index": number,
     "path": log_path,
     "salt": DIGEST,
-    "signed": {"note": text(100_000), "path": log_path},
+    "signed": {"note": NOTE, "path": log_path},
     "state": map_path,
 }  # fmt: skip
-KEY = {"alg": one_of("ed25519", "ml-dsa-44"), "name": text(255), "public": binary(32, 1312)}
+KEY = {"alg": text(16, "ed25519|ml-dsa-44"), "name": text(255, "[!-*,-~]+"), "public": binary(32, 1312)}
 CHECKPOINT = {
-    "chain": chain_id,
-    "format": one_of("careledger/checkpoint/1"),
+    "chain": CHAIN,
+    "format": text(32, "careledger/checkpoint/1"),
     "keys": lambda keys: key_list(keys, witness=False),
-    "level": one_of("anchored", "witnessed"),  # optional: the least level that is accepted
+    "level": text(16, "anchored|witnessed"),  # optional: the least level that is accepted
     "max_age": number,  # optional: seconds
-    "mode": one_of("embedded"),
-    "note": text(100_000),
+    "mode": text(16, "embedded"),
+    "note": NOTE,
     "witnesses": {"k": number, "keys": lambda keys: key_list(keys, witness=True)},  # optional
 }
 
@@ -203,7 +191,7 @@ def sha256(data):
     return hashlib.sha256(data).digest()
 
 
-def H(tag, data):
+def H(tag, data):  # noqa: N802 - the protocol's name
     return sha256(bytes([len(tag)]) + tag + data)
 
 
@@ -245,48 +233,40 @@ def map_root(key, value, path):
 # ---- Signatures (protocol: Transactions, Checkpoint; C2SP signed-note, tlog-checkpoint, tlog-cosignature) ----
 
 
-def point(raw):
+def is_sound(raw):
     """OpenSSL alone accepts the identity as a key, for any message: hence canonical and of large order only."""
     y = int.from_bytes(raw, "little") & (2**255 - 1)
     return y < P and y not in SMALL_ORDER_Y
 
 
-def check_ed25519(public, signature, message):
+def check_signature(public, signature, message):
+    """Ed25519, or ML-DSA-44 (FIPS 204, pure, empty context) if the key has that size."""
     from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa
 
-    need(len(public) == 32 and len(signature) == 64, "Ed25519: wrong size")
-    need(point(public) and point(signature[:32]), "Ed25519: a point is not canonical or of small order")
-    need(int.from_bytes(signature[32:], "little") < L, "Ed25519: S is not reduced")
+    post_quantum = len(public) == 1312
+    need(len(signature) == (2420 if post_quantum else 64), "a signature has the wrong size")
+    if not post_quantum:
+        need(is_sound(public) and is_sound(signature[:32]), "a point is not canonical, or of small order")
+        need(int.from_bytes(signature[32:], "little") < L, "S is not reduced")
     try:
-        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+        key_type = mldsa.MLDSA44PublicKey if post_quantum else ed25519.Ed25519PublicKey
+        key_type.from_public_bytes(public).verify(signature, message)
     except (InvalidSignature, ValueError):
-        raise Refused("an Ed25519 signature does not hold") from None
-
-
-def check_mldsa44(public, signature, message):
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
-
-    need(len(public) == 1312 and len(signature) == 2420, "ML-DSA-44: wrong size")
-    try:
-        MLDSA44PublicKey.from_public_bytes(public).verify(signature, message)
-    except (InvalidSignature, ValueError):
-        raise Refused("an ML-DSA-44 signature does not hold") from None
+        raise Refused("a signature does not hold") from None
 
 
 def key_list(value, witness):
-    """(name, key id) -> (note type, public key). Types: 1 signs the text, 4 and 6 carry a time."""
+    """(name, key id) -> (public key, is it a witness's?). Ids as C2SP signed-note makes them, by type of note."""
     need(type(value) is list and 1 <= len(value) <= 32, "a list of 1 to 32 keys is needed")
+    need(len({canonical(key) for key in value}) == len(value), "a key is listed twice")
     keys = {}
     for key in (shape(item, "key", KEY) for item in value):
-        kind = 6 if key["alg"] == "ml-dsa-44" else 4 if witness else 1
-        need(len(key["public"]) == (1312 if kind == 6 else 32), "a key has the wrong size")
-        need(re.fullmatch(r"[!-*,-~]+", key["name"]), "a key's name is not plain ASCII without space or plus")
-        short = sha256(key["name"].encode() + b"\n" + bytes([kind]) + key["public"])[:4]
-        need(all(key["public"] != public for _, public in keys.values()), "a key is listed twice")
-        keys[key["name"], short] = (kind, key["public"])
-    need(len(keys) == len(value), "two keys have the same name and id")
+        name, public, post_quantum = key["name"], key["public"], key["alg"] == "ml-dsa-44"
+        need(len(public) == (1312 if post_quantum else 32), "a key has the wrong size")
+        need(not (witness and post_quantum), "a witness cosigns with Ed25519")
+        note_type = b"\xffcl1.ml-dsa-44" if post_quantum else b"\x04" if witness else b"\x01"
+        keys[name, sha256(name.encode() + b"\n" + note_type + public)[:4]] = (public, witness)
     return keys
 
 
@@ -303,26 +283,18 @@ def check_note(note, chain, keys):
     need(len(root) == 32 and tail.endswith("\n"), "the note's root or its end is missing")
     signers = set()
     for line in tail[:-1].split("\n"):
-        dash, name, encoded = (line.split(" ") + ["", ""])[:3]
-        need(line == f"— {name} {encoded}" and dash == "—", "a signature line is malformed")
-        raw = unbase64(encoded, base64.b64encode)
-        signer = (name, raw[:4])
-        need(signer in keys, "a signature is by an unknown key")
-        need(signer not in signers, "a signature is repeated")
+        parts = line.split(" ")
+        need(len(parts) == 3 and parts[0] == "—", "a signature line is malformed")
+        raw = unbase64(parts[2], base64.b64encode)
+        signer, signature, message = (parts[1], raw[:4]), raw[4:], body
+        need(signer in keys and signer not in signers, "a signature is by an unknown key, or repeated")
         signers.add(signer)
-        kind, public = keys[signer]
-        stamp, signature = (b"", raw[4:]) if kind == 1 else (raw[4:12], raw[12:])
-        seconds = int.from_bytes(stamp, "big")
-        need(seconds < 2**63, "a signature's time is out of range")
-        if kind == 6:
-            origin = lines[0].encode()
-            message = (
-                b"subtree/v1\n\0" + bytes([len(name)]) + name.encode() + stamp + bytes([len(origin)]) + origin
-            )
-            check_mldsa44(public, signature, message + bytes(8) + size.to_bytes(8, "big") + root)
-        else:
-            prefix = f"cosignature/v1\ntime {seconds}\n" if kind == 4 else ""
-            check_ed25519(public, signature, (prefix + body).encode())
+        public, witness = keys[signer]
+        if witness:
+            seconds, signature = int.from_bytes(signature[:8], "big"), signature[8:]
+            need(seconds < 2**63, "a witness's time is out of range")
+            message = f"cosignature/v1\ntime {seconds}\n{body}"
+        check_signature(public, signature, message.encode())
     return size, root, signers
 
 
@@ -332,19 +304,15 @@ def check_note(note, chain, keys):
 def read_trust(data):
     """The trust file: chain and keys, and a checkpoint that every one of its operator keys has signed."""
     trust = shape(parse(data, "trust"), "trust", CHECKPOINT, optional=("level", "max_age", "witnesses"))
-    witnesses = trust.get("witnesses", {"k": 1, "keys": {}})
-    publics = {public for _, public in trust["keys"].values()} | {
-        public for _, public in witnesses["keys"].values()
-    }
-    trust["all"] = trust["keys"] | witnesses["keys"]
-    need(len(publics) == len(trust["keys"]) + len(witnesses["keys"]), "trust: a witness is the operator")
-    need(
-        "witnesses" not in trust or 1 <= witnesses["k"] <= len({n for n, _ in witnesses["keys"]}),
-        "trust: k of n",
-    )
-    need(trust.get("level") != "witnessed" or "witnesses" in trust, "trust: level needs witnesses")
+    keys, witnesses = trust["keys"], trust.get("witnesses", {"k": 0, "keys": {}})
+    trust["all"] = keys | witnesses["keys"]
+    publics = {public for public, _ in trust["all"].values()}
+    need(len(publics) == len(keys) + len(witnesses["keys"]), "trust: a key is listed twice")
+    names = {name for name, _ in witnesses["keys"]}
+    need("witnesses" not in trust or 1 <= witnesses["k"] <= len(names), "trust: k of n cannot be had")
+    need(trust.get("level") != "witnessed" or names, "trust: no witnesses are named")
     trust["size"], trust["root"], signers = check_note(trust["note"], trust["chain"], trust["all"])
-    need(trust["keys"].keys() <= signers, "trust: a key has not signed the checkpoint")
+    need(keys.keys() <= signers, "trust: a key has not signed the checkpoint")
     return trust
 
 
@@ -389,8 +357,14 @@ def verify(receipt_data, trust_data, body=None, now=None):
     if "batch" in r:
         batch, newest = r["batch"], r["batch"]["newest"]
         entry = enc(batch["seq"]) + heads + enc(batch["time"])
-        need(batch["seq"] <= anchor["seq"] and batch["time"] <= anchor["time"], "the batch is later than its anchor")
-        need(log_root(entry, batch["index"], anchor["size"], batch["path"]) == anchor["log"], "the batch is unknown")
+        need(
+            batch["seq"] <= anchor["seq"] and batch["time"] <= anchor["time"],
+            "the batch is later than its anchor",
+        )
+        need(
+            log_root(entry, batch["index"], anchor["size"], batch["path"]) == anchor["log"],
+            "the batch is unknown",
+        )
     # 5. The anchor is in the ledger's state after the block.
     need(anchor["time"] <= block["time"], "the anchor is later than its block")
     key = H(b"cl1.key", enc("records", "anchors", header["org"]))
@@ -405,37 +379,38 @@ def verify(receipt_data, trust_data, body=None, now=None):
 
 
 def main(arguments):
-    """The command line."""
-    options, rest = {"--trust": None, "--body": None}, list(arguments)
-    files = []
-    while rest:
-        word = rest.pop(0)
-        if word in options and rest and options[word] is None:
-            options[word] = rest.pop(0)
-        else:
-            files.append(word)
-    if len(files) != 1 or files[0].startswith("-") or options["--trust"] is None:
+    """The command line; no argparse, which takes longer to import than a receipt to verify."""
+    words, options = list(arguments), {"--trust": None, "--body": None, "FILE": None}
+    while words:
+        word = words.pop(0)
+        name = word if word.startswith("-") else "FILE"
+        value = word if name == "FILE" else words.pop(0) if words else None
+        if name not in options or options[name] is not None or value is None:
+            options["FILE"] = None
+            break
+        options[name] = value
+    if options["FILE"] is None or options["--trust"] is None:
         print("usage: python -I verify.py FILE --trust CHECKPOINT [--body FILE]", file=sys.stderr)
         return 2
+    inputs = {}
     try:
-        inputs = []
-        for name in (files[0], options["--trust"], options["--body"]):
-            with open(name, "rb") if name is not None else open("/dev/null", "rb") as file:
-                inputs.append(file.read(64 * INPUT_MAX if name == options["--body"] else INPUT_MAX + 1))
-    except OSError as error:
-        print(f"cannot read {error.filename}: {error.strerror}", file=sys.stderr)
+        for name, path in options.items():
+            if path is not None:
+                with open(path, "rb") as file:
+                    inputs[name] = file.read(64 * INPUT_MAX if name == "--body" else INPUT_MAX + 1)
+    except (OSError, ValueError) as error:
+        print(f"cannot read a file: {error}", file=sys.stderr)
         return 2
     try:
-        level, r = verify(inputs[0], inputs[1], inputs[2] if options["--body"] is not None else None)
+        level, r = verify(inputs["FILE"], inputs["--trust"], inputs.get("--body"))
     except Refused as refused:
         print(f"refused: {refused}", file=sys.stderr)
         return 6
-    header, block = r["header"], r["block"]
-    seconds, ms = divmod(block["time"], 1000)
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{ms:03d}Z"
+    header, (seconds, ms) = r["header"], divmod(r["block"]["time"], 1000)
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     print(f"holds: {header['kind']} {header['type']}/{header['id']} version {header['version']}")
     print(f"of: did:careledger:{header['org'].hex()}, leaf {r['index']} of {r['head']['size']}")
-    print(f"level: {level}\nas of: {stamp} (height {block['height']} of {r['chain']})")
+    print(f"level: {level}\nas of: {stamp}.{ms:03d}Z (height {r['block']['height']} of {r['chain']})")
     return 0
 
 

@@ -6,21 +6,23 @@ Pure: no clock (the caller gives the time), no files. docs/spec/receipt.md numbe
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import msgspec
 
+from careledger.ledger import checkpoint as checkpoints
 from careledger.ledger import proof_files as files
+from careledger.ledger.blocks import encode_history_leaf
+from careledger.ledger.kernel import compute_state_key
 from careledger.ledger.log import leaf_hash, verify_inclusion
 from careledger.ledger.tree import root_from_proof
 from careledger.primitives.encoding import DIGEST, U8, U64, Bytes, Pair, Schema, Text
-from careledger.primitives.errors import VerificationFailed
-from careledger.primitives.hashing import new_sha256, tagged
-from careledger.primitives.signing import ML_DSA_44_PUBLIC_SIZE, verify_ed25519, verify_ml_dsa_44
+from careledger.primitives.errors import Invalid, VerificationFailed
+from careledger.primitives.hashing import tagged
+from careledger.primitives.signing import ML_DSA_44_PUBLIC_SIZE
+from careledger.primitives.types import ChainId
 
 Level = Literal["anchored", "witnessed", "final"]
 
@@ -41,10 +43,7 @@ ACCESS: Final = KINDS["access"]
 TIME_MS_MAX: Final = 253_402_300_799_999
 """The last millisecond of the year 9999."""
 CHAIN: Final = re.compile("cl-[0-9a-f]{32}")
-SIZE: Final = re.compile("[1-9][0-9]{0,15}")
-SIGNATURE_LINE: Final = re.compile("— ([^ \n]+) ([A-Za-z0-9+/]+={0,2})")
 KEY_NAME: Final = re.compile("[!-*,-~]{1,255}")
-NOTE_LENGTH_MAX: Final = 100_000
 PLAIN: Final = re.compile("[!-~]*")
 CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 
@@ -87,10 +86,6 @@ BATCH_LEAF: Final = Pair(U64, DIGEST, U64)
 """Entry of an organisation's log of batches: seq, root, time."""
 ANCHOR_VALUE: Final = Pair(U64, DIGEST, U64, U64, DIGEST)
 """Value of `records/<org>`: seq, root, time, size and root of the log of batches."""
-HISTORY_LEAF: Final = Pair(U64, U64, DIGEST)
-"""Entry of the history log: height, time, state root."""
-STATE_KEY: Final = Pair(Text(64), Text(64), Bytes(64))
-"""What a state key hashes: contract, map, key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +208,9 @@ def _check_batch(receipt: files.ReceiptFile, heads_root: bytes) -> bytes:
     if _whole(batch.seq) > _whole(anchor.seq) or _time(batch.time) > _time(anchor.time):
         raise _refused("the batch is later than its anchor")
     leaf = BATCH_LEAF.encode((batch.seq, heads_root, batch.time))
-    _check_log(leaf, batch.index, anchor.size, batch.path, _digest(anchor.log), "the batch", "the log of batches")
+    _check_log(
+        leaf, batch.index, anchor.size, batch.path, _digest(anchor.log), "the batch", "the log of batches"
+    )
     return _digest(batch.newest)
 
 
@@ -222,7 +219,7 @@ def _compute_state_root(receipt: files.ReceiptFile, header: Header, newest: byte
     anchor = receipt.anchor
     if _time(anchor.time) > _time(receipt.block.time):
         raise _refused("the anchor is later than its block")
-    key = tagged("cl1.key", STATE_KEY.encode(("records", "anchors", header.organisation)))
+    key = compute_state_key("records", "anchors", header.organisation)
     value = ANCHOR_VALUE.encode(
         (_whole(anchor.seq), newest, anchor.time, _whole(anchor.size), _digest(anchor.log))
     )
@@ -235,7 +232,7 @@ def _check_signed(receipt: files.ReceiptFile, state_root: bytes, trust: Trust) -
     checkpoint = check_note(signed.note, trust.chain, trust.keys + trust.witnesses)
     if not checkpoint.signers & set(trust.keys):
         raise _refused("the checkpoint is not signed by the operator")
-    leaf = HISTORY_LEAF.encode((_whole(block.height), block.time, state_root))
+    leaf = encode_history_leaf(_whole(block.height), block.time, state_root)
     _check_log(
         leaf, block.height, checkpoint.size, signed.path, checkpoint.root, "the block", "the signed history"
     )
@@ -311,22 +308,19 @@ def _refused(message: str) -> VerificationFailed:
 
 # ---- Notes --------------------------------------------------------------------------------------------------
 
-OPERATOR, COSIGNATURE, ML_DSA_44 = 1, 4, 6
-"""Signature types of C2SP notes: Ed25519 over the text; Ed25519 and ML-DSA-44 with a time."""
-
 
 @dataclass(frozen=True, slots=True)
 class NoteKey:
-    """A key that may sign notes."""
+    """A key that may sign notes: the operator's (Ed25519 or ML-DSA-44) or a witness's (Ed25519 cosignature)."""
 
     name: str
-    kind: int
+    note_type: bytes
     public: bytes
 
     @property
     def key_id(self) -> bytes:
-        """First four bytes of SHA-256(name | newline | type | key) (C2SP signed-note)."""
-        return new_sha256(self.name.encode() + b"\n" + bytes([self.kind]) + self.public).digest()[:4]
+        """The four bytes that name it in a signature line."""
+        return checkpoints.compute_key_id(self.name, self.note_type, self.public)
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,57 +332,38 @@ class SignedHead:
     signers: frozenset[NoteKey]
 
 
-def check_note(note: str, chain: str, keys: tuple[NoteKey, ...]) -> SignedHead:
-    """The checkpoint in `note`, if it is of `chain` and every signature is by one of `keys` and holds."""
-    lines = note.split("\n")
-    if len(note) > NOTE_LENGTH_MAX or len(lines) < 6 or lines[3] != "" or lines[-1] != "":
-        raise _refused("the note has not the form of a checkpoint")
-    if lines[0] != f"careledger/{chain}" or SIZE.fullmatch(lines[1]) is None:
+def check_note(text: str, chain: str, keys: tuple[NoteKey, ...]) -> SignedHead:
+    """The checkpoint in a note, if it is of `chain` and every signature is by one of `keys` and holds."""
+    if len(text.encode()) > checkpoints.NOTE_SIZE_MAX:
+        raise _refused("the note is too long")
+    try:
+        note = checkpoints.parse_note(text)
+    except Invalid as invalid:
+        raise _refused(f"the note is malformed: {invalid.message}") from None
+    if note.checkpoint.origin != checkpoints.origin_of(ChainId(chain)):
         raise _refused("the note is no checkpoint of this chain")
-    size, root = _whole(int(lines[1])), _base64(lines[2])
-    if len(root) != 32:
-        raise _refused("the note's root has not 32 bytes")
     known = {(key.name, key.key_id): key for key in keys}
     signers: set[NoteKey] = set()
-    for line in lines[4:-1]:
-        match = SIGNATURE_LINE.fullmatch(line)
-        if match is None:
-            raise _refused("a signature line is malformed")
-        raw = _base64(match[2])
-        key = known.get((match[1], raw[:4]))
+    for signature in note.signatures:
+        key = known.get((signature.name, signature.key_id))
         if key is None or key in signers:
             raise _refused("a signature is by an unknown key, or repeated")
-        _check_note_signature(key, raw[4:], lines, size, root)
+        _check_note_signature(note, key, signature)
         signers.add(key)
-    return SignedHead(size, root, frozenset(signers))
+    return SignedHead(_whole(note.checkpoint.size), note.checkpoint.root, frozenset(signers))
 
 
-def _check_note_signature(key: NoteKey, signature: bytes, lines: list[str], size: int, root: bytes) -> None:
-    text = "\n".join(lines[:3]) + "\n"
-    if key.kind == OPERATOR:
-        verify_ed25519(key.public, text.encode(), signature)
-        return
-    stamp, signature = signature[:8], signature[8:]
-    seconds = int.from_bytes(stamp, "big")
-    if len(stamp) != 8 or seconds >= 1 << 63:
-        raise _refused("a signature's time is out of range")
-    if key.kind == COSIGNATURE:
-        verify_ed25519(key.public, f"cosignature/v1\ntime {seconds}\n{text}".encode(), signature)
-        return
-    name, origin = key.name.encode(), lines[0].encode()
-    message = b"subtree/v1\n\0" + bytes([len(name)]) + name + stamp + bytes([len(origin)]) + origin
-    verify_ml_dsa_44(key.public, message + bytes(8) + size.to_bytes(8, "big") + root, signature)
-
-
-def _base64(value: str) -> bytes:
-    """Standard base64 with padding, canonical."""
-    try:
-        raw = base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        raise _refused("the note is not in base64") from None
-    if base64.b64encode(raw).decode() != value:
-        raise _refused("the note is not in canonical base64")
-    return raw
+def _check_note_signature(
+    note: checkpoints.SignedCheckpoint, key: NoteKey, signature: checkpoints.NoteSignature
+) -> None:
+    if key.note_type == checkpoints.ED25519_TYPE:
+        checkpoints.verify_note_ed25519(note, key.name, key.public)
+    elif key.note_type == checkpoints.ML_DSA_44_TYPE:
+        checkpoints.verify_note_ml_dsa_44(note, key.name, key.public)
+    elif int.from_bytes(signature.signature[:8], "big") >= 1 << 63:
+        raise _refused("a witness's time is out of range")
+    else:
+        checkpoints.verify_cosignature(note, key.name, key.public)
 
 
 def _keys(parts: list[files.KeyPart], *, witness: bool) -> tuple[NoteKey, ...]:
@@ -398,9 +373,15 @@ def _keys(parts: list[files.KeyPart], *, witness: bool) -> tuple[NoteKey, ...]:
     for part in parts:
         if KEY_NAME.fullmatch(part.name) is None:
             raise _refused("a key's name is not plain ASCII without space or plus")
-        kind = ML_DSA_44 if part.alg == "ml-dsa-44" else COSIGNATURE if witness else OPERATOR
-        size = ML_DSA_44_PUBLIC_SIZE if kind == ML_DSA_44 else 32
-        keys.append(NoteKey(part.name, kind, files.decode_binary(part.public, size, size)))
+        if part.alg == "ed25519":
+            note_type = checkpoints.COSIGNATURE_TYPE if witness else checkpoints.ED25519_TYPE
+            public = files.decode_binary(part.public, 32, 32)
+        elif witness:
+            raise _refused("a witness cosigns with Ed25519")
+        else:
+            note_type = checkpoints.ML_DSA_44_TYPE
+            public = files.decode_binary(part.public, ML_DSA_44_PUBLIC_SIZE, ML_DSA_44_PUBLIC_SIZE)
+        keys.append(NoteKey(part.name, note_type, public))
     return tuple(keys)
 
 

@@ -91,6 +91,25 @@ class SparseMap:
             items, depth = sides[mine], depth + 1
         return found
 
+    def depth_of(self, key: bytes) -> int:
+        """Siblings that are not empty on the way to `key`."""
+        return sum(sibling is not None for sibling in self.siblings(key))
+
+    def depths(self) -> list[int]:
+        """`depth_of` every key."""
+        found: list[int] = []
+
+        def descend(items: list[tuple[bytes, bytes]], depth: int, branches: int) -> None:
+            if len(items) == 1:
+                found.append(branches)
+                return
+            sides = [side for side in self._sides(items, depth) if side]
+            for side in sides:
+                descend(side, depth + 1, branches + len(sides) - 1)
+
+        descend(self.items, 0, 0)
+        return found
+
     def _root(self, items: list[tuple[bytes, bytes]], depth: int) -> bytes:
         if len(items) <= 1:
             return items[0][1] if items else EMPTY
@@ -107,35 +126,33 @@ class SparseMap:
 
 @dataclass
 class Signer:
-    """A note signer: `kind` 1 (operator, Ed25519), 4 (witness, Ed25519), 6 (ML-DSA-44)."""
+    """A note signer: "operator" (Ed25519), "operator-pq" (ML-DSA-44) or "witness" (Ed25519, with a time)."""
 
     name: str
-    kind: int
+    role: str
     seed: bytes
     time: int = 0
     public: bytes = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.kind == 6:
-            self.key = MLDSA44PrivateKey.from_seed_bytes(self.seed)
+        if self.role == "operator-pq":
+            self.sign = MLDSA44PrivateKey.from_seed_bytes(self.seed).sign
+            self.public = MLDSA44PrivateKey.from_seed_bytes(self.seed).public_key().public_bytes_raw()
         else:
-            self.key = Ed25519PrivateKey.from_private_bytes(self.seed)
-        self.public = self.key.public_key().public_bytes_raw()
+            self.sign = Ed25519PrivateKey.from_private_bytes(self.seed).sign
+            self.public = Ed25519PrivateKey.from_private_bytes(self.seed).public_key().public_bytes_raw()
 
     @property
     def algorithm(self) -> str:
-        return "ml-dsa-44" if self.kind == 6 else "ed25519"
+        return "ml-dsa-44" if self.role == "operator-pq" else "ed25519"
 
     def line(self, origin: str, size: int, root: bytes) -> str:
-        key_id = sha256(self.name.encode() + b"\n" + bytes([self.kind]) + self.public)[:4]
-        stamp = b"" if self.kind == 1 else u64(self.time)
-        message = note_body(origin, size, root)
-        if self.kind == 4:
-            message = f"cosignature/v1\ntime {self.time}\n".encode() + message
-        if self.kind == 6:
-            message = b"subtree/v1\n\0" + bytes([len(self.name)]) + self.name.encode() + stamp
-            message += bytes([len(origin)]) + origin.encode() + u64(0) + u64(size) + root
-        blob = base64.b64encode(key_id + stamp + self.key.sign(message)).decode()
+        note_type = {"operator": b"\x01", "operator-pq": b"\xffcl1.ml-dsa-44", "witness": b"\x04"}[self.role]
+        key_id = sha256(self.name.encode() + b"\n" + note_type + self.public)[:4]
+        message, stamp = note_body(origin, size, root), b""
+        if self.role == "witness":
+            message, stamp = f"cosignature/v1\ntime {self.time}\n".encode() + message, u64(self.time)
+        blob = base64.b64encode(key_id + stamp + self.sign(message)).decode()
         return f"— {self.name} {blob}\n"
 
 
@@ -152,10 +169,11 @@ class SyntheticLedger:
         self.chain = "cl-" + draw(16).hex()
         self.origin = f"careledger/{self.chain}"
         self.org, self.handle = draw(32), draw(32)
-        self.operator = Signer(self.origin, 1, draw(32))
-        self.operator_pq = Signer(self.origin, 6, draw(32))
-        self.witnesses = [Signer(f"witness.example/{n}", 4, draw(32), 1_790_000_000 + n) for n in range(2)]
-        self.witnesses.append(Signer("witness.example/2", 6, draw(32), 1_790_000_002))
+        self.operator = Signer(self.origin, "operator", draw(32))
+        self.operator_pq = Signer(self.origin, "operator-pq", draw(32))
+        self.witnesses = [
+            Signer(f"witness.example/{n}", "witness", draw(32), 1_790_000_000 + n) for n in range(3)
+        ]
         self.bodies = {i: b'{"resourceType":"Observation","id":"o-%d"}' % i for i in range(versions)}
         self.salts = [draw(32) for _ in range(versions)]
         self.log = Log([self.header(i).commitment(self.salts[i]) for i in range(versions)])
