@@ -225,7 +225,7 @@ class TypeCompiler:
                 property=name + code[0].upper() + code[1:] if choice else name,
                 name=name,
                 type=code,
-                min=RESTORED_MINIMA.get(path, definition["min"]),
+                min=int(RESTORED_MINIMA.get(path, definition["min"])),
                 max=maximum,
                 choice=choice,
                 targets=reference_targets(kind) if code == "Reference" else (),
