@@ -26,8 +26,8 @@ VALUE_MAX_CHARACTERS = 200
 FRAMES_MAX = 12
 _EVENT = re.compile(r"[A-Za-z][A-Za-z0-9 ,.:;'()/_-]{0,119}")
 _ROUTE = re.compile(
-    r"/?(?:fhir/?)?(?:livez|readyz|metadata|(?:[A-Z][A-Za-z]{1,63}|\[[a-z]{1,10}\]|\$[a-z-]{1,40}|_history|_search|\*)"
-    r"(?:/(?:\[[a-z]{1,10}\]|\$[a-z-]{1,40}|_history|_search|\*|[A-Z][A-Za-z]{1,63})){0,4})?"
+    r"/?(?:fhir/?)?(?:livez|readyz|metadata|(?:[A-Z][A-Za-z]{1,63}|[\[{][a-z]{1,10}[\]}]|\$[a-z-]{1,40}|_history|_search|\*)"
+    r"(?:/(?:[\[{][a-z]{1,10}[\]}]|\$[a-z-]{1,40}|_history|_search|\*|[A-Z][A-Za-z]{1,63})){0,4})?"
 )
 """Templates such as `/fhir/Patient/[id]/_history/[vid]`: anything else means that a real path was passed."""
 
@@ -55,7 +55,9 @@ def configure(level: str = "info", stream: TextIO | None = None, process: str = 
 
 
 def logger() -> structlog.typing.FilteringBoundLogger:
-    """The logger. `log.warning("a fixed phrase", request_id=…)`."""
+    """The logger: `log.warning("a fixed phrase", request_id=…)`. Never stdout, even before `configure`."""
+    if not structlog.is_configured():
+        configure()
     return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger())
 
 

@@ -21,8 +21,10 @@ def split_path(raw: bytes) -> tuple[str, ...]:
     """
     if not raw or raw == b"/":
         return ()
-    text = _decode(raw)
-    segments = tuple(text.removesuffix("/").removeprefix("/").split("/"))
+    pieces = raw.removesuffix(b"/").removeprefix(b"/").split(b"/")
+    segments = tuple(
+        _decode(piece) for piece in pieces
+    )  # after the split: an encoded slash separates nothing
     for segment in segments:
         if not _SEGMENT.fullmatch(segment) or segment in (".", ".."):
             raise Invalid(
@@ -45,6 +47,8 @@ def parse_query(raw: bytes) -> list[tuple[str, str]]:
 
 
 def _decode(raw: bytes) -> str:
+    if raw.isascii() and raw.isalnum():
+        return raw.decode()
     if _BROKEN_ESCAPE.search(raw):
         raise Invalid("a percent escape is broken", code="encoding-invalid", hint="encode % as %25")
     try:
