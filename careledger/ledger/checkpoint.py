@@ -6,8 +6,8 @@
 
     — careledger/<chain id> <base64(4 bytes key id | signature)>
 
-Embedded, the origin is also the name of the signer. Its Ed25519 line has the note type 01. ML-DSA-44 over the same
-text has type ff, "other", followed by `cl1.ml-dsa-44`: the note format has no number for it.
+Embedded, the origin is also the name of the signer. Its Ed25519 line has note type 01. Its ML-DSA-44 line has type 06
+(C2SP tlog-cosignature, "subtree/v1" from leaf 0, with a time) over origin, size and root.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NOTE_SIZE_MAX = 65_536
 SIGNATURES_MAX = 64
 ED25519_TYPE = b"\x01"
 COSIGNATURE_TYPE = b"\x04"
-ML_DSA_44_TYPE = b"\xffcl1.ml-dsa-44"
+ML_DSA_44_TYPE = b"\x06"
 _DASH = "\u2014 "
 
 
@@ -98,10 +98,29 @@ def sign_note_ed25519(checkpoint: Checkpoint, name: str, seed: bytes, public_key
     return NoteSignature(name, compute_key_id(name, ED25519_TYPE, public_key), signature)
 
 
-def sign_note_ml_dsa_44(checkpoint: Checkpoint, name: str, seed: bytes, public_key: bytes) -> NoteSignature:
-    """The ML-DSA-44 line of a checkpoint; hedged."""
-    signature = sign_ml_dsa_44(seed, checkpoint.text().encode())
-    return NoteSignature(name, compute_key_id(name, ML_DSA_44_TYPE, public_key), signature)
+def sign_note_ml_dsa_44(
+    checkpoint: Checkpoint, name: str, seed: bytes, public_key: bytes, time_s: int
+) -> NoteSignature:
+    """The ML-DSA-44 line of a checkpoint, at `time_s` (seconds since 1970, the signer's word); hedged."""
+    signature = sign_ml_dsa_44(seed, _subtree_message(checkpoint, name, time_s))
+    key_id = compute_key_id(name, ML_DSA_44_TYPE, public_key)
+    return NoteSignature(name, key_id, time_s.to_bytes(8, "big") + signature)
+
+
+def _subtree_message(checkpoint: Checkpoint, name: str, time_s: int) -> bytes:
+    """C2SP tlog-cosignature, ML-DSA-44: leaves 0 … size − 1."""
+    signer, origin = name.encode(), checkpoint.origin.encode()
+    if max(len(signer), len(origin)) > 255:
+        raise Invalid("a name or origin has at most 255 bytes", code="too-large")
+    start = b"subtree/v1\n\0" + bytes([len(signer)]) + signer + time_s.to_bytes(8, "big")
+    return (
+        start
+        + bytes([len(origin)])
+        + origin
+        + bytes(8)
+        + checkpoint.size.to_bytes(8, "big")
+        + checkpoint.root
+    )
 
 
 def cosign(checkpoint: Checkpoint, name: str, seed: bytes, public_key: bytes, time_s: int) -> NoteSignature:
@@ -122,10 +141,12 @@ def verify_note_ed25519(note: SignedCheckpoint, name: str, public_key: bytes) ->
     verify_ed25519(public_key, note.checkpoint.text().encode(), signature)
 
 
-def verify_note_ml_dsa_44(note: SignedCheckpoint, name: str, public_key: bytes) -> None:
-    """Returns only if the note carries this key's ML-DSA-44 signature."""
-    signature = _find(note, name, ML_DSA_44_TYPE, public_key)
-    verify_ml_dsa_44(public_key, note.checkpoint.text().encode(), signature)
+def verify_note_ml_dsa_44(note: SignedCheckpoint, name: str, public_key: bytes) -> int:
+    """The signer's time in seconds, if the note carries its ML-DSA-44 line. Raises VerificationFailed."""
+    data = _find(note, name, ML_DSA_44_TYPE, public_key)
+    time_s = int.from_bytes(data[:8], "big")
+    verify_ml_dsa_44(public_key, _subtree_message(note.checkpoint, name, time_s), data[8:])
+    return time_s
 
 
 def verify_cosignature(note: SignedCheckpoint, name: str, public_key: bytes) -> int:

@@ -29,6 +29,25 @@ class Genesis:
     quota_bytes_day: int
     messages: tuple[bytes, ...]
 
+    def to_bytes(self) -> bytes:
+        """The canonical encoding, which the genesis hash covers."""
+        return GENESIS.encode(self)
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Genesis:
+        """The genesis that `to_bytes` wrote. Raises Invalid."""
+        return GENESIS.decode(data)
+
+    @property
+    def genesis_hash(self) -> bytes:
+        """What every transaction of this ledger names."""
+        return compute_genesis_hash(self)
+
+    @property
+    def chain_id(self) -> ChainId:
+        """The ledger's name."""
+        return compute_chain_id(compute_genesis_hash(self))
+
 
 GENESIS: Schema[Genesis] = Schema(
     Genesis,

@@ -17,6 +17,7 @@ from careledger.ledger.blocks import (
     hash_history_leaf,
 )
 from careledger.ledger.checkpoint import (
+    ED25519_TYPE,
     Checkpoint,
     NoteSignature,
     SignedCheckpoint,
@@ -39,7 +40,7 @@ from careledger.ledger.execution import (
 )
 from careledger.ledger.genesis import EMBEDDED, GENESIS, Genesis, compute_chain_id, compute_genesis_hash
 from careledger.ledger.kernel import Contract, compute_state_key
-from careledger.ledger.log import Frontier, inclusion_path
+from careledger.ledger.log import Frontier, consistency_path, inclusion_path
 from careledger.ledger.store.kv import KV, PrefixKV
 from careledger.ledger.tree import MapProof, MapTree
 from careledger.primitives.errors import Conflict, Corrupt, Misconfigured, NotFound, VerificationFailed
@@ -126,14 +127,22 @@ class EmbeddedLedger:
 
     @classmethod
     def create(
-        cls, kv: KV, genesis: Genesis, contracts: Sequence[Contract], signer: Signer, now_ms: int
+        cls,
+        kv: KV,
+        genesis: Genesis,
+        contracts: Sequence[Contract],
+        signer: Signer,
+        now_ms: int | None = None,
     ) -> EmbeddedLedger:
-        """Writes the genesis into an empty KV. The result depends on the genesis alone; `now_ms` checks the clock."""
+        """Writes the genesis into an empty KV; the result depends on the genesis alone.
+
+        `now_ms`, if given, checks the clock against the genesis.
+        """
         if kv.get(index.META_KEY) is not None:
             raise Conflict("this store already holds a ledger")
         if genesis.mode != EMBEDDED:
             raise Misconfigured("this genesis is not one of an embedded ledger")
-        if now_ms < genesis.time_ms:
+        if now_ms is not None and now_ms < genesis.time_ms:
             raise Misconfigured("the clock is before the ledger's genesis", hint="set the machine's clock")
         ledger = cls(contracts, genesis, signer)
         kv.put(index.GENESIS_KEY, GENESIS.encode(genesis))
@@ -167,7 +176,7 @@ class EmbeddedLedger:
         if self._tree.root != self.app_hash:
             raise Corrupt("the ledger's state does not have its app hash", hint="run `careledger fsck`")
 
-    # ------------------------------------------------------------------------------------------------ execution
+    # execution
 
     def execute(self, kv: KV, transactions: Sequence[bytes], now_ms: int) -> ExecutedBlock:
         """Makes and executes the next block; its time is `now_ms`, or the last block's if that is later.
@@ -247,12 +256,10 @@ class EmbeddedLedger:
         return Checkpoint(self.origin, self._history.size, self._history.root())
 
     def _note(self, checkpoint: Checkpoint, signature: bytes) -> SignedCheckpoint:
-        from careledger.ledger.checkpoint import ED25519_TYPE
-
         key_id = compute_key_id(self.origin, ED25519_TYPE, self.genesis.ed25519)
         return SignedCheckpoint(checkpoint, (NoteSignature(self.origin, key_id, signature),))
 
-    # -------------------------------------------------------------------------------------------------- queries
+    # queries
 
     def block(self, kv: KV, height: int) -> Block:
         """Block `height`; 0 is the genesis, without transactions. Raises NotFound."""
@@ -278,7 +285,7 @@ class EmbeddedLedger:
         self, kv: KV, event_type: str, start_height: int = 0, stop_height: int = 2**63, limit: int = 1000
     ) -> list[index.StoredEvent]:
         """Events of one type in blocks start … stop − 1, oldest first, at most `limit`."""
-        found = []
+        found: list[index.StoredEvent] = []
         for event in index.scan_events(kv, event_type, start_height, stop_height):
             if len(found) >= min(limit, index.EVENTS_MAX):
                 break
@@ -310,8 +317,6 @@ class EmbeddedLedger:
 
     def history_consistency(self, kv: KV, old: int, new: int) -> list[bytes]:
         """Consistency path between two sizes of the history log."""
-        from careledger.ledger.log import consistency_path
-
         if new > self._history.size:
             raise NotFound(f"the history has {self._history.size} leaves")
         return consistency_path(old, new, index.node_getter(kv, HISTORY_PREFIX))
@@ -324,14 +329,16 @@ class EmbeddedLedger:
     def checkpoint(self, kv: KV, height: int | None = None, post_quantum: bool = False) -> str:
         """The signed note of a height (None: the newest), with an ML-DSA-44 line made now if asked for."""
         height = self.height if height is None else height
-        signature = self.block(kv, height).signature
+        block = self.block(kv, height)
         frontier = Frontier.at(height + 1, index.node_getter(kv, HISTORY_PREFIX))
-        note = self._note(Checkpoint(self.origin, height + 1, frontier.root()), signature)
+        note = self._note(Checkpoint(self.origin, height + 1, frontier.root()), block.signature)
         if post_quantum:
             seed = self._signer.ml_dsa_44_seed
             if ml_dsa_44_public_key(seed) != self.genesis.ml_dsa_44:
                 raise Misconfigured("the ML-DSA-44 key is not the one that the genesis names")
-            line = sign_note_ml_dsa_44(note.checkpoint, self.origin, seed, self.genesis.ml_dsa_44)
+            line = sign_note_ml_dsa_44(
+                note.checkpoint, self.origin, seed, self.genesis.ml_dsa_44, block.time_ms // 1000
+            )
             note = note.with_signature(line)
         return note.note()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import lmdb
 
@@ -11,7 +11,7 @@ from careledger.primitives.errors import Unavailable
 
 
 class LmdbKV:
-    """One named database within one LMDB transaction. Drop it when the transaction ends."""
+    """One named database within one LMDB transaction (without `buffers`). Drop it when the transaction ends."""
 
     __slots__ = ("_db", "_delete", "_get", "_put", "_txn")
 
@@ -24,10 +24,9 @@ class LmdbKV:
 
     def get(self, key: bytes) -> bytes | None:
         try:
-            value: bytes | None = self._get(key, None, self._db)
+            return cast(bytes | None, self._get(key, None, self._db))
         except lmdb.Error as error:
             raise _failed(error) from error
-        return value
 
     def put(self, key: bytes, value: bytes) -> None:
         try:
@@ -46,7 +45,7 @@ class LmdbKV:
             with self._txn.cursor(self._db) as cursor:
                 found = cursor.set_range(start)
                 while found:
-                    key, value = cursor.item()
+                    key, value = cast(tuple[bytes, bytes], cursor.item())
                     if key >= stop:
                         return
                     yield key, value

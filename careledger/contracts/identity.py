@@ -1,0 +1,420 @@
+"""Identity: organisations, practitioners and devices as DIDs; keys rotate, roles change, nothing is deleted.
+
+No patient has an entry here. An organisation's root key decides about itself and about its practitioners and devices;
+the organisation with the role `operator` admits organisations. Every new key signs the transaction that brings it in
+(proof of possession), and no key is ever used twice. Practitioners and devices carry no name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from careledger.ledger.kernel import (
+    ED25519,
+    KEY,
+    ML_DSA_65,
+    Context,
+    Contract,
+    EventKind,
+    Key,
+    Map,
+    MessageKind,
+    Rejected,
+    State,
+)
+from careledger.primitives.encoding import DIGEST, FLAG, U8, U64, Codec, Option, Schema, Set, Text
+from careledger.primitives.hashing import tagged
+from careledger.primitives.signing import ED25519_PUBLIC_SIZE, ML_DSA_65_PUBLIC_SIZE
+from careledger.primitives.types import Did, compute_did
+
+ORGANISATION, PRACTITIONER, DEVICE = 1, 2, 3
+"""Kinds of subject."""
+
+ROOT, NODE = 1, 2
+"""Purposes of keys: the root key decides, the node key (organisations only) anchors records and sponsors."""
+
+OPERATOR_ROLE = "operator"
+ROLES_MAX, END_POINTS_MAX = 32, 16
+
+DID: Codec[Did] = DIGEST  # type: ignore[assignment]  # a Did is a digest
+NAME = Text(200)
+ROLES = Set(Text(64, least=1), ROLES_MAX)
+END_POINTS = Set(Text(512, least=1), END_POINTS_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Who a DID is now. `organisation` is the subject itself if it is one; `height` is that of the registration."""
+
+    kind: int
+    organisation: Did
+    name: str
+    is_active: bool
+    root: Key
+    node: Key | None
+    roles: tuple[str, ...]
+    end_points: tuple[str, ...]
+    height: int
+
+
+SUBJECT: Schema[Subject] = Schema(
+    Subject,
+    kind=U8,
+    organisation=DID,
+    name=NAME,
+    is_active=FLAG,
+    root=KEY,
+    node=Option(KEY),
+    roles=ROLES,
+    end_points=END_POINTS,
+    height=U64,
+)
+SUBJECTS: Map[Did, Subject] = Map("identity", "subject", DID, SUBJECT, "by DID")
+KEYS: Map[bytes, Did] = Map(
+    "identity", "key", DIGEST, DID, "by H(`cl1.key-id`, enc(key)): whose it is or was"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """A new subject. Signed by `by`'s root key and by each new key; `by` is the organisation that admits it."""
+
+    by: Did
+    kind: int
+    name: str
+    root: Key
+    node: Key | None
+    end_points: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rotate:
+    """A new key in place of the root or node key. Signed by the organisation's root key and the new key."""
+
+    subject: Did
+    purpose: int
+    key: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Deactivate:
+    """The subject acts no more, for ever. Signed by its organisation's root key, or by the operator's (`by`)."""
+
+    subject: Did
+    by: Did
+
+
+@dataclass(frozen=True, slots=True)
+class SetRole:
+    """The subject's roles from now on. Signed by its organisation's root key; for organisations, the operator's."""
+
+    subject: Did
+    by: Did
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetEndPoints:
+    """Where the subject can be reached from now on. Signed by its organisation's root key."""
+
+    subject: Did
+    end_points: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectChanged:
+    """A subject was registered or changed; the state says how."""
+
+    subject: Did
+
+
+class SubjectExists(Rejected):
+    """The DID is registered already."""
+
+    number, code, reason = 201, "subject-exists", "the DID is registered already"
+
+
+class SubjectUnknown(Rejected):
+    """No subject has this DID."""
+
+    number, code, reason = 202, "subject-unknown", "no subject has this DID"
+
+
+class SubjectInactive(Rejected):
+    """The subject, or the organisation that would act, is deactivated."""
+
+    number, code, reason = 203, "subject-inactive", "the subject is deactivated"
+
+
+class UnknownKind(Rejected):
+    """Kinds are organisation 1, practitioner 2, device 3; purposes of keys root 1, node 2."""
+
+    number, code, reason = 204, "unknown-kind", "the kind or purpose has no meaning"
+
+
+class NotAnOrganisation(Rejected):
+    """Only organisations act for others, have node keys and names."""
+
+    number, code, reason = 205, "not-an-organisation", "only an organisation has this"
+
+
+class NotTheOperator(Rejected):
+    """Only the operator admits organisations and sets their roles."""
+
+    number, code, reason = 206, "not-the-operator", "only the operator may do this"
+
+
+class NotItsOrganisation(Rejected):
+    """The subject belongs to another organisation."""
+
+    number, code, reason = 207, "not-its-organisation", "the subject belongs to another organisation"
+
+
+class KeyInUse(Rejected):
+    """The key is or was somebody's; root and node keys differ."""
+
+    number, code, reason = 208, "key-in-use", "the key is or was in use"
+
+
+class KeyMalformed(Rejected):
+    """The key's algorithm or size is not one that may sign."""
+
+    number, code, reason = 209, "key-malformed", "the key cannot sign transactions"
+
+
+class OperatorStays(Rejected):
+    """The last word on admission cannot be deactivated, nor give its role away by itself."""
+
+    number, code, reason = 210, "operator-stays", "the operator cannot be deactivated or lose its role"
+
+
+class OrganisationUnnamed(Rejected):
+    """An organisation has a name and a node key."""
+
+    number, code, reason = 211, "organisation-unnamed", "an organisation needs a name and a node key"
+
+
+_KEY_SIZES = {ED25519: ED25519_PUBLIC_SIZE, ML_DSA_65: ML_DSA_65_PUBLIC_SIZE}
+
+
+def compute_key_id(key: Key) -> bytes:
+    """H(`cl1.key-id`, enc(key))."""
+    return tagged("cl1.key-id", KEY.encode(key))
+
+
+def get_active(state: State, did: Did) -> Subject:
+    """The subject, if it is active. Raises SubjectUnknown, SubjectInactive."""
+    subject = SUBJECTS.get(state, did)
+    if subject is None:
+        raise SubjectUnknown
+    if not subject.is_active:
+        raise SubjectInactive
+    return subject
+
+
+def get_active_organisation(state: State, did: Did) -> Subject:
+    """The organisation, if it is one and active."""
+    subject = get_active(state, did)
+    if subject.kind != ORGANISATION:
+        raise NotAnOrganisation
+    return subject
+
+
+def is_operator(subject: Subject) -> bool:
+    """Whether it admits organisations and sets the profile."""
+    return OPERATOR_ROLE in subject.roles
+
+
+def get_sponsor_keys(state: State, did: Did) -> tuple[Key, ...]:
+    """An active organisation's node and root key; () for everybody else."""
+    subject = SUBJECTS.get(state, did)
+    if subject is None or not subject.is_active or subject.kind != ORGANISATION or subject.node is None:
+        return ()
+    return subject.node, subject.root
+
+
+def _check_new_key(ctx: Context, key: Key) -> None:
+    if _KEY_SIZES.get(key.algorithm) != len(key.public):
+        raise KeyMalformed
+    if KEYS.get(ctx.state, compute_key_id(key)) is not None:
+        raise KeyInUse
+    ctx.require_signed(key)
+
+
+def register(ctx: Context, message: Register) -> None:
+    """A DID and its first keys enter the state."""
+    # CHECK
+    if message.kind not in (ORGANISATION, PRACTITIONER, DEVICE):
+        raise UnknownKind
+    is_organisation = message.kind == ORGANISATION
+    if is_organisation and (not message.name or message.node is None):
+        raise OrganisationUnnamed
+    if not is_organisation and (message.name or message.node is not None):
+        raise NotAnOrganisation
+    did = compute_did(message.kind, *message.root)
+    if SUBJECTS.get(ctx.state, did) is not None:
+        raise SubjectExists
+    if not (ctx.is_genesis and message.by == did):
+        author = get_active_organisation(ctx.state, message.by)
+        if is_organisation and not is_operator(author):
+            raise NotTheOperator
+        ctx.require_signed(author.root)
+    keys = [message.root] if message.node is None else [message.root, message.node]
+    for key in keys:
+        _check_new_key(ctx, key)
+    if len(keys) == 2 and keys[0] == keys[1]:
+        raise KeyInUse
+    # APPLY
+    organisation = did if is_organisation else message.by
+    roles = (OPERATOR_ROLE,) if ctx.is_genesis and message.by == did else ()
+    subject = Subject(
+        message.kind,
+        organisation,
+        message.name,
+        True,
+        message.root,
+        message.node,
+        roles,
+        message.end_points,
+        ctx.height,
+    )
+    SUBJECTS.set(ctx.state, did, subject)
+    for key in keys:
+        KEYS.set(ctx.state, compute_key_id(key), did)
+    # EMIT
+    ctx.emit(REGISTERED, SubjectChanged(did))
+
+
+def rotate(ctx: Context, message: Rotate) -> None:
+    """The key changes; the DID stays, and the old key is never accepted again."""
+    # CHECK
+    if message.purpose not in (ROOT, NODE):
+        raise UnknownKind
+    subject = get_active(ctx.state, message.subject)
+    if message.purpose == NODE and subject.kind != ORGANISATION:
+        raise NotAnOrganisation
+    organisation = get_active_organisation(ctx.state, subject.organisation)
+    ctx.require_signed(organisation.root)
+    _check_new_key(ctx, message.key)
+    # APPLY
+    if message.purpose == ROOT:
+        subject = replace(subject, root=message.key)
+    else:
+        subject = replace(subject, node=message.key)
+    SUBJECTS.set(ctx.state, message.subject, subject)
+    KEYS.set(ctx.state, compute_key_id(message.key), message.subject)
+    # EMIT
+    ctx.emit(ROTATED, SubjectChanged(message.subject))
+
+
+def deactivate(ctx: Context, message: Deactivate) -> None:
+    """The subject and what rests on it stops acting; its entry stays."""
+    # CHECK
+    subject = get_active(ctx.state, message.subject)
+    author = get_active_organisation(ctx.state, message.by)
+    if message.by != subject.organisation and not (subject.kind == ORGANISATION and is_operator(author)):
+        raise NotItsOrganisation
+    if is_operator(subject):
+        raise OperatorStays
+    ctx.require_signed(author.root)
+    # APPLY
+    SUBJECTS.set(ctx.state, message.subject, replace(subject, is_active=False))
+    # EMIT
+    ctx.emit(DEACTIVATED, SubjectChanged(message.subject))
+
+
+def set_role(ctx: Context, message: SetRole) -> None:
+    """The subject has exactly these roles."""
+    # CHECK
+    subject = get_active(ctx.state, message.subject)
+    author = get_active_organisation(ctx.state, message.by)
+    if subject.kind == ORGANISATION:
+        if not is_operator(author):
+            raise NotTheOperator
+    elif subject.organisation != message.by:
+        raise NotItsOrganisation
+    if OPERATOR_ROLE in message.roles and subject.kind != ORGANISATION:
+        raise NotAnOrganisation
+    if is_operator(subject) and OPERATOR_ROLE not in message.roles:
+        raise OperatorStays
+    ctx.require_signed(author.root)
+    # APPLY
+    SUBJECTS.set(ctx.state, message.subject, replace(subject, roles=message.roles))
+    # EMIT
+    ctx.emit(ROLES_SET, SubjectChanged(message.subject))
+
+
+def set_end_points(ctx: Context, message: SetEndPoints) -> None:
+    """The subject can be reached at exactly these addresses."""
+    # CHECK
+    subject = get_active(ctx.state, message.subject)
+    organisation = get_active_organisation(ctx.state, subject.organisation)
+    ctx.require_signed(organisation.root)
+    # APPLY
+    SUBJECTS.set(ctx.state, message.subject, replace(subject, end_points=message.end_points))
+    # EMIT
+    ctx.emit(END_POINTS_SET, SubjectChanged(message.subject))
+
+
+CHANGED: Schema[SubjectChanged] = Schema(SubjectChanged, subject=DID)
+REGISTERED = EventKind("identity.registered", CHANGED)
+ROTATED = EventKind("identity.rotated", CHANGED)
+DEACTIVATED = EventKind("identity.deactivated", CHANGED)
+ROLES_SET = EventKind("identity.roles_set", CHANGED)
+END_POINTS_SET = EventKind("identity.end_points_set", CHANGED)
+
+REGISTER = MessageKind(
+    201,
+    "identity.register",
+    Schema(Register, by=DID, kind=U8, name=NAME, root=KEY, node=Option(KEY), end_points=END_POINTS),
+    register,
+    (
+        UnknownKind,
+        OrganisationUnnamed,
+        NotAnOrganisation,
+        SubjectExists,
+        SubjectUnknown,
+        SubjectInactive,
+        NotTheOperator,
+        KeyMalformed,
+        KeyInUse,
+    ),
+)
+ROTATE = MessageKind(
+    202,
+    "identity.rotate",
+    Schema(Rotate, subject=DID, purpose=U8, key=KEY),
+    rotate,
+    (UnknownKind, SubjectUnknown, SubjectInactive, NotAnOrganisation, KeyMalformed, KeyInUse),
+)
+DEACTIVATE = MessageKind(
+    203,
+    "identity.deactivate",
+    Schema(Deactivate, subject=DID, by=DID),
+    deactivate,
+    (SubjectUnknown, SubjectInactive, NotAnOrganisation, NotItsOrganisation, OperatorStays),
+    is_urgent=True,
+)
+SET_ROLE = MessageKind(
+    204,
+    "identity.set_role",
+    Schema(SetRole, subject=DID, by=DID, roles=ROLES),
+    set_role,
+    (SubjectUnknown, SubjectInactive, NotAnOrganisation, NotTheOperator, NotItsOrganisation, OperatorStays),
+)
+SET_END_POINTS = MessageKind(
+    205,
+    "identity.set_end_points",
+    Schema(SetEndPoints, subject=DID, end_points=END_POINTS),
+    set_end_points,
+    (SubjectUnknown, SubjectInactive),
+)
+
+CONTRACT = Contract(
+    name="identity",
+    purpose="Organisations, practitioners and devices as DIDs; no patient.",
+    state=(SUBJECTS, KEYS),
+    messages=(REGISTER, ROTATE, DEACTIVATE, SET_ROLE, SET_END_POINTS),
+    events=(REGISTERED, ROTATED, DEACTIVATED, ROLES_SET, END_POINTS_SET),
+    sponsor_keys=get_sponsor_keys,
+)
