@@ -77,7 +77,8 @@ def main(arguments: list[str]) -> int:
     """Train and write; prints sizes."""
     out = Path(arguments[0]) if arguments else Path("careledger/vault/dictionary.bin")
     bodies = samples()
-    trained = zstandard.train_dictionary(DICTIONARY_BYTES, bodies, level=3, k=1024, d=8)
+    material: list[bytes | bytearray | memoryview[int]] = [*bodies]
+    trained = zstandard.train_dictionary(DICTIONARY_BYTES, material, level=3, k=1024, d=8)
     out.write_bytes(trained.as_bytes())
     print(
         f"{out}: {len(trained.as_bytes())} bytes from {len(bodies)} bodies of {sum(map(len, bodies))} bytes"

@@ -74,25 +74,7 @@ def explanation(uid: str, claim: Resource, doctor: Reference, visit: Reference, 
     resource: Resource = {
         "resourceType": "ExplanationOfBenefit",
         "id": uid,
-        "contained": [
-            {
-                "resourceType": "ServiceRequest",
-                "id": "referral",
-                "status": "completed",
-                "intent": "order",
-                "subject": patient,
-                "requester": who,
-                "performer": [who],
-            },
-            {
-                "resourceType": "Coverage",
-                "id": "coverage",
-                "status": "active",
-                "type": {"text": payer},
-                "beneficiary": patient,
-                "payor": [{"display": payer}],
-            },
-        ],
+        "contained": _contained(patient, who, payer),
         "identifier": [
             {"system": _BLUE_BUTTON + "variables/clm_id", "value": claim["id"]},
             {"system": _BLUE_BUTTON + "identifier/claim-group", "value": "99999999999"},
@@ -139,6 +121,29 @@ def explanation(uid: str, claim: Resource, doctor: Reference, visit: Reference, 
     ]
     resource["payment"] = {"amount": money(paid)}
     return resource
+
+
+def _contained(patient: Reference, who: Reference, payer: str) -> list[Resource]:
+    """The referral and the coverage that an explanation points at."""
+    return [
+        {
+            "resourceType": "ServiceRequest",
+            "id": "referral",
+            "status": "completed",
+            "intent": "order",
+            "subject": patient,
+            "requester": who,
+            "performer": [who],
+        },
+        {
+            "resourceType": "Coverage",
+            "id": "coverage",
+            "status": "active",
+            "type": {"text": payer},
+            "beneficiary": patient,
+            "payor": [{"display": payer}],
+        },
+    ]
 
 
 def _explained(line: Resource, visit: Reference, start: str, end: str) -> tuple[Resource, int]:

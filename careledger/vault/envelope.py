@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from hashlib import blake2b
 from itertools import accumulate
 from typing import Final, NamedTuple
 
@@ -27,6 +26,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from careledger.primitives.errors import Corrupt, Invalid
+from careledger.primitives.hashing import keyed_digest
 from careledger.vault.commitments import (
     HANDLE_BYTES,
     KEY_BYTES,
@@ -375,4 +375,4 @@ def _segment_data(chart: ChartKeys, first_row: int) -> bytes:
 
 def blind(blind_key: bytes, term: bytes) -> bytes:
     """16 bytes that stand for `term` in an index: keyed BLAKE2b. Equal terms look equal, nothing else shows."""
-    return blake2b(term, digest_size=16, key=blind_key).digest()
+    return keyed_digest(blind_key, term)

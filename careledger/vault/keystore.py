@@ -46,7 +46,7 @@ FILE_NAME: Final = "keystore"
 FORMAT_VERSION: Final = 1
 FILE_BYTES_MAX: Final = 1_000_000
 PASSPHRASE_CHARACTERS_MIN: Final = 8
-PASSPHRASE_BYTES_MAX: Final = 1024
+PASSPHRASE_BYTES_MAX: Final = 4096
 EPOCHS_MAX: Final = 10_000
 
 _MAGIC: Final = b"careledger-keys"
@@ -243,17 +243,6 @@ class KeyStore:
         changed = replace(keys, wrap_masters=MappingProxyType(masters))
         _write(folder / FILE_NAME, changed)
         return changed
-
-
-def read_passphrase(path: Path) -> str:
-    """The passphrase in a file, without its last newline. Raises Misconfigured if it cannot be read."""
-    try:
-        text = path.read_bytes()[: PASSPHRASE_BYTES_MAX + 3].decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Misconfigured(
-            "the passphrase file cannot be read", hint=f"it must exist, be readable and UTF-8: {path}"
-        ) from error
-    return text.removesuffix("\n").removesuffix("\r")
 
 
 # -- chart keys -------------------------------------------------------------------------------------------------
