@@ -14,7 +14,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class DefinitionsHook(BuildHookInterface):  # type: ignore[type-arg, misc]
+class DefinitionsHook(BuildHookInterface):  # type: ignore[misc]
     """Runs the definitions build once, before files are collected."""
 
     PLUGIN_NAME = "custom"
