@@ -43,7 +43,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("server.base_url", "", "FHIR base as clients see it, without /fhir; empty: from listen"),
     Setting("server.tls_cert", "", "PEM file of the certificate chain"),
     Setting("server.tls_key", "", "PEM file of the certificate's key"),
-    Setting("server.behind_proxy", False, "a proxy in front ends TLS; allows to listen off loopback without it"),
+    Setting(
+        "server.behind_proxy", False, "a proxy in front ends TLS; allows to listen off loopback without it"
+    ),
     Setting("server.gzip_responses", False, "compress large answers for clients that ask for it; costs CPU"),
     Setting("server.backlog", 1024, "connections waiting to be accepted", 1, 65_535),
     Setting("server.max_connections", 1000, "open connections a worker; above it 503", 1, 100_000),
@@ -62,6 +64,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("limits.max_gzip_ratio", 200, "largest ratio of a gzip body above its first megabyte", 2, 2000),
     Setting("cache.tokens", 4096, "verified tokens kept a worker", 16, 1_000_000),
     Setting("cache.chart_bytes", 64 * MIB, "opened chart indexes kept a worker", MIB, 65_536 * MIB),
+    Setting("cache.body_bytes", 32 * MIB, "opened bodies kept a worker", 0, 65_536 * MIB),
     Setting("cache.key_entries", 10_000, "opened chart keys kept a worker", 16, 10_000_000),
     Setting("keys.passphrase_file", "", "file that holds the passphrase of the key store"),
     Setting("store.fsync", "fdatasync", "how a group commit is made durable", choices=("fdatasync", "fsync")),
@@ -131,6 +134,7 @@ class CacheConfig:
 
     tokens: int
     chart_bytes: int
+    body_bytes: int
     key_entries: int
 
 
@@ -213,7 +217,9 @@ def split_listen(listen: str) -> tuple[str, int]:
     host, separator, port = listen.rpartition(":")
     host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
     if not separator or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
-        raise Misconfigured("the listen address cannot be read", hint="write HOST:PORT, for example 127.0.0.1:8080")
+        raise Misconfigured(
+            "the listen address cannot be read", hint="write HOST:PORT, for example 127.0.0.1:8080"
+        )
     return host, int(port)
 
 
@@ -250,7 +256,9 @@ def _from_file(path: Path | None) -> dict[str, tuple[Any, str]]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        raise Misconfigured(f"{path} cannot be read", hint="check its permissions; it is UTF-8 text") from error
+        raise Misconfigured(
+            f"{path} cannot be read", hint="check its permissions; it is UTF-8 text"
+        ) from error
     except tomllib.TOMLDecodeError as error:
         raise Misconfigured(f"{path} is not TOML: {error}", hint="correct the line that is named") from error
     found: dict[str, tuple[Any, str]] = {}
@@ -291,7 +299,9 @@ def _typed(name: str, raw: Any, origin: str) -> Value:
     where = f"{name} ({origin})"
     if isinstance(setting.default, bool):
         if isinstance(raw, str):
-            raw = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(raw.lower())
+            raw = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(
+                raw.lower()
+            )
         if not isinstance(raw, bool):
             raise Misconfigured(f"{where} must be true or false", code="setting-invalid")
         return raw
@@ -311,7 +321,9 @@ def _typed(name: str, raw: Any, origin: str) -> Value:
 
 def _build(values: Mapping[str, Value], origins: Mapping[str, str]) -> Config:
     def section(name: str) -> dict[str, Any]:
-        return {key.partition(".")[2]: value for key, value in values.items() if key.partition(".")[0] == name}
+        return {
+            key.partition(".")[2]: value for key, value in values.items() if key.partition(".")[0] == name
+        }
 
     return Config(
         server=ServerConfig(**section("server")),
@@ -329,7 +341,9 @@ def _check_together(config: Config) -> None:
     server = config.server
     host, _ = split_listen(server.listen)
     if bool(server.tls_cert) != bool(server.tls_key):
-        raise Misconfigured("TLS needs a certificate and its key", hint="set server.tls_cert and server.tls_key")
+        raise Misconfigured(
+            "TLS needs a certificate and its key", hint="set server.tls_cert and server.tls_key"
+        )
     if server.base_url and not server.base_url.startswith(("http://", "https://")):
         raise Misconfigured("server.base_url is not a URL", hint="for example https://fhir.example.org")
     if not is_loopback(host) and not server.tls_cert and not server.behind_proxy:

@@ -285,7 +285,7 @@ def die_with(parent: int) -> None:
 
 async def _writer(writer: Writer, life: int, report: int) -> None:
     """The writer's process: start, say so, wait for the end."""
-    stop = _stop_event(life)
+    stop = stop_event(life)
     await writer.start()
     try:
         _send(report, Report(True))
@@ -298,11 +298,11 @@ async def _worker(
     worker: Worker, config: Config, listener: socket.socket, life: int, report: int, loads: Loads
 ) -> None:
     """A worker's process."""
-    stop = _stop_event(life)
+    stop = stop_event(life)
     await serve_worker(worker, config, listener, stop, lambda: _send(report, Report(True)), loads)
 
 
-def _stop_event(life: int) -> asyncio.Event:
+def stop_event(life: int) -> asyncio.Event:
     """Set at SIGTERM, or when the supervisor is gone."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

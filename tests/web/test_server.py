@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import ctypes
+import dataclasses
 import json
 import os
 import signal
@@ -13,12 +16,15 @@ from pathlib import Path
 
 import pytest
 
+from careledger.fhir.messages import FhirResponse
 from careledger.node.config import load
 from careledger.primitives.errors import Misconfigured
+from careledger.web.processes import die_with, stop_event
 from careledger.web.server import address_of, bind, check_exposure, serve
 from tests.web.support import BEARER, Client, Node, ask, serving
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+PR_GET_PDEATHSIG = 2
 GOOD = b"GET /fhir/Patient HTTP/1.1\r\nHost: x\r\n" + BEARER + b"\r\n"
 
 
@@ -146,6 +152,13 @@ def test_slow_heads_and_idle_connections_end(port):
     assert ask(port, "GET", "/livez", b"").status == 200
 
 
+def test_slow_heads_get_408(port):
+    with Client(port, seconds=5) as client:
+        answer = client.send(b"GET /livez HTTP/1.1\r\nHost: x\r\nX: ").read()
+        assert (answer.status, answer.outcome) == (408, "header-timeout")
+        assert client.closed()
+
+
 def test_too_many_connections_get_503():
     with serving(Node(), server__max_connections=5) as port:
         clients = [Client(port) for _ in range(5)]
@@ -160,8 +173,6 @@ def test_too_many_connections_get_503():
 
 
 def test_a_client_that_does_not_read_is_cut_off():
-    from careledger.fhir.messages import FhirResponse
-
     node = Node(response=FhirResponse(200, [], b"x" * 50_000_000))
     with serving(node, server__write_seconds=1) as port, Client(port, seconds=8) as client:
         client.send(GOOD)
@@ -212,8 +223,6 @@ def test_addresses_that_are_not_ours():
 def test_off_loopback_without_tls_nothing_is_started():
     config = load(None, {}, {"server.listen": "0.0.0.0:0", "server.behind_proxy": True})
     check_exposure(config)
-    import dataclasses
-
     bare = dataclasses.replace(config, server=dataclasses.replace(config.server, behind_proxy=False))
     node = Node()
     with pytest.raises(Misconfigured) as refusal:
@@ -337,6 +346,38 @@ def test_children_die_with_a_killed_parent():
     while any(map(alive, pids(said))) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(map(alive, pids(said)))
+
+
+def test_orphans_are_ended_by_the_kernel():
+    """What PR_SET_PDEATHSIG was set to, asked in a child of this process."""
+    read, write = os.pipe()
+    parent = os.getpid()
+    child = os.fork()
+    if child == 0:
+        die_with(parent)
+        found = ctypes.c_int(0)
+        ctypes.CDLL(None).prctl(PR_GET_PDEATHSIG, ctypes.byref(found), 0, 0, 0)
+        os.write(write, bytes([found.value]))
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(read, 1) == bytes([signal.SIGTERM])
+    os.close(read)
+    os.close(write)
+
+
+def test_orphans_end_when_the_pipe_of_the_supervisor_ends():
+    read, write = os.pipe()
+
+    async def child() -> bool:
+        stop = stop_event(read)
+        await asyncio.sleep(0.05)
+        assert not stop.is_set()
+        os.close(write)
+        await asyncio.wait_for(stop.wait(), 5)
+        return True
+
+    assert asyncio.run(child())
+    os.close(read)
 
 
 def test_a_dead_worker_is_started_again():

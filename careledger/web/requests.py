@@ -1,0 +1,58 @@
+"""From the configuration to the shell's services, and which requests are logged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from careledger.access.actor import Actor
+from careledger.node.config import Config
+from careledger.node.logging import logger
+from careledger.web.app import FhirHandler, RequestLog, Services
+
+SLOW_MS = 5000
+"""A request that took longer is logged with the errors."""
+
+
+def services_of(
+    config: Config,
+    fhir: FhirHandler,
+    authenticate: Callable[[bytes | None], Actor],
+    problems: Callable[[], tuple[str, ...]],
+) -> Services:
+    """The services of a worker under this configuration."""
+    return Services(
+        fhir=fhir,
+        authenticate=authenticate,
+        problems=problems,
+        log=request_log(config.log.requests),
+        max_body_bytes=config.limits.max_body_bytes,
+        max_gzip_ratio=config.limits.max_gzip_ratio,
+        body_seconds=config.server.body_seconds,
+        request_seconds=config.server.request_seconds,
+        gzip_responses=config.server.gzip_responses,
+    )
+
+
+def request_log(mode: str) -> Callable[[RequestLog], None]:
+    """What `log.requests` says: none; errors (5xx and slow ones); all. Templates and ids of requests only."""
+
+    def write(request: RequestLog) -> None:
+        failed = request.status >= 500
+        if not failed and mode != "all" and request.duration_ms < SLOW_MS:
+            return
+        entry = {
+            "request_id": request.request_id,
+            "method": request.method,
+            "route": request.route,
+            "status": request.status,
+            "duration_ms": round(request.duration_ms, 3),
+            "client": request.client,
+        }
+        if request.error is not None:
+            entry["exc_info"] = request.error
+        if failed:
+            logger().error("request failed", **entry)
+        else:
+            logger().info("request", **entry)
+
+    return (lambda _request: None) if mode == "none" else write
