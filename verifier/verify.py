@@ -155,7 +155,7 @@ DIGEST = binary(32, 32)
 NOTE = text(65_536, "(?s:.)*")
 RECEIPT = {
     "anchor": {"log": DIGEST, "seq": number, "size": number, "time": moment},
-    "batch": {"index": number, "newest": DIGEST, "path": log_path, "seq": number, "time": moment},  # optional
+    "batch": {"newest": DIGEST, "path": log_path, "seq": number, "time": moment},  # optional
     "block": {"height": number, "time": moment},
     "chain": CHAIN,
     "format": text(32, "careledger/receipt/1"),
@@ -202,6 +202,11 @@ def enc(*fields):
         raw = field.encode() if type(field) is str else field
         out += raw.to_bytes(8, "big") if type(raw) is int else len(raw).to_bytes(4, "big") + raw
     return out
+
+
+def short(text):
+    """As C2SP writes names: u8 length | bytes."""
+    return bytes([len(text)]) + text.encode()
 
 
 def log_root(entry, index, size, path):
@@ -257,16 +262,15 @@ def check_signature(public, signature, message):
 
 
 def key_list(value, witness):
-    """(name, key id) -> (public key, is it a witness's?). Ids as C2SP signed-note makes them, by type of note."""
+    """(name, key id) -> (note type, public key). Types: 1 signs the text; 4 and 6 (ML-DSA) a time with it."""
     need(type(value) is list and 1 <= len(value) <= 32, "a list of 1 to 32 keys is needed")
     need(len({canonical(key) for key in value}) == len(value), "a key is listed twice")
     keys = {}
     for key in (shape(item, "key", KEY) for item in value):
-        name, public, post_quantum = key["name"], key["public"], key["alg"] == "ml-dsa-44"
-        need(len(public) == (1312 if post_quantum else 32), "a key has the wrong size")
-        need(not (witness and post_quantum), "a witness cosigns with Ed25519")
-        note_type = b"\xffcl1.ml-dsa-44" if post_quantum else b"\x04" if witness else b"\x01"
-        keys[name, sha256(name.encode() + b"\n" + note_type + public)[:4]] = (public, witness)
+        name, public = key["name"], key["public"]
+        kind = 6 if key["alg"] == "ml-dsa-44" else 4 if witness else 1
+        need(len(public) == (1312 if kind == 6 else 32), "a key has the wrong size")
+        keys[name, sha256(name.encode() + b"\n" + bytes([kind]) + public)[:4]] = (kind, public)
     return keys
 
 
@@ -286,15 +290,18 @@ def check_note(note, chain, keys):
         parts = line.split(" ")
         need(len(parts) == 3 and parts[0] == "—", "a signature line is malformed")
         raw = unbase64(parts[2], base64.b64encode)
-        signer, signature, message = (parts[1], raw[:4]), raw[4:], body
+        signer, signature, message = (parts[1], raw[:4]), raw[4:], body.encode()
         need(signer in keys and signer not in signers, "a signature is by an unknown key, or repeated")
         signers.add(signer)
-        public, witness = keys[signer]
-        if witness:
-            seconds, signature = int.from_bytes(signature[:8], "big"), signature[8:]
-            need(seconds < 2**63, "a witness's time is out of range")
-            message = f"cosignature/v1\ntime {seconds}\n{body}"
-        check_signature(public, signature, message.encode())
+        kind, public = keys[signer]
+        stamp, signature = (b"", signature) if kind == 1 else (signature[:8], signature[8:])
+        need(int.from_bytes(stamp, "big") < 2**63, "a signature's time is out of range")
+        if kind == 4:
+            message = f"cosignature/v1\ntime {int.from_bytes(stamp, 'big')}\n".encode() + body.encode()
+        elif kind == 6:
+            message = b"subtree/v1\n\0" + short(parts[1]) + stamp + short(lines[0])
+            message += bytes(8) + size.to_bytes(8, "big") + root
+        check_signature(public, signature, message)
     return size, root, signers
 
 
@@ -306,7 +313,7 @@ def read_trust(data):
     trust = shape(parse(data, "trust"), "trust", CHECKPOINT, optional=("level", "max_age", "witnesses"))
     keys, witnesses = trust["keys"], trust.get("witnesses", {"k": 0, "keys": {}})
     trust["all"] = keys | witnesses["keys"]
-    publics = {public for public, _ in trust["all"].values()}
+    publics = {public for _, public in trust["all"].values()}
     need(len(publics) == len(keys) + len(witnesses["keys"]), "trust: a key is listed twice")
     names = {name for name, _ in witnesses["keys"]}
     need("witnesses" not in trust or 1 <= witnesses["k"] <= len(names), "trust: k of n cannot be had")
@@ -362,7 +369,7 @@ def verify(receipt_data, trust_data, body=None, now=None):
             "the batch is later than its anchor",
         )
         need(
-            log_root(entry, batch["index"], anchor["size"], batch["path"]) == anchor["log"],
+            log_root(entry, batch["seq"], anchor["size"], batch["path"]) == anchor["log"],
             "the batch is unknown",
         )
     # 5. The anchor is in the ledger's state after the block.

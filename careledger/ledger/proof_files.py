@@ -42,9 +42,8 @@ class AnchorPart(_Part, frozen=True, kw_only=True):
 
 
 class BatchPart(_Part, frozen=True, kw_only=True):
-    """An earlier batch, leaf `index` of the log of batches, whose root is computed; `newest` is the anchor's root."""
+    """An earlier batch, leaf `seq` of the log of batches, whose root is computed; `newest` is the anchor's root."""
 
-    index: int
     newest: str
     path: str
     seq: int

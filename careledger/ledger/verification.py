@@ -209,7 +209,7 @@ def _check_batch(receipt: files.ReceiptFile, heads_root: bytes) -> bytes:
         raise _refused("the batch is later than its anchor")
     leaf = BATCH_LEAF.encode((batch.seq, heads_root, batch.time))
     _check_log(
-        leaf, batch.index, anchor.size, batch.path, _digest(anchor.log), "the batch", "the log of batches"
+        leaf, batch.seq, anchor.size, batch.path, _digest(anchor.log), "the batch", "the log of batches"
     )
     return _digest(batch.newest)
 
@@ -311,7 +311,7 @@ def _refused(message: str) -> VerificationFailed:
 
 @dataclass(frozen=True, slots=True)
 class NoteKey:
-    """A key that may sign notes: the operator's (Ed25519 or ML-DSA-44) or a witness's (Ed25519 cosignature)."""
+    """A key that may sign notes: the operator's or a witness's."""
 
     name: str
     note_type: bytes
@@ -358,10 +358,10 @@ def _check_note_signature(
 ) -> None:
     if key.note_type == checkpoints.ED25519_TYPE:
         checkpoints.verify_note_ed25519(note, key.name, key.public)
+    elif int.from_bytes(signature.signature[:8], "big") >= 1 << 63:
+        raise _refused("a signature's time is out of range")
     elif key.note_type == checkpoints.ML_DSA_44_TYPE:
         checkpoints.verify_note_ml_dsa_44(note, key.name, key.public)
-    elif int.from_bytes(signature.signature[:8], "big") >= 1 << 63:
-        raise _refused("a witness's time is out of range")
     else:
         checkpoints.verify_cosignature(note, key.name, key.public)
 
@@ -376,8 +376,6 @@ def _keys(parts: list[files.KeyPart], *, witness: bool) -> tuple[NoteKey, ...]:
         if part.alg == "ed25519":
             note_type = checkpoints.COSIGNATURE_TYPE if witness else checkpoints.ED25519_TYPE
             public = files.decode_binary(part.public, 32, 32)
-        elif witness:
-            raise _refused("a witness cosigns with Ed25519")
         else:
             note_type = checkpoints.ML_DSA_44_TYPE
             public = files.decode_binary(part.public, ML_DSA_44_PUBLIC_SIZE, ML_DSA_44_PUBLIC_SIZE)

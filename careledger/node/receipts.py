@@ -55,9 +55,8 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """An earlier batch whose map of heads is used instead of the newest, and its path in the batch log."""
+    """An earlier batch whose map of heads is used instead of the newest, and the path of leaf `seq` in the batch log."""
 
-    index: int
     seq: int
     root: bytes
     time_ms: int
@@ -135,7 +134,6 @@ def build_checkpoint(*, chain: str, keys: Sequence[tuple[str, Algorithm, bytes]]
 
 def _batch_part(batch: Batch, newest: bytes) -> BatchPart:
     return BatchPart(
-        index=batch.index,
         newest=encode_binary(newest),
         path=encode_binary(b"".join(batch.path)),
         seq=batch.seq,

@@ -126,7 +126,7 @@ class SparseMap:
 
 @dataclass
 class Signer:
-    """A note signer: "operator" (Ed25519), "operator-pq" (ML-DSA-44) or "witness" (Ed25519, with a time)."""
+    """A note signer: "operator" (Ed25519), "witness" (Ed25519, with a time), or either in ML-DSA-44 ("-pq")."""
 
     name: str
     role: str
@@ -135,7 +135,7 @@ class Signer:
     public: bytes = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.role == "operator-pq":
+        if self.role.endswith("-pq"):
             self.sign = MLDSA44PrivateKey.from_seed_bytes(self.seed).sign
             self.public = MLDSA44PrivateKey.from_seed_bytes(self.seed).public_key().public_bytes_raw()
         else:
@@ -144,14 +144,17 @@ class Signer:
 
     @property
     def algorithm(self) -> str:
-        return "ml-dsa-44" if self.role == "operator-pq" else "ed25519"
+        return "ml-dsa-44" if self.role.endswith("-pq") else "ed25519"
 
     def line(self, origin: str, size: int, root: bytes) -> str:
-        note_type = {"operator": b"\x01", "operator-pq": b"\xffcl1.ml-dsa-44", "witness": b"\x04"}[self.role]
-        key_id = sha256(self.name.encode() + b"\n" + note_type + self.public)[:4]
-        message, stamp = note_body(origin, size, root), b""
-        if self.role == "witness":
-            message, stamp = f"cosignature/v1\ntime {self.time}\n".encode() + message, u64(self.time)
+        note_type = {"operator": 1, "witness": 4, "operator-pq": 6, "witness-pq": 6}[self.role]
+        key_id = sha256(self.name.encode() + b"\n" + bytes([note_type]) + self.public)[:4]
+        message, stamp = note_body(origin, size, root), b"" if note_type == 1 else u64(self.time)
+        if note_type == 4:
+            message = f"cosignature/v1\ntime {self.time}\n".encode() + message
+        if note_type == 6:
+            message = b"subtree/v1\n\0" + bytes([len(self.name)]) + self.name.encode() + stamp
+            message += bytes([len(origin)]) + origin.encode() + u64(0) + u64(size) + root
         blob = base64.b64encode(key_id + stamp + self.sign(message)).decode()
         return f"— {self.name} {blob}\n"
 
@@ -171,9 +174,8 @@ class SyntheticLedger:
         self.org, self.handle = draw(32), draw(32)
         self.operator = Signer(self.origin, "operator", draw(32))
         self.operator_pq = Signer(self.origin, "operator-pq", draw(32))
-        self.witnesses = [
-            Signer(f"witness.example/{n}", "witness", draw(32), 1_790_000_000 + n) for n in range(3)
-        ]
+        self.witnesses = [Signer(f"w.example/{n}", "witness", draw(32), 1_790_000_000 + n) for n in range(2)]
+        self.witnesses.append(Signer("w.example/2", "witness-pq", draw(32), 1_790_000_002))
         self.bodies = {i: b'{"resourceType":"Observation","id":"o-%d"}' % i for i in range(versions)}
         self.salts = [draw(32) for _ in range(versions)]
         self.log = Log([self.header(i).commitment(self.salts[i]) for i in range(versions)])
@@ -206,13 +208,13 @@ class SyntheticLedger:
 
     def make_chain(self, height: int) -> None:
         draw, time = self.random.randbytes, 1_790_000_100_000
-        self.batches = [(seq, draw(32), time - 10_000 + seq) for seq in range(1, 200)]
-        self.batches[100] = (101, self.old_heads.root(), time - 10_000 + 101)
-        self.batches.append((200, self.heads.root(), time))
+        self.batches = [(seq, draw(32), time - 10_000 + seq) for seq in range(199)]
+        self.batches[100] = (100, self.old_heads.root(), time - 10_000 + 100)
+        self.batches.append((199, self.heads.root(), time))
         self.batch_log = Log([u64(seq) + root + u64(at) for seq, root, at in self.batches])
-        self.anchor = Anchor(200, self.heads.root(), time, 200, self.batch_log.root())
+        self.anchor = Anchor(199, self.heads.root(), time, 200, self.batch_log.root())
         self.state_key = tagged("cl1.key", counted("records") + counted("anchors") + counted(self.org))
-        value = u64(200) + self.anchor.root + u64(time) + u64(200) + self.anchor.log_root
+        value = u64(199) + self.anchor.root + u64(time) + u64(200) + self.anchor.log_root
         self.state = SparseMap({**{draw(32): draw(60) for _ in range(60)}, self.state_key: value})
         self.block = Block(height, time, self.state.root())
         blocks = [u64(h) + u64(time - height + h) + draw(32) for h in range(height)]
@@ -238,7 +240,7 @@ class SyntheticLedger:
     ) -> bytes:
         """Of leaf `index`, under a checkpoint of `size` blocks (default: right after the block)."""
         size = self.block.height + 1 if size is None else size
-        old = Batch(100, *self._old_batch(), self.batch_log.path(100)) if batch else None
+        old = Batch(*self._old_batch(), self.batch_log.path(100)) if batch else None
         return build_receipt(
             chain=self.chain,
             header=self.header(index),
