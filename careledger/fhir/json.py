@@ -36,6 +36,9 @@ PROPERTIES_MAX = 1_000
 _SMALL = 50_000
 _NUMBER_LENGTH_MAX = DIGITS_MAX + EXPONENT_MAX + 10
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
+_ONE_KIND = bytes.maketrans(b"[]", b"{}")
+_NO_BRACKET = bytes(byte for byte in range(256) if byte not in b'{}[]"')
+_STRING = re.compile(rb'"[^"]*"')
 _TOO_MANY_DIGITS = b"0" * (DIGITS_MAX + 1)
 _NEGATIVE_ZERO = re.compile(rb"[\[:,\s]-0[\s,\]}]")
 _EXPONENT = re.compile(r"[eE]([+-]?[0-9]+)")
@@ -115,8 +118,10 @@ def loads(data: bytes) -> Resource:
         data.count(b'"') != again.count(b'"') or b"\\u0022" in data or _NEGATIVE_ZERO.search(data) is not None
     ):
         value = _loads_exactly(data)  # keeps -0, refuses a property given twice
-    if data.count(b"{") + data.count(b"[") > DEPTH_MAX or b"null" in data:
-        _check_structure(value)
+    if data.count(b"{") + data.count(b"[") > DEPTH_MAX and _is_too_deep(data):
+        _refuse_depth()
+    if b"null" in data:
+        _check_nulls(value)
     return value
 
 
@@ -174,25 +179,38 @@ def _refuse_constant(_: str) -> NoReturn:
     raise Invalid("NaN and Infinity are no JSON", hint=_HINT, code="malformed-json")
 
 
-def _check_structure(value: Resource) -> None:
-    """Refuse nesting over DEPTH_MAX, and null anywhere but in an array of primitives (json.html#null)."""
-    level: list[Any] = [value]
+def _is_too_deep(data: bytes) -> bool:
+    """Whether well-formed JSON is nested deeper than DEPTH_MAX: taking away the innermost brackets, level by level."""
+    if b"\\" in data:
+        if b"\\\\" in data:
+            data = data.replace(b"\\\\", b"")
+        data = data.replace(b'\\"', b"")
+    # Only brackets (of one kind) and quotes stay. Quotes that meet are taken away in pairs, so that what is inside
+    # a string stays inside; strings that are left hold brackets of their own.
+    brackets = data.translate(_ONE_KIND, _NO_BRACKET).replace(b'""', b"")
+    if b'"' in brackets:
+        brackets = _STRING.sub(b"", brackets)
     for _ in range(DEPTH_MAX):
-        below: list[Any] = []
-        for container in level:
-            if type(container) is dict:
-                items = container.values()
-                if None in items:
-                    _refuse_null()
-            else:
-                items = container
-                if None in items and all(item is None for item in items):
-                    _refuse_null()
-            below += [item for item in items if type(item) is dict or type(item) is list]
-        if not below:
-            return
-        level = below
-    _refuse_depth()
+        brackets = brackets.replace(b"{}", b"")
+        if not brackets:
+            return False
+    return True
+
+
+def _check_nulls(value: Resource) -> None:
+    """Refuse null anywhere but in an array of primitives that also holds something (json.html#null)."""
+    pending: list[Any] = [value]
+    while pending:
+        container = pending.pop()
+        if type(container) is dict:
+            items = list(container.values())
+            if None in items:
+                _refuse_null()
+        else:
+            items = container
+            if None in items and all(item is None for item in items):
+                _refuse_null()
+        pending += [item for item in items if type(item) is dict or type(item) is list]
 
 
 def _check_integers(data: bytes) -> None:

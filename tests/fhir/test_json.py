@@ -177,6 +177,30 @@ def test_every_repeated_property_is_seen_and_all_else_survives(data, tree):
         assert json.dumps(json.loads(text)).decode() == compact(tree)
 
 
+def test_a_hundred_levels_are_read_whatever_the_strings_hold():
+    inner = b'"]]}}\\"{[\\\\","}",""'
+    assert json.loads(b'{"a":' + b"[" * 99 + inner + b"]" * 99 + b"}")
+    with pytest.raises(Invalid):
+        json.loads(b'{"a":' + b"[" * 100 + inner + b"]" * 100 + b"}")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data(), TREES.map(lambda tree: (("a", tree),)), st.integers(1, 6))
+def test_depth_is_counted_exactly(data, tree, limit):
+    text = data.draw(renderings(tree)).encode()
+    before, json.DEPTH_MAX = json.DEPTH_MAX, limit
+    try:
+        assert json._is_too_deep(text) == (depth(tree) > limit)
+    finally:
+        json.DEPTH_MAX = before
+
+
+def depth(value: Any) -> int:
+    if isinstance(value, tuple):
+        return 1 + max((depth(item) for _, item in value), default=0)
+    return 1 + max(map(depth, value), default=0) if isinstance(value, list) else 0
+
+
 def test_canonical_form():
     received = json.loads(
         b'{"meta":{"tag":[{"code":"x"}],"versionId":"9","lastUpdated":"2000-01-01T00:00:00Z"},"id":"other",'

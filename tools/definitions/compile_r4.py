@@ -58,7 +58,7 @@ NOT_R4 = (
 """Beginnings of paths that the package's maker added to R4's own files, found by comparing with dataelements.json."""
 NOT_IN_DATA_ELEMENTS = ("Quantity.comparator",)
 """Data elements that describe a constrained type (SimpleQuantity) and not the type itself."""
-RESTORED_MINIMA = {"EvidenceVariable.characteristic": 1}
+RESTORED_MINIMA: dict[str, int] = {"EvidenceVariable.characteristic": 1}
 """Minima that the package's maker lowered on elements that dataelements.json does not list."""
 CODES_MAX = 2000
 """A required value set of more codes is not enumerated (there is none in R4 today)."""
@@ -184,10 +184,13 @@ class TypeCompiler:
         self.value_sets = value_sets
         self.published = published
         self.bindings: set[str] = set()
+        self.resource_ids: set[str] = set()
 
     def family(self, structure: Json) -> dict[str, Type]:
         """The type and its nested types, by name and path."""
         root = structure["id"]
+        if structure["kind"] == "resource":
+            self.resource_ids.add(f"{root}.id")
         snapshot = self._as_published(root, structure["snapshot"]["element"])
         parents = {root} | {definition["path"].rpartition(".")[0] for definition in snapshot}
         elements: dict[str, dict[str, Element]] = {path: {} for path in sorted(parents)}
@@ -225,7 +228,7 @@ class TypeCompiler:
                 property=name + code[0].upper() + code[1:] if choice else name,
                 name=name,
                 type=code,
-                min=int(RESTORED_MINIMA.get(path, definition["min"])),
+                min=RESTORED_MINIMA.get(path) or int(definition["min"]),
                 max=maximum,
                 choice=choice,
                 targets=reference_targets(kind) if code == "Reference" else (),
@@ -236,7 +239,7 @@ class TypeCompiler:
             )
 
     def _type_code(self, definition: Json, kind: Json) -> str:
-        if definition.get("base", {}).get("path") == "Resource.id":
+        if definition["path"] in self.resource_ids:
             return "id"  # published as string, but resource.html#id gives it the id rule
         for extension in kind.get("extension", []):
             if extension["url"] == FHIR_TYPE:
