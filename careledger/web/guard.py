@@ -67,11 +67,8 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.in_head:
             self.head_bytes += len(data)
         super().data_received(data)
-        if (
-            self.in_head
-            and self.head_bytes > self.limits.max_header_bytes
-            and not self.transport.is_closing()
-        ):
+        endless = self.in_head and self.head_bytes > self.limits.max_header_bytes
+        if endless and not self.transport.is_closing():
             self.refuse_head()
             self.send_400_response("")
 

@@ -16,7 +16,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
-POLITE_SECONDS = 0.003
+POLITE_SECONDS = 0.008
 UNUSED = 0xFFFFFFFF
 _COUNT = struct.Struct("=I")
 
