@@ -6,8 +6,6 @@ may not see is answered as what is not there.
 
 from __future__ import annotations
 
-import re
-
 from careledger.access.actor import Actor
 from careledger.access.audit import entries_for
 from careledger.access.decision import AccessRequest, Decision, decide
@@ -15,8 +13,9 @@ from careledger.fhir import json
 from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirRequest
+from careledger.fhir.search.scope import EVERYTHING, Scope
 from careledger.primitives.errors import NotPermitted, Unauthenticated
-from careledger.vault.model import HOUSE_CHART, Snapshot, Version
+from careledger.vault.model import HOUSE_CHART, AccessEntry, Snapshot, Version
 
 SOMEBODY = ("?",)
 """Stands for the patients of a chart that is not the caller's own. No Patient has this id."""
@@ -30,11 +29,10 @@ class Denied(NotPermitted):
 
     code = "forbidden"
 
-    def __init__(self, decision: Decision) -> None:
-        super().__init__(
-            "The token does not allow this interaction.", hint="Ask for a token whose scope covers it.", code="forbidden"
-        )
+    def __init__(self, decision: Decision, *, hide: bool = True) -> None:
+        super().__init__("The token does not allow this.", hint="Ask for a token whose scope covers it.")
         self.decision = decision
+        self.hidden = hide and decision.absent
 
 
 def actor_of(request: FhirRequest) -> Actor:
@@ -52,7 +50,12 @@ def own_chart(actor: Actor, snapshot: Snapshot) -> int:
 
 
 def judge(
-    context: Context, request: FhirRequest, interaction: str, type: str, patients: tuple[str, ...], height: int
+    context: Context,
+    request: FhirRequest,
+    interaction: str,
+    type: str,
+    patients: tuple[str, ...],
+    height: int,
 ) -> Decision:
     """The decision on one resource, or on one type in one chart. Never raises for a denial."""
     asked = AccessRequest(interaction, type, patients, context.backend.organisation)
@@ -60,7 +63,12 @@ def judge(
 
 
 def demand(
-    context: Context, request: FhirRequest, interaction: str, type: str, patients: tuple[str, ...], height: int
+    context: Context,
+    request: FhirRequest,
+    interaction: str,
+    type: str,
+    patients: tuple[str, ...],
+    height: int,
 ) -> Decision:
     """As `judge`; raises Denied unless it permits."""
     decision = judge(context, request, interaction, type, patients, height)
@@ -72,7 +80,8 @@ def demand(
 def patients_behind(actor: Actor, snapshot: Snapshot, version: Version | None) -> tuple[str, ...]:
     """Whose charts hold this version, as far as the decision on this caller needs to know.
 
-    A resource that is not there is decided as one of the caller's own chart: only the scope can refuse it.
+    A resource that is not there is decided as one of the caller's own chart: only the scope can refuse it. Charts
+    that are not the caller's own stand as `SOMEBODY`.
     """
     if version is None:
         return (actor.patient,) if actor.patient_bound else ()
@@ -81,41 +90,48 @@ def patients_behind(actor: Actor, snapshot: Snapshot, version: Version | None) -
     if not actor.patient_bound:
         return SOMEBODY
     own = own_chart(actor, snapshot)
-    if own >= 0 and (version.chart == own or actor.patient in patients_named(snapshot, version)):
-        return (actor.patient,)
+    if version.chart == own:
+        return (actor.patient, *SOMEBODY) if version.links else (actor.patient,)
+    if own >= 0 and any(chart == own for chart, _ in version.links):
+        return (actor.patient, *SOMEBODY)
     return SOMEBODY
 
 
-def patients_named(snapshot: Snapshot, version: Version) -> tuple[str, ...]:
-    """The patients in whose charts this version was logged; for a deletion those of the version before."""
-    if version.deleted:
-        before = snapshot.version(version.type, version.id, version.version - 1)
-        return () if before is None or before.deleted else patients_named(snapshot, before)
-    return patients_of(json.loads(snapshot.body(version)))
+def patients_named(context: Context, snapshot: Snapshot, version: Version) -> tuple[str, ...]:
+    """The patients in whose charts this version was logged."""
+    if version.chart == HOUSE_CHART or version.deleted:
+        return ()
+    return patients_of(json.loads(snapshot.body(version)), context.backend.base_url)
 
 
-_PATIENT = re.compile(rb"Patient/([A-Za-z0-9\-.]{1,64})")
-
-
-def leaving(snapshot: Snapshot, version: Version, body: bytes) -> ByChart:
-    """The charts, with their leaves, of which this version's content leaves.
-
-    Nearly every resource names one patient at most; only those that name more are looked into.
-    """
+def leaving(version: Version) -> ByChart:
+    """The charts, with their leaves, of which something leaves with this version."""
     charts = {version.chart: [version.leaf]}
-    if body.count(b"Patient/") > 1 and len(set(_PATIENT.findall(body))) > 1:
-        for patient in patients_of(json.loads(body)):
-            chart = snapshot.chart_of(patient)
-            if chart is not None and chart not in charts:
-                charts[chart] = _leaf_in(snapshot, chart, version)
+    for chart, leaf in version.links:
+        charts[chart] = [leaf]
     return charts
 
 
-def _leaf_in(snapshot: Snapshot, chart: int, version: Version) -> list[int]:
-    for row in reversed(snapshot.rows(chart)):
-        if row.id == version.id and row.version == version.version and row.type == version.type:
-            return [row.leaf]
-    return []
+def search_scope(context: Context, request: FhirRequest, snapshot: Snapshot, searched: str) -> Scope:
+    """What a search may find: for a patient-bound caller the own chart and what the house chart shows to them."""
+    actor = actor_of(request)
+    height = snapshot.height
+    if not actor.patient_bound:
+        if judge(context, request, "include", "*", (), height).permit:
+            return EVERYTHING
+        charts = None
+    else:
+        charts = frozenset({HOUSE_CHART, own_chart(actor, snapshot)})
+    known: dict[tuple[str, tuple[str, ...]], bool] = {}
+
+    def visible(type: str, version: Version) -> bool:
+        key = (type, patients_behind(actor, snapshot, version))
+        if key not in known:
+            interaction = "search" if type == searched else "include"
+            known[key] = judge(context, request, interaction, type, key[1], height).permit
+        return known[key]
+
+    return Scope(charts, visible)
 
 
 def merge(into: ByChart, more: ByChart) -> None:
@@ -137,7 +153,22 @@ async def record(
     Raises Unavailable; then the answer must not be sent.
     """
     backend = context.backend
-    entries = entries_for(
-        actor_of(request), decision, request.request_id, kind, what, height, backend.now_ms(), by_chart
+    await backend.log_access(
+        entries_for(
+            actor_of(request), decision, request.request_id, kind, what, height, backend.now_ms(), by_chart
+        )
     )
-    await backend.log_access(entries)
+
+
+def record_entries(
+    context: Context,
+    request: FhirRequest,
+    decision: Decision,
+    kind: str,
+    what: str,
+    height: int,
+    by_chart: ByChart,
+) -> tuple[AccessEntry, ...]:
+    """The entries that `record` would log, for a Commit that also writes."""
+    now_ms = context.backend.now_ms()
+    return entries_for(actor_of(request), decision, request.request_id, kind, what, height, now_ms, by_chart)

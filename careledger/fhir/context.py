@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from careledger.fhir.backend import Backend
+from careledger.fhir.chartorder import ChartOrders
 from careledger.fhir.search.chartindex import ChartIndexCache
 
 
@@ -25,4 +26,6 @@ class Context:
 
     backend: Backend
     charts: ChartIndexCache
+    orders: ChartOrders
+    types: frozenset[str]
     limits: Limits = Limits()

@@ -19,18 +19,19 @@ _JSON_TYPES = frozenset(
         "json",
         "text/json",
         "application/json+fhir",
-        "application/json-patch+json",
     }
 )
 _RETURNS = frozenset({"minimal", "representation", "OperationOutcome"})
-_BODY_TYPES = frozenset({b"application/fhir+json", b"application/json", b"application/json+fhir", b"text/json"})
+_BODY_TYPES = frozenset(
+    {b"application/fhir+json", b"application/json", b"application/json+fhir", b"text/json"}
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Prefer:
     """RFC 7240 as R4 uses it."""
 
-    returns: str = "representation"
+    returns: str = ""  # minimal, representation, OperationOutcome, or "" where the caller does not say
     strict: bool = False
 
 
@@ -45,7 +46,7 @@ def prefer(request: FhirRequest) -> Prefer:
 
 @lru_cache(maxsize=256)
 def _parse_prefer(header: bytes) -> Prefer:
-    returns, strict = "representation", False
+    returns, strict = "", False
     for part in header.decode("latin-1").replace(";", ",").split(","):
         name, _, value = part.strip().partition("=")
         value = value.strip('" ')
@@ -83,7 +84,10 @@ def _is_json(media_type: str) -> bool:
 
 def _not_acceptable() -> Refused:
     return Refused(
-        406, "not-supported", "Only FHIR R4 JSON is served.", hint="Ask for application/fhir+json (or _format=json)."
+        406,
+        "not-supported",
+        "Only FHIR R4 JSON is served.",
+        hint="Ask for application/fhir+json (or _format=json).",
     )
 
 
@@ -128,7 +132,9 @@ def view(query: list[tuple[str, str]], *, counts: bool = True) -> View:
     for name, value in query:
         if name == "_summary":
             if value not in _SUMMARIES or (value == "count" and not counts):
-                raise Refused(400, "value", "_summary is not true, text, data, count or false.", where="_summary")
+                raise Refused(
+                    400, "value", "_summary is not true, text, data, count or false.", where="_summary"
+                )
             summary = value
         elif name == "_elements":
             elements += tuple(part for part in value.split(",") if part)

@@ -43,19 +43,33 @@ class Invalidated(CareLedgerError):
         self.issues = issues
 
 
+class InEntry(CareLedgerError):
+    """A refusal of one entry, which refuses the whole transaction. `cause` says what and how."""
+
+    def __init__(self, number: int, cause: CareLedgerError) -> None:
+        super().__init__(cause.message, hint=cause.hint, code=cause.code)
+        self.number = number
+        self.cause = cause
+
+
 def not_found() -> Refused:
     """The one answer for what is not there and for what the caller may not know of."""
     return Refused(404, "not-found", "No such resource is known here.")
 
 
 def gone() -> Refused:
-    return Refused(410, "deleted", "This resource was deleted.", hint="Its earlier versions are in its _history.")
+    return Refused(
+        410, "deleted", "This resource was deleted.", hint="Its earlier versions are in its _history."
+    )
 
 
 def stale() -> Refused:
     """RFC 9110 If-Match; R4 http.html#concurrency."""
     return Refused(
-        412, "conflict", "If-Match does not name the current version.", hint="Read the resource again and repeat."
+        412,
+        "conflict",
+        "If-Match does not name the current version.",
+        hint="Read the resource again and repeat.",
     )
 
 

@@ -1,0 +1,96 @@
+"""The current resources of a chart in the order of commitment, remembered by the process and grown by new rows."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from careledger.fhir.responses import entry_prefix
+from careledger.fhir.search.compile import PATIENTS_SLOT
+from careledger.vault.model import Row, Snapshot, Version
+
+CHARTS_KEPT = 256
+"""Charts whose order of resources a process remembers."""
+
+
+@dataclass(slots=True)
+class ChartOrder:
+    """The current resources of a chart, in the order of commitment; grown by the rows that were added since.
+
+    A place is a row number; the Patient's own is -1. `prefixes` are the entries' first bytes, made once.
+    """
+
+    rows: int = 0
+    place_of: dict[tuple[str, str], int] = field(default_factory=dict)
+    versions: dict[int, Version] = field(default_factory=dict)
+    prefixes: dict[int, bytes] = field(default_factory=dict)
+    places: list[int] = field(default_factory=list)
+    scanned: dict[int, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # place -> `Type/id` of what it refers to
+    shared: set[int] = field(default_factory=set)  # places of what stands in other charts too
+
+    def grow(self, snapshot: Snapshot, chart: int, patient: str, base_url: str) -> None:
+        """Take in the rows committed since the last time."""
+        count = snapshot.row_count(chart)
+        if count == self.rows:
+            return
+        if count < self.rows:  # an older view than the one remembered: begin again
+            self._clear()
+        for row in snapshot.rows(chart, self.rows):
+            self._take(snapshot, chart, row, patient, base_url)
+        self.rows = count
+        self.places = sorted(self.versions)
+
+    def _clear(self) -> None:
+        self.rows = 0
+        for kept in (self.place_of, self.versions, self.prefixes, self.scanned):
+            kept.clear()
+        self.shared.clear()
+
+    def _take(self, snapshot: Snapshot, chart: int, row: Row, patient: str, base_url: str) -> None:
+        key = (row.type, row.id)
+        old = self.place_of.pop(key, None)
+        if old is not None:
+            for kept in (self.versions, self.prefixes, self.scanned):
+                kept.pop(old, None)
+            self.shared.discard(old)
+        if row.deleted or row.moved:
+            return
+        shared = _is_shared(row)
+        if shared:  # it may be sealed in another chart
+            version = snapshot.version(row.type, row.id, row.version)
+        else:
+            version = Version(row.type, row.id, row.version, False, row.time_ms, row.height, chart, row.leaf)
+        if version is not None:
+            place = -1 if key == ("Patient", patient) else row.number
+            self.place_of[key] = place
+            self.versions[place] = version
+            self.prefixes[place] = entry_prefix(base_url, row.type, row.id)
+            if shared:
+                self.shared.add(place)
+
+
+def _is_shared(row: Row) -> bool:
+    """The resource stands in several charts: its values name them."""
+    values = row.values
+    return len(values) > 2 and PATIENTS_SLOT in values[2 : 2 + values[1]]
+
+
+class ChartOrders:
+    """The orders of the charts read last by this process."""
+
+    def __init__(self, charts_max: int = CHARTS_KEPT) -> None:
+        self._orders: OrderedDict[int, ChartOrder] = OrderedDict()
+        self._charts_max = charts_max
+
+    def of(self, snapshot: Snapshot, chart: int, patient: str, base_url: str) -> ChartOrder:
+        order = self._orders.get(chart)
+        if order is None:
+            order = self._orders[chart] = ChartOrder()
+            if len(self._orders) > self._charts_max:
+                self._orders.popitem(last=False)
+        else:
+            self._orders.move_to_end(chart)
+        order.grow(snapshot, chart, patient, base_url)
+        return order

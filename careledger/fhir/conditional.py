@@ -1,0 +1,73 @@
+"""Conditions: which resource do criteria mean? (R4 http.html#ccreate, #cond-update, #cdelete, #trules)
+
+A condition sees what its caller may see. It is read strictly: a parameter that were ignored would match too much.
+Callers that write on its answer hold `Backend.conditional_lock` of the type.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl, quote, urlencode
+
+from careledger.access.decision import Decision
+from careledger.fhir.authority import Denied, actor_of, judge, search_scope
+from careledger.fhir.context import Context
+from careledger.fhir.messages import FhirRequest
+from careledger.fhir.refusals import Refused
+from careledger.fhir.search.execute import search
+from careledger.fhir.search.query import CURSOR, parse
+from careledger.vault.model import Snapshot, Version
+
+_CONTROLS = frozenset(
+    {"_count", "_sort", "_include", "_revinclude", "_summary", "_elements", "_total", "_contained", CURSOR}
+)
+
+
+def find(
+    context: Context, request: FhirRequest, snapshot: Snapshot, type: str, criteria: str, interaction: str
+) -> tuple[list[Version], Decision]:
+    """At most two of the matches, and the decision under which they were looked for.
+
+    Raises Denied, and Invalid or Refused(400) for criteria that cannot be read or say nothing.
+    """
+    actor = actor_of(request)
+    own = (actor.patient,) if actor.patient_bound else ()
+    decision = judge(context, request, interaction, type, own, snapshot.height)
+    if not decision.permit:
+        raise Denied(decision, hide=False)
+    if type not in context.types:
+        raise Refused(400, "value", "The criteria name no FHIR R4 resource type.")
+    pairs = parse_qsl(criteria.lstrip("?"), keep_blank_values=True)
+    if any(name.partition(":")[0] in _CONTROLS for name, _ in pairs):
+        raise Refused(
+            400, "not-supported", "Criteria hold filters only.", hint="Leave out _count, _sort and the like."
+        )
+    backend = context.backend
+    query = parse(type, pairs, strict=True, now_ms=backend.now_ms(), base=backend.base_url, count=2)
+    if not query.conditions:
+        raise Refused(
+            412, "incomplete", "The criteria say nothing.", hint="Name at least one search parameter."
+        )
+    result = search(snapshot, context.charts, query, search_scope(context, request, snapshot, type))
+    return list(result.matches[:2]), decision
+
+
+def resolve(
+    context: Context, request: FhirRequest, snapshot: Snapshot, reference: str
+) -> tuple[Version, Decision]:
+    """What the conditional reference `Type?criteria` means: exactly one resource, else Refused(412)."""
+    type, _, criteria = reference.partition("?")
+    matches, decision = find(context, request, snapshot, type, criteria, "search")
+    if len(matches) != 1:
+        raise Refused(
+            412,
+            "multiple-matches" if matches else "not-found",
+            "A conditional reference matches " + ("more than one resource." if matches else "nothing."),
+            hint="Store what it refers to first, or refer to it as Type/id.",
+        )
+    return matches[0], decision
+
+
+def criteria_of(request: FhirRequest) -> str:
+    """The criteria in the query of a conditional update or delete."""
+    pairs = [(name, value) for name, value in request.query if name not in ("_format", "_pretty")]
+    return urlencode(pairs, quote_via=quote)

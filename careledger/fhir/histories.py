@@ -1,0 +1,162 @@
+"""History of a resource and of a type (R4 http.html#history), newest first, paged by a signed cursor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from heapq import nlargest
+
+from careledger.fhir import paging
+from careledger.fhir.authority import (
+    ByChart,
+    Denied,
+    actor_of,
+    judge,
+    leaving,
+    merge,
+    own_chart,
+    patients_behind,
+    record,
+)
+from careledger.fhir.context import Context
+from careledger.fhir.messages import FhirRequest, FhirResponse
+from careledger.fhir.refusals import Refused, not_found
+from careledger.fhir.responses import history_bundle
+from careledger.fhir.routes import Match
+from careledger.fhir.search.terms import type_term
+from careledger.fhir.slices import Slices
+from careledger.vault.model import HOUSE_CHART, Row, Snapshot, Version
+
+_KNOWN = frozenset({"_count", "_since", "_format", "_pretty", paging.CURSOR})
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The page asked for: at most `count` versions, not before `since_ms`, after `position`."""
+
+    count: int
+    since_ms: int
+    position: tuple[int | str, ...]
+
+
+def wanted(context: Context, request: FhirRequest, match: Match) -> Wanted:
+    """Raises Refused(400) for values that cannot be read, unknown parameters, and altered cursors."""
+    paging.check_known(request, _KNOWN)
+    since = paging.instant_parameter(request.query, "_since")
+    scope = f"history {match.type}/{match.id} {since}"
+    position = paging.position(context, request, scope)
+    return Wanted(paging.count(context, request.query), since, position)
+
+
+async def history_instance(context: Context, request: FhirRequest, match: Match) -> FhirResponse:
+    """Every version of one resource that the caller may see; 404 if there never was one."""
+    page = wanted(context, request, match)
+    with context.backend.snapshot() as snapshot:
+        versions = snapshot.versions(match.type, match.id)
+        patients = patients_behind(actor_of(request), snapshot, versions[0] if versions else None)
+        decision = judge(context, request, "history-instance", match.type, patients, snapshot.height)
+        if not decision.permit:
+            raise Denied(decision)
+        if actor_of(request).patient_bound:
+            versions = [v for v in versions if _visible(context, request, snapshot, v)]
+        versions = [v for v in versions if v.time_ms >= page.since_ms]
+        total = len(versions)
+        before = int(page.position[0]) if page.position else 0
+        rest = [v for v in versions if v.version < before] if before else versions
+        shown = rest[: page.count]
+        bodies, charts = _opened(snapshot, shown)
+        height = snapshot.height
+        known = bool(versions) or bool(snapshot.current(match.type, match.id))
+    await record(context, request, decision, "history", f"{match.type}/{match.id}/_history", height, charts)
+    if not known:
+        raise not_found()
+    after = (shown[-1].version,) if len(rest) > len(shown) and shown else None
+    links = _links(context, request, match, page, after)
+    return history_bundle(context.backend.base_url, shown, bodies, total, links)
+
+
+def _visible(context: Context, request: FhirRequest, snapshot: Snapshot, version: Version) -> bool:
+    patients = patients_behind(actor_of(request), snapshot, version)
+    return judge(context, request, "history-instance", version.type, patients, snapshot.height).permit
+
+
+def _opened(snapshot: Snapshot, shown: list[Version]) -> tuple[dict[int, bytes], ByChart]:
+    """Bodies by place in `shown` (deletions have none), and the charts that leave."""
+    charts: ByChart = {}
+    present = [place for place, version in enumerate(shown) if not version.deleted]
+    bodies = dict(zip(present, snapshot.bodies([shown[place] for place in present]), strict=True))
+    for version in shown:
+        merge(charts, leaving(version))
+    return bodies, charts
+
+
+async def history_type(context: Context, request: FhirRequest, match: Match) -> FhirResponse:
+    """Every version of every resource of a type, newest first. Visits each chart that held the type, in slices."""
+    page = wanted(context, request, match)
+    if page.count == 0:
+        raise Refused(400, "value", "_count=0 is not offered for a type's history.", where="_count")
+    slices = Slices(context.limits.slice_ms)
+    with context.backend.snapshot() as snapshot:
+        height = snapshot.height
+        bound = actor_of(request).patient_bound
+        decision = judge(
+            context,
+            request,
+            "history-type",
+            match.type,
+            (actor_of(request).patient,) if bound else (),
+            height,
+        )
+        if not decision.permit:
+            raise Denied(decision)
+        pending = _charts(context, request, snapshot, match.type)
+    best: list[tuple[tuple[int, str, int], Row]] = []
+    for chart in pending:
+        with context.backend.snapshot() as snapshot:
+            found = dict(best) | _candidates(snapshot, chart, match.type, page, height)
+        best = nlargest(page.count + 1, found.items(), key=lambda pair: pair[0])
+        if slices.due():
+            await slices.rest()
+    shown_keys = best[: page.count]
+    with context.backend.snapshot() as snapshot:
+        stored = (snapshot.version(row.type, row.id, row.version) for _, row in shown_keys)
+        shown = [version for version in stored if version is not None]
+        bodies, charts = _opened(snapshot, shown)
+    await record(context, request, decision, "history", f"{match.type}/_history", height, charts)
+    after = shown_keys[-1][0] if len(best) > page.count else None
+    return history_bundle(
+        context.backend.base_url, shown, bodies, None, _links(context, request, match, page, after)
+    )
+
+
+def _charts(context: Context, request: FhirRequest, snapshot: Snapshot, type: str) -> list[int]:
+    """Charts that may hold the type and that the caller sees."""
+    actor = actor_of(request)
+    house = judge(context, request, "history-type", type, (), snapshot.height).permit
+    charts = [HOUSE_CHART] if house else []
+    if actor.patient_bound:
+        own = own_chart(actor, snapshot)
+        return charts + ([own] if own >= 0 else [])
+    return charts + [chart for chart in snapshot.charts_with(type_term(type)) if chart != HOUSE_CHART]
+
+
+def _candidates(
+    snapshot: Snapshot, chart: int, type: str, page: Wanted, height: int
+) -> dict[tuple[int, str, int], Row]:
+    """The chart's rows that can be on the page, keyed so that the newest is the largest; a shared version once."""
+    found: dict[tuple[int, str, int], Row] = {}
+    for row in snapshot.rows(chart):
+        if row.type != type or row.moved or row.height > height or row.time_ms < page.since_ms:
+            continue
+        key = (row.time_ms, row.id, row.version)
+        if not page.position or key < page.position:
+            found[key] = row
+    return found
+
+
+def _links(
+    context: Context, request: FhirRequest, match: Match, page: Wanted, after: tuple[int | str, ...] | None
+) -> list[tuple[str, str]]:
+    path = f"{match.type}/{match.id}/_history" if match.id else f"{match.type}/_history"
+    kept = [(name, value) for name, value in request.query if name in ("_count", "_since")]
+    since = page.since_ms
+    return paging.links(context, path, kept, request, f"history {match.type}/{match.id} {since}", after)

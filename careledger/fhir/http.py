@@ -1,0 +1,78 @@
+"""From a request to an answer: find the interaction, let it act, turn refusals into OperationOutcomes.
+
+FHIR R4 http.html. Nothing else in the program knows how FHIR paths look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from types import MappingProxyType
+
+from careledger.fhir import bundles, histories, interactions, searches
+from careledger.fhir.authority import actor_of
+from careledger.fhir.backend import Backend
+from careledger.fhir.capability import Capability
+from careledger.fhir.chartorder import ChartOrders
+from careledger.fhir.context import Context, Limits
+from careledger.fhir.definitions import definitions
+from careledger.fhir.messages import FhirRequest, FhirResponse
+from careledger.fhir.operations.everything import everything
+from careledger.fhir.operations.validate import validate
+from careledger.fhir.preferences import check_accept
+from careledger.fhir.rejections import refuse
+from careledger.fhir.routes import Match, match
+from careledger.fhir.search.chartindex import ChartIndexCache
+from careledger.primitives.errors import CareLedgerError
+
+Handler = Callable[[Context, FhirRequest, Match], Awaitable[FhirResponse]]
+
+HANDLERS: MappingProxyType[str, Handler] = MappingProxyType(
+    {
+        "read": interactions.read,
+        "vread": interactions.vread,
+        "create": interactions.create,
+        "update": interactions.update,
+        "delete": interactions.delete,
+        "conditional_update": interactions.conditional_update,
+        "conditional_delete": interactions.conditional_delete,
+        "history_instance": histories.history_instance,
+        "history_type": histories.history_type,
+        "search": searches.search,
+        "validate": validate,
+        "everything": everything,
+    }
+)
+"""Interaction of the route table -> what does it. `capabilities` and `bundle` are FhirApp's own."""
+
+
+class FhirApp:
+    """The FHIR interface of one node, in one process."""
+
+    def __init__(
+        self, backend: Backend, *, limits: Limits | None = None, chart_cache_max_bytes: int = 96 << 20
+    ) -> None:
+        self._capability = Capability(backend.base_url)
+        self.context = Context(
+            backend,
+            ChartIndexCache(chart_cache_max_bytes),
+            ChartOrders(),
+            frozenset(definitions().resource_types),
+            limits or Limits(),
+        )
+
+    async def handle(self, request: FhirRequest) -> FhirResponse:
+        """Answer a request. Refusals are answers; any exception that leaves here is a defect."""
+        return await self._dispatch(self.context, request)
+
+    async def _dispatch(self, context: Context, request: FhirRequest) -> FhirResponse:
+        try:
+            check_accept(request)
+            found = match(request.method, request.path, context.types)
+            if found.interaction == "capabilities":
+                return self._capability.answer(request)
+            actor_of(request)
+            if found.interaction == "bundle":
+                return await bundles.bundle(context, request, self._dispatch)
+            return await HANDLERS[found.interaction](context, request, found)
+        except CareLedgerError as error:
+            return await refuse(context, request, error)

@@ -1,0 +1,136 @@
+"""Rewriting the links inside a Bundle: `urn:uuid:…`, other fullUrls, and conditional references.
+
+R4 http.html#trules: links are replaced where they are references: in Reference.reference, in elements of type uri,
+url, oid and uuid, and in `href` and `src` of a narrative; never in canonicals or plain strings. Two ways lead to
+the same result: over the bytes (fast, for JSON without escapes) and over the decoded tree (for the rest).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from careledger.fhir import json
+from careledger.fhir.refusals import Refused
+
+URI_PROPERTIES = frozenset(
+    {"url", "uri", "valueUri", "valueUrl", "valueUuid", "valueOid", "sourceUri", "contentUri"}
+)
+"""JSON properties of type uri, url, oid or uuid that point at things. (`system` names a code system: left alone.)"""
+
+_REFERENCE = re.compile(rb'([{,]\s*"reference"\s*:\s*")([^"#][^"]*)"')
+_URI = re.compile(rb'([{,]\s*"(?:' + "|".join(sorted(URI_PROPERTIES)).encode() + rb')"\s*:\s*")([^"]+)"')
+_NARRATIVE_LINK = re.compile(r"""\b(href|src)=(["'])([^"']+)\2""")
+_CONDITIONAL = re.compile(r"[A-Z][A-Za-z]{1,63}\?")
+
+Find = Callable[[str], str]
+"""From `Type?criteria` to `Type/id`; raises Refused if it matches nothing or more than one."""
+
+
+class Links:
+    """Where the links of one Bundle lead. `targets` maps a fullUrl to `Type/id`."""
+
+    __slots__ = ("_bytes", "_find", "_relative", "_urn", "targets")
+
+    def __init__(self, find: Find, *, urn: bool = True) -> None:
+        self.targets: dict[str, str] = {}
+        self._find = find
+        self._urn = urn
+        self._bytes: dict[bytes, bytes] = {}
+        self._relative = False
+
+    def add(self, full_url: str, target: str) -> None:
+        """Note what an entry becomes. Raises Refused(400) if two entries share a fullUrl."""
+        if full_url in self.targets:
+            raise Refused(400, "invalid", "Two entries have one fullUrl.", where="Bundle.entry.fullUrl")
+        self.targets[full_url] = target
+        self._relative = self._relative or not full_url.startswith("urn:")
+
+    def load(self, raw: bytes, full_url: str = "") -> Any:
+        """The strictly decoded resource with its links replaced. Raises Refused for a link that leads nowhere."""
+        if b"\\" in raw or self._relative:
+            return self._rewrite_tree(json.loads(raw), _base_of(full_url))
+        raw = _REFERENCE.sub(self._replace_reference, raw)
+        if b"urn:" not in raw:
+            return json.loads(raw)
+        if self.targets:
+            raw = _URI.sub(self._replace_uri, raw)
+        resource = json.loads(raw)
+        if isinstance(resource, dict) and "text" in resource and b"urn:" in raw:
+            _rewrite_narrative(resource, self.targets)
+        return resource
+
+    def _replace_reference(self, found: re.Match[bytes]) -> bytes:
+        lead, old = found.group(1, 2)
+        new = self._bytes.get(old)
+        if new is None:
+            new = self._bytes[old] = (
+                self.lead(old.decode("utf-8", "replace"), "").encode("utf-8", "replace") + b'"'
+            )
+        return lead + new
+
+    def _replace_uri(self, found: re.Match[bytes]) -> bytes:
+        old = found[2].decode("utf-8", "replace")
+        return found[1] + self.targets[old].encode() + b'"' if old in self.targets else found[0]
+
+    def lead(self, reference: str, base: str) -> str:
+        """What `reference` becomes; itself if it is no link of the Bundle."""
+        target = self.targets.get(reference)
+        if target is None and base:
+            target = self.targets.get(base + reference)
+        if target is not None:
+            return target
+        if reference.startswith(("urn:uuid:", "urn:oid:")) and self._urn:
+            raise Refused(
+                400,
+                "not-found",
+                "A urn reference matches no fullUrl of the Bundle.",
+                hint="Add the entry, or refer to a stored resource as Type/id.",
+            )
+        if _CONDITIONAL.match(reference):
+            return self._find(reference)
+        return reference
+
+    def _rewrite_tree(self, root: Any, base: str) -> Any:
+        """Every object below `root`, without recursion; `root` itself is changed."""
+        pending = [root]
+        while pending:
+            node = pending.pop()
+            if isinstance(node, list):
+                pending.extend(child for child in node if isinstance(child, (dict, list)))
+                continue
+            if not isinstance(node, dict):
+                continue
+            for name, value in node.items():
+                if isinstance(value, (dict, list)):
+                    pending.append(value)
+                elif isinstance(value, str):
+                    if name == "reference":
+                        if value[:1] != "#":
+                            node[name] = self.lead(value, base)
+                    elif name in URI_PROPERTIES and value in self.targets:
+                        node[name] = self.targets[value]
+            if "div" in node:
+                _rewrite_div(node, self.targets)
+        return root
+
+
+def _base_of(full_url: str) -> str:
+    """The base against which relative references of an entry resolve (R4 bundle.html#references)."""
+    parts = full_url.rsplit("/", 2)
+    return parts[0] + "/" if len(parts) == 3 and full_url.startswith("http") else ""
+
+
+def _rewrite_narrative(resource: dict[str, Any], targets: dict[str, str]) -> None:
+    text = resource["text"]
+    if isinstance(text, dict):
+        _rewrite_div(text, targets)
+
+
+def _rewrite_div(text: dict[str, Any], targets: dict[str, str]) -> None:
+    div = text.get("div")
+    if isinstance(div, str) and ("href=" in div or "src=" in div):
+        text["div"] = _NARRATIVE_LINK.sub(
+            lambda found: f"{found[1]}={found[2]}{targets.get(found[3], found[3])}{found[2]}", div
+        )

@@ -1,0 +1,268 @@
+"""Planning the writes of a Bundle: who becomes what, in which order, and one Commit for all.
+
+R4 http.html#trules. DELETE, then POST, then PUT; no resource twice; every entry authorised singly. Planning reads,
+and works in slices; nothing is written until the whole plan stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote
+from uuid import uuid4
+
+from careledger.access.decision import Decision
+from careledger.fhir import conditional, json, writing
+from careledger.fhir.authority import ByChart, leaving, merge
+from careledger.fhir.bundleform import Address, Entry, EntryRequest
+from careledger.fhir.charts import patients_of
+from careledger.fhir.context import Context
+from careledger.fhir.links import Links
+from careledger.fhir.messages import FhirRequest
+from careledger.fhir.preferences import match_version
+from careledger.fhir.refusals import InEntry, Refused, several
+from careledger.fhir.slices import Slices
+from careledger.primitives.errors import CareLedgerError
+from careledger.vault.model import ResourceWrite, Snapshot, Version
+
+ORDER = {"DELETE": 0, "POST": 1, "PUT": 2}
+
+
+@dataclass(slots=True)
+class Step:
+    """One writing entry: what it addresses, then what it became."""
+
+    number: int  # place in the Bundle
+    method: str
+    entry: Entry
+    sent: EntryRequest
+    address: Address
+    id: str = ""  # "" until it is known; a DELETE that matches nothing keeps it
+    found: Version | None = None  # the one match of a condition
+    write: ResourceWrite | None = None
+    status: int = 0
+    identifiers: tuple[str, ...] = ()  # of what a batch's entry creates: `system|value`, casefolded
+
+    @property
+    def condition(self) -> str:
+        """The criteria that decide which resource is meant, "" if the entry has none."""
+        return self.sent.ifNoneExist or "" if self.method == "POST" else self.address.query
+
+    @property
+    def conditional(self) -> bool:
+        if self.method == "POST":
+            return self.sent.ifNoneExist is not None
+        return not self.address.id
+
+    @property
+    def interaction(self) -> str:
+        verb = {"DELETE": "delete", "POST": "create", "PUT": "update"}[self.method]
+        return "conditional-" + verb if self.conditional else verb
+
+
+class Plan:
+    """The writes of some steps, made over one or more snapshots; optimistic versions guard what was read."""
+
+    def __init__(self, context: Context, request: FhirRequest, *, transaction: bool) -> None:
+        self._context = context
+        self._request = request
+        self._author = writing.author_of(request)
+        self._allowed: set[tuple[str, str, tuple[str, ...]]] = set()
+        self._resolved: dict[str, str] = {}
+        self._snapshot: Snapshot | None = None
+        self._base = context.backend.base_url
+        self.links = Links(self._find_reference)
+        self.time_ms = context.backend.now_ms()
+        self.touched: ByChart = {}
+        self.decision: Decision | None = None
+        self.height = 0
+        self.transaction = transaction
+
+    async def make(self, steps: Sequence[Step], slices: Slices) -> None:
+        """Identify, link and compose every step, all or nothing. Raises InEntry at the first that cannot be."""
+        await self._each(steps, self.identify, slices)
+        refuse_repeated(steps)
+        for step in steps:
+            self.link(step)
+        ordered = sorted(steps, key=lambda step: ORDER[step.method])
+        await self._each(ordered, self.compose, slices)
+
+    async def _each(
+        self, steps: Sequence[Step], act: Callable[[Snapshot, Step], None], slices: Slices
+    ) -> None:
+        position = 0
+        while position < len(steps):
+            with self._context.backend.snapshot() as snapshot:
+                self._snapshot = snapshot
+                while position < len(steps):
+                    step = steps[position]
+                    try:
+                        act(snapshot, step)
+                    except CareLedgerError as error:
+                        raise InEntry(step.number, error) from error
+                    position += 1
+                    if slices.due():
+                        break
+                self._snapshot = None
+            if slices.due():
+                await slices.rest()
+
+    def identify(self, snapshot: Snapshot, step: Step) -> None:
+        """Settle which resource is meant. Raises Refused(412) for a condition that matches more than one."""
+        step.write, step.found, step.status = None, None, 0
+        if not step.conditional:
+            step.id = step.id if step.method == "POST" and step.id else step.address.id or str(uuid4())
+            return
+        matches, decision = conditional.find(
+            self._context, self._request, snapshot, step.address.type, step.condition, step.interaction
+        )
+        self.decision, self.height = decision, snapshot.height
+        if len(matches) > 1:
+            raise several()
+        if matches:
+            step.found = matches[0]
+            step.id = step.found.id
+        elif step.method == "POST":
+            step.id = str(uuid4())
+        elif step.method == "PUT":
+            step.id = _id_sent(step) or str(uuid4())
+        else:
+            step.id = ""
+
+    def link(self, step: Step) -> None:
+        """Let the other entries refer to this one by its fullUrl."""
+        full_url = step.entry.fullUrl
+        if self.transaction and full_url and step.id and step.method != "DELETE":
+            try:
+                self.links.add(full_url, f"{step.address.type}/{step.id}")
+            except Refused as error:
+                raise InEntry(step.number, error) from error
+
+    def compose(self, snapshot: Snapshot, step: Step) -> None:
+        """Make the write of one step, or find that it needs none."""
+        if step.method == "POST":
+            self._compose_create(snapshot, step)
+        elif step.method == "PUT":
+            self._compose_update(snapshot, step)
+        else:
+            self._compose_delete(snapshot, step)
+
+    def _compose_create(self, snapshot: Snapshot, step: Step) -> None:
+        type = step.address.type
+        if step.found is not None:
+            merge(self.touched, leaving(step.found))
+            step.status = 200
+            return
+        resource = self._resource(step)
+        resource["id"] = step.id
+        patients = patients_of(resource, self._base)
+        key = (step.interaction, type, patients)
+        if key not in self._allowed:
+            writing.allow_new(self._context, self._request, step.interaction, type, patients, snapshot.height)
+            self._allowed.add(key)
+        step.write = writing.compose(
+            type, step.id, resource, 0, self.time_ms, patients, self._author, self._base
+        )
+        step.status = 201
+        if not self.transaction:
+            step.identifiers = _identifiers(resource)
+
+    def _compose_update(self, snapshot: Snapshot, step: Step) -> None:
+        resource = self._resource(step)
+        sent_id = resource.get("id")
+        if sent_id is None and step.conditional:
+            resource["id"] = step.id
+        elif sent_id != step.id:
+            raise Refused(
+                400, "invalid", "The id in the resource is not the id in the url.", where="resource.id"
+            )
+        expected = None if step.sent.ifMatch is None else match_version(step.sent.ifMatch.encode())
+        step.write = writing.compose_update(
+            self._context,
+            self._request,
+            snapshot,
+            step.address.type,
+            step.id,
+            resource,
+            expected,
+            step.interaction,
+            self.time_ms,
+        )
+        step.status = 201 if step.write.expected_version == 0 else 200
+
+    def _compose_delete(self, snapshot: Snapshot, step: Step) -> None:
+        step.status = 204
+        expected = None if step.sent.ifMatch is None else match_version(step.sent.ifMatch.encode())
+        step.write = writing.compose_delete(
+            self._context,
+            self._request,
+            snapshot,
+            step.address.type,
+            step.id,
+            expected,
+            step.interaction,
+            self.time_ms,
+        )
+
+    def _resource(self, step: Step) -> writing.Resource:
+        if not step.entry.resource:
+            raise Refused(400, "required", "The entry has no resource.", where="resource")
+        raw = bytes(step.entry.resource)
+        # A stored Bundle (document, message) has urns of its own: its links are left alone.
+        resource = (
+            json.loads(raw)
+            if step.address.type == "Bundle"
+            else self.links.load(raw, step.entry.fullUrl or "")
+        )
+        writing.of_type(resource, step.address.type)
+        writing.check(resource)
+        return resource
+
+    def _find_reference(self, reference: str) -> str:
+        """What `Type?criteria` refers to: exactly one resource that the caller may find (R4 http.html#trules)."""
+        found = self._resolved.get(reference)
+        if found is None:
+            snapshot = self._snapshot
+            if snapshot is None:
+                raise RuntimeError("a conditional reference is resolved outside a plan")
+            version, decision = conditional.resolve(self._context, self._request, snapshot, reference)
+            self._touch(version, decision, snapshot.height)
+            found = self._resolved[reference] = f"{version.type}/{version.id}"
+        return found
+
+    def _touch(self, version: Version, decision: Decision, height: int) -> None:
+        """Somebody learns of this version: it enters the access log with the commit."""
+        merge(self.touched, leaving(version))
+        self.decision, self.height = decision, height
+
+
+def refuse_repeated(steps: Sequence[Step]) -> None:
+    """R4: no resource may appear twice among the writes of a transaction. Raises InEntry(400)."""
+    seen: set[tuple[str, str]] = set()
+    conditions: set[tuple[str, str]] = set()
+    for step in steps:
+        key = (step.address.type, step.id)
+        condition = (step.address.type, unquote(step.condition))
+        if (step.id and key in seen) or (step.conditional and condition in conditions):
+            raise InEntry(
+                step.number,
+                Refused(400, "invalid", "Two entries write one resource.", hint="Send them in two Bundles."),
+            )
+        seen.add(key)
+        if step.conditional:
+            conditions.add(condition)
+
+
+def _id_sent(step: Step) -> str:
+    resource = json.loads(bytes(step.entry.resource)) if step.entry.resource else {}
+    sent = resource.get("id")
+    return sent if isinstance(sent, str) else ""
+
+
+def _identifiers(resource: writing.Resource) -> tuple[str, ...]:
+    found = resource.get("identifier")
+    return tuple(
+        f"{item.get('system', '')}|{item.get('value', '')}".casefold()
+        for item in (found if isinstance(found, list) else [found])
+        if isinstance(item, dict)
+    )

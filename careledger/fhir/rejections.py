@@ -1,0 +1,64 @@
+"""From a refusal to its answer: logged where it says something about a chart, then an OperationOutcome."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from careledger.fhir.authority import Denied, record
+from careledger.fhir.context import Context
+from careledger.fhir.messages import FhirRequest, FhirResponse
+from careledger.fhir.outcomes import Issue, from_error, outcome
+from careledger.fhir.refusals import InEntry, Invalidated, Refused, not_found
+from careledger.fhir.responses import FHIR_JSON
+from careledger.primitives.errors import CareLedgerError, Unavailable
+
+_RETRY_AFTER = (b"retry-after", b"2")
+
+
+async def refuse(context: Context, request: FhirRequest, error: CareLedgerError) -> FhirResponse:
+    """The answer to a refusal. A denial makes one house entry first; with the log unwritable that is a 503."""
+    cause = error.cause if isinstance(error, InEntry) else error
+    if isinstance(cause, Denied):
+        try:
+            await record(
+                context, request, cause.decision, "denied", _what(request), cause.decision.height, {}
+            )
+        except Unavailable as unavailable:
+            return answer(unavailable)
+        if cause.hidden:
+            cause = not_found()
+    return answer(InEntry(error.number, cause) if isinstance(error, InEntry) else cause)
+
+
+def answer(error: CareLedgerError) -> FhirResponse:
+    """Status, headers and OperationOutcome of a refusal. In a transaction the place begins with its entry."""
+    cause = error.cause if isinstance(error, InEntry) else error
+    status, body = from_error(cause)
+    if isinstance(error, InEntry):
+        body = _placed(body, cause, f"Bundle.entry[{error.number}]")
+    headers = [FHIR_JSON]
+    if isinstance(cause, Refused):
+        headers += cause.headers
+    if isinstance(cause, Unavailable):
+        headers.append(_RETRY_AFTER)
+    return FhirResponse(status, headers, body)
+
+
+def _placed(body: bytes, cause: CareLedgerError, place: str) -> bytes:
+    if isinstance(cause, Invalidated):
+        issues = [issue for issue in cause.issues if isinstance(issue, Issue)]
+        return outcome(replace(issue, where=f"{place}.resource.{issue.where}") for issue in issues)
+    where = f"{place}.{cause.where}" if isinstance(cause, Refused) and cause.where else place
+    return outcome([Issue("error", _issue_code(cause), where, cause.message, cause.hint, cause.code)])
+
+
+def _issue_code(cause: CareLedgerError) -> str:
+    if isinstance(cause, Refused):
+        return cause.code
+    return "forbidden" if isinstance(cause, Denied) else "invalid"
+
+
+def _what(request: FhirRequest) -> str:
+    """What was asked, sealed like every access entry."""
+    query = "&".join(f"{name}={value}" for name, value in request.query)
+    return f"{request.method} {'/'.join(request.path)}" + (f"?{query}" if query else "")
