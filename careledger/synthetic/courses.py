@@ -435,7 +435,9 @@ class Patient(Life):
             {
                 "fullUrl": "urn:uuid:" + resource["id"],
                 "resource": resource,
-                "request": {"method": "POST", "url": kind},
+                "request": {"method": "PUT", "url": f"Patient/{self.uid}"}
+                if kind == "Patient"  # so that it has the same id wherever the demo is loaded
+                else {"method": "POST", "url": kind},
             }
         )
 

@@ -7,19 +7,24 @@ only, so the first fifty of a thousand are the fifty of fifty.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
+from typing import Final
 
 import msgspec
 
 from careledger.synthetic import terms as t
 from careledger.synthetic.courses import Patient
-from careledger.synthetic.lives import Clinic, new_uuid
+from careledger.synthetic.lives import Clinic, Life, new_uuid
 from careledger.synthetic.resources import Reference, Resource, codes, concept, meta
+
+SEED: Final = 48
+"""Of the demo hospital that `make run` shows."""
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-def hospital(seed: int = 1, patients: int = 50) -> Iterator[Resource]:
+def hospital(seed: int = SEED, patients: int = 50) -> Iterator[Resource]:
     """The Bundle of houses and staff (created only where absent), then one Bundle a patient, in a stable order."""
     entries, clinics = _house(seed)
     yield _bundle(entries)
@@ -30,6 +35,21 @@ def hospital(seed: int = 1, patients: int = 50) -> Iterator[Resource]:
 def encode(bundle: Resource) -> bytes:
     """The Bundle as compact JSON; decimals keep their places."""
     return _encode(bundle)
+
+
+def first_patient_id(seed: int = SEED) -> str:
+    """The id of the first patient's Patient resource, which its Bundle puts there (the others get theirs there)."""
+    return Life(seed, 0, ()).uid
+
+
+def write_bundles(folder: Path, patients: int = 50, seed: int = SEED) -> list[Path]:
+    """Each Bundle as a file of its own, in the order in which they must be imported."""
+    paths = []
+    for number, bundle in enumerate(hospital(seed, patients)):
+        path = folder / (f"patient-{number:04d}.json" if number else "hospitalInformation.json")
+        path.write_bytes(encode(bundle))
+        paths.append(path)
+    return paths
 
 
 def _bundle(entries: list[Resource]) -> Resource:

@@ -63,7 +63,7 @@ class Life:
         self.conditions: dict[t.Term, tuple[date, Reference]] = {}
         self.orders: dict[t.Term, datetime] = {}  # when each drug is ordered for the last time
         self.uid = self._uuid()
-        self.given = [self.random.choice(t.GIVEN_FEMALE if self.female else t.GIVEN_MALE) for _ in range(2)]
+        self.given = self.random.sample(t.GIVEN_FEMALE if self.female else t.GIVEN_MALE, 2)
         self.family = self.random.choice(t.FAMILY)
         self.subject = {
             "reference": "urn:uuid:" + self.uid,
@@ -125,7 +125,7 @@ class Life:
     def _acute(self) -> list[Visit]:
         visits = []
         for _ in range(self.random.choice((1, 2, 2, 3))):
-            term, drug, days = self.random.choice(t.ACUTE)
+            term, drug, days = self.random.choice(t.ACUTE if self.years < 12 else t.ACUTE_ADULT)
             span = int(min(self.years, _ADULT_YEARS_BACK) * 365)
             day = REFERENCE_DATE - timedelta(days=self.random.randrange(10, max(span, 40)))
             visit = Visit(self._at(day), t.SYMPTOM_VISIT, self.clinics[3], 20, reason=term)

@@ -231,6 +231,7 @@ ACUTE: Final = (
     (("65363002", "Otitis media (disorder)"), ("308182", "Amoxicillin 250 MG Oral Capsule"), 9),
     (("44465007", "Sprain of ankle (disorder)"), ("849574", "Naproxen sodium 220 MG Oral Tablet"), 24),
 )
+ACUTE_ADULT: Final = (ACUTE[0], ACUTE[1], ACUTE[2], ACUTE[4])
 ALLERGIES: Final = (
     (("91936005", "Allergy to penicillin (finding)"), "medication", "high", ("271807003", "Eruption of skin (disorder)")),
     (("91935009", "Allergy to peanut (finding)"), "food", "high", ("39579001", "Anaphylaxis (disorder)")),
