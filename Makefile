@@ -44,8 +44,8 @@ reset:  ## empty the demo hospital (deletes demo-home)
 
 ##@ Check
 .PHONY: test
-test: dev check  ## format, lint, types, layers, tests
-	@$(PY) -m pytest
+test: dev check  ## format, lint, types, layers, tests (ARGS=… goes to pytest)
+	@$(PY) -m pytest $(ARGS)
 
 .PHONY: check
 check: dev  ## the static half of `make test`
