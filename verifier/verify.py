@@ -18,8 +18,8 @@ P = 2**255 - 19  # the field of Ed25519
 L = 2**252 + 27742317777372353535851937790883648493  # the order of its base point
 Y8 = 2707385501144840649318225287225658788936804267575313519463743609750303402022  # of a point of order 8
 SMALL_ORDER_Y = {0, 1, P - 1, Y8, P - Y8}
-KINDS = {"enrolment": 1, "version": 2, "deletion": 3, "guardian": 4, "directive": 5, "key": 6, "move": 7}
-KINDS |= {"close": 8, "access": 32}  # number of a leaf's kind in its header
+KINDS = {"enrolment": 0, "version": 1, "deletion": 2, "guardian": 3, "directive": 4, "key": 5, "move": 6}
+KINDS |= {"close": 7, "access": 32}  # number of a leaf's kind in its header
 EMPTY = bytes(32)
 
 
@@ -196,7 +196,7 @@ def H(tag, data):  # noqa: N802 - the protocol's name
 
 
 def enc(*fields):
-    """Numbers as u64, text and bytes as u32 length | bytes; what is always a digest on the ledger goes in as it is."""
+    """Numbers as u64, text and keys as u32 length | bytes. Digests of fixed place are joined as they are, elsewhere."""
     out = b""
     for field in fields:
         raw = field.encode() if type(field) is str else field
@@ -348,11 +348,9 @@ def verify(receipt_data, trust_data, body=None, now=None):
     if body is not None:
         need(H(b"cl1.body", r["salt"] + body) == header["body"], "the body is not the one that was recorded")
     # 2. The header, salted, is a leaf of the chart's log.
-    opened = enc(header["org"], header["handle"]) + bytes([KINDS[header["kind"]]])
-    opened += enc(
-        header["type"], header["id"], header["version"], header["time"], header["author"], header["body"]
-    )
-    leaf = H(b"cl1.commit", r["salt"] + opened)
+    opened = header["org"] + header["handle"] + bytes([KINDS[header["kind"]]])
+    opened += enc(header["type"], header["id"], header["version"], header["time"], header["author"])
+    leaf = H(b"cl1.commit", r["salt"] + opened + header["body"])
     need(
         log_root(leaf, r["index"], head["size"], r["path"]) == head["root"], "the version is not in the chart"
     )

@@ -18,7 +18,7 @@ from careledger.ledger.blocks import encode_history_leaf
 from careledger.ledger.kernel import compute_state_key
 from careledger.ledger.log import leaf_hash, verify_inclusion
 from careledger.ledger.tree import root_from_proof
-from careledger.primitives.encoding import DIGEST, U8, U64, Bytes, Pair, Schema, Text
+from careledger.primitives.encoding import DIGEST, U8, U64, Pair, Schema, Text
 from careledger.primitives.errors import Invalid, VerificationFailed
 from careledger.primitives.hashing import tagged
 from careledger.primitives.signing import ML_DSA_44_PUBLIC_SIZE
@@ -27,14 +27,14 @@ from careledger.primitives.types import ChainId
 Level = Literal["anchored", "witnessed", "final"]
 
 KINDS: Final = {
-    "enrolment": 1,
-    "version": 2,
-    "deletion": 3,
-    "guardian": 4,
-    "directive": 5,
-    "key": 6,
-    "move": 7,
-    "close": 8,
+    "enrolment": 0,
+    "version": 1,
+    "deletion": 2,
+    "guardian": 3,
+    "directive": 4,
+    "key": 5,
+    "move": 6,
+    "close": 7,
     "access": 32,
 }
 """What a leaf records, and its number in the header (protocol.md, Charts)."""
@@ -67,18 +67,17 @@ class Header:
         return tagged("cl1.commit", salt + HEADER.encode(self))
 
 
-_DIGEST_BYTES: Final = Bytes(32, 32)
 HEADER: Final = Schema(
     Header,
-    organisation=_DIGEST_BYTES,
-    handle=_DIGEST_BYTES,
+    organisation=DIGEST,
+    handle=DIGEST,
     kind=U8,
     type=Text(64),
     id=Text(64),
     version=U64,
     time_ms=U64,
     author=Text(512),
-    body=_DIGEST_BYTES,
+    body=DIGEST,
 )
 HEAD_VALUE: Final = Pair(U64, DIGEST)
 """Value in the map of heads: size and root of a chart's log."""

@@ -58,7 +58,6 @@ class Batch:
     """An earlier batch whose map of heads is used instead of the newest, and the path of leaf `seq` in the batch log."""
 
     seq: int
-    root: bytes
     time_ms: int
     path: Sequence[bytes]
 
@@ -69,7 +68,6 @@ class Block:
 
     height: int
     time_ms: int
-    state_root: bytes
 
 
 def parse_header(encoded: bytes) -> Header:

@@ -191,13 +191,13 @@ class SyntheticLedger:
     def header(self, index: int) -> Header:
         if index == 0:
             return Header(
-                self.org, self.handle, 1, "", "", 0, 1_790_000_000_000, "", tagged("cl1.body", self.salts[0])
+                self.org, self.handle, 0, "", "", 0, 1_790_000_000_000, "", tagged("cl1.body", self.salts[0])
             )
         digest = tagged("cl1.body", self.salts[index] + self.bodies[index])
         return Header(
             organisation=self.org,
             handle=self.handle,
-            kind=2,
+            kind=1,
             type="Observation",
             id=f"3f2504e0-4f89-41d3-9a0c-{index:012d}",
             version=1 + index % 3,
@@ -216,9 +216,9 @@ class SyntheticLedger:
         self.state_key = tagged("cl1.key", counted("records") + counted("anchors") + counted(self.org))
         value = u64(199) + self.anchor.root + u64(time) + u64(200) + self.anchor.log_root
         self.state = SparseMap({**{draw(32): draw(60) for _ in range(60)}, self.state_key: value})
-        self.block = Block(height, time, self.state.root())
+        self.block = Block(height, time)
         blocks = [u64(h) + u64(time - height + h) + draw(32) for h in range(height)]
-        blocks.append(u64(height) + u64(time) + self.block.state_root)
+        blocks.append(u64(height) + u64(time) + self.state.root())
         blocks += [u64(h) + u64(time + h) + draw(32) for h in range(height + 1, height + 50)]
         self.history_entries = blocks
 
@@ -240,7 +240,7 @@ class SyntheticLedger:
     ) -> bytes:
         """Of leaf `index`, under a checkpoint of `size` blocks (default: right after the block)."""
         size = self.block.height + 1 if size is None else size
-        old = Batch(*self._old_batch(), self.batch_log.path(100)) if batch else None
+        old = Batch(100, self.batches[100][2], self.batch_log.path(100)) if batch else None
         return build_receipt(
             chain=self.chain,
             header=self.header(index),
@@ -256,6 +256,3 @@ class SyntheticLedger:
             note=self.note(size, *(signers or (self.operator,))),
             batch=old,
         )
-
-    def _old_batch(self) -> tuple[int, bytes, int]:
-        return self.batches[100]
