@@ -335,8 +335,8 @@ def test_equal_heights_must_have_equal_roots(ledger: SyntheticLedger) -> None:
     assert verdict(ledger.receipt(9, size), fork.checkpoint(size)) == "refused"
 
 
-def renote(ledger: SyntheticLedger, change: Callable[[str], str]) -> bytes:
-    receipt = json.loads(ledger.receipt(617))
+def renote(ledger: SyntheticLedger, change: Callable[[str], str], index: int = 617) -> bytes:
+    receipt = json.loads(ledger.receipt(index))
     note = change(receipt["signed"]["note"])
     assert note != receipt["signed"]["note"]
     return canonical(receipt | {"signed": receipt["signed"] | {"note": note}})
