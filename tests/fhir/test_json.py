@@ -26,6 +26,7 @@ BOMBS: dict[str, tuple[bytes, str]] = {
     "5,000-digit integer": (b'{"a":' + b"7" * 5000 + b"}", "number-too-long"),
     "5,000-digit decimal": (b'{"a":0.' + b"7" * 5000 + b"}", "number-too-long"),
     "41 digits": (b'{"a":' + b"7" * 41 + b"}", "number-too-long"),
+    "decimal of 41 digits": (b'{"a":1.' + b"7" * 40 + b"}", "number-too-long"),
     "many integers of 4,000 digits": (b'{"a":[' + (b"9" * 4000 + b",") * 2000 + b"1]}", "number-too-long"),
     "1e400": (b'{"a":1e400}', "number-too-long"),
     "1e-400": (b'{"a":1e-400}', "number-too-long"),

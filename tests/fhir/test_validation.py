@@ -166,6 +166,11 @@ def test_refused(name, place, value, code, where):
     assert SECRET not in repr(issues)
 
 
+def test_a_shape_seen_before_is_refused_again():
+    resource = changed("Observation", ("component", 0, "nonsense"), 1)
+    assert len(validate(resource)) == len(validate(resource)) == 1
+
+
 def test_a_near_miss_gets_the_right_name_as_a_hint():
     assert "`status`" in validate(changed("Observation", ("statuss",), "final"))[0].hint
 
