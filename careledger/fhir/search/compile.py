@@ -68,8 +68,17 @@ class TypeSearch:
     parameters: dict[str, Parameter]
     slots: tuple[str, ...]
     unsupported: frozenset[str]
+    paths: tuple[tuple[_Path, ...], ...]
     _handlers: dict[str, tuple[Handler, ...]]
     _always: tuple[tuple[str, int], ...]
+
+    def elements(self, resource: dict[str, Any], parameter: Parameter) -> list[Any]:
+        """What the parameter finds in `resource`, as JSON: for includes, which need ids and not their hashes."""
+        found: list[Any] = []
+        for slot in parameter.slots:
+            for path in self.paths[slot]:
+                found += _elements(resource, path)
+        return found
 
     def values(self, resource: dict[str, Any], base: str = "") -> list[tuple[int, bytes]]:
         """(slot, values) of everything in `resource` that a parameter finds; no slot twice."""
@@ -81,7 +90,7 @@ class TypeSearch:
                 value = resource[name]
                 for handler in todo:
                     handler(value, base, found)
-        for prefix, slot in self._always:
+        for _, slot in self._always:
             if not any(number == slot for number, _ in found):
                 found.append((slot, truths([False], base)))
         return found if len(found) == len({slot for slot, _ in found}) else _merged(found)
@@ -103,7 +112,9 @@ def pack(found: list[tuple[int, bytes]]) -> bytes:
         ends.append(end)
     width, version = (2, NARROW) if end < 65536 else (4, WIDE)
     head = bytes([version, len(found), *[slot for slot, _ in found]])
-    return head + b"".join([e.to_bytes(width, "little") for e in ends]) + b"".join([data for _, data in found])
+    return (
+        head + b"".join([e.to_bytes(width, "little") for e in ends]) + b"".join([data for _, data in found])
+    )
 
 
 def slot_values(blob: bytes, slot: int) -> bytes:
@@ -158,11 +169,15 @@ def search_of(type: str) -> TypeSearch:
         for code, kind, url, targets, uses in wanted
     }
     handlers, always = _handlers(order, slots, paths)
-    return TypeSearch(type, parameters, order, frozenset(unsupported), handlers, always)
+    return TypeSearch(
+        type, parameters, order, frozenset(unsupported), tuple(paths.values()), handlers, always
+    )
 
 
 def _written(steps: Sequence[Step]) -> str:
-    return ".".join(f"{step.kind}:{step.name}={step.value}" if step.kind != "field" else step.name for step in steps)
+    return ".".join(
+        f"{step.kind}:{step.name}={step.value}" if step.kind != "field" else step.name for step in steps
+    )
 
 
 def _paths(type: str, alternative: Alternative) -> tuple[_Path, ...]:
@@ -171,7 +186,11 @@ def _paths(type: str, alternative: Alternative) -> tuple[_Path, ...]:
 
 
 def _walk(
-    type: str, steps: tuple[Step, ...], done: tuple[str, ...], filters: tuple[tuple[int, str, str], ...], index: int
+    type: str,
+    steps: tuple[Step, ...],
+    done: tuple[str, ...],
+    filters: tuple[tuple[int, str, str], ...],
+    index: int,
 ) -> Iterator[_Path]:
     if not steps:
         yield _Path(done, filters, index, type)
@@ -230,7 +249,7 @@ def _handler(slot: int, path: _Path, encode: Encoder) -> Handler:
     index = path.index
 
     def deep(value: Any, base: str, found: list[tuple[int, bytes]]) -> None:
-        nodes = value if value.__class__ is list else [value]
+        nodes: Sequence[Any] = value if value.__class__ is list else [value]
         if index >= 0:
             nodes = nodes[index : index + 1]
         nodes = _filtered(nodes, by_depth.get(1))
@@ -243,6 +262,17 @@ def _handler(slot: int, path: _Path, encode: Encoder) -> Handler:
             found.append((slot, data))
 
     return deep
+
+
+def _elements(resource: dict[str, Any], path: _Path) -> Sequence[Any]:
+    filters: dict[int, tuple[str, str]] = {depth: (key, value) for depth, key, value in path.filters}
+    nodes: Sequence[Any] = [resource]
+    for depth, name in enumerate(path.properties, 1):
+        nodes = _children(nodes, name)
+        if depth == 1 and path.index >= 0:
+            nodes = nodes[path.index : path.index + 1]
+        nodes = _filtered(nodes, filters.get(depth))
+    return nodes
 
 
 def _children(nodes: Sequence[Any], name: str) -> list[Any]:

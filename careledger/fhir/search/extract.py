@@ -57,7 +57,9 @@ def extract(type: str, resource: dict[str, Any], base: str = "") -> Extracted:
     return Extracted(pack(found), tuple(row_terms), tuple(chart_terms))
 
 
-def _reference_terms(type: str, references: list[bytes], patients: tuple[str, ...], chart_terms: Terms) -> None:
+def _reference_terms(
+    type: str, references: list[bytes], patients: tuple[str, ...], chart_terms: Terms
+) -> None:
     own = {_patient_reference(patient) for patient in patients}
     others = {one for data in references for one in each_reference(data)} - own
     if len(others) > t.CHART_REFERENCES_MAX:

@@ -117,12 +117,15 @@ class ValueSlot:
             stem = value.text.rstrip("/") + "/"
             return self._any(key for key in self.postings if key == value.text or str(key).startswith(stem))
         if modifier == "above":
-            return self._any(key for key in self.postings if (value.text + "/").startswith(str(key).rstrip("/") + "/"))
+            return self._any(
+                key for key in self.postings if (value.text + "/").startswith(str(key).rstrip("/") + "/")
+            )
         return opened(self.postings.get(value.text, 0))
 
     def numbers(self, value: Number) -> int:
         """Numbers and quantities; a quantity's unit is compared only if the query names one."""
-        return self._any(key for key in self.postings if isinstance(key, bytes) and _number_matches(key, value))
+        matches = _quantity_matches if self.kind == QUANTITY else _number_matches
+        return self._any(key for key in self.postings if isinstance(key, bytes) and matches(key, value))
 
     def _any(self, keys: Iterable[bytes | str]) -> int:
         bits = 0
@@ -183,7 +186,9 @@ def new_slot(kind: int, number: int) -> Slot:
     return DateSlot(kind, number) if kind == DATE else ValueSlot(kind, number)
 
 
-def matching_dates(wanted: DateRange, ordinals: Iterable[int], lows: Iterable[int], highs: Iterable[int]) -> list[int]:
+def matching_dates(
+    wanted: DateRange, ordinals: Iterable[int], lows: Iterable[int], highs: Iterable[int]
+) -> list[int]:
     """R4 search.html#prefix, on half-open ranges: what the value's range is to the wanted one."""
     a, b, rows = wanted.lo, wanted.hi, zip(ordinals, lows, highs, strict=True)
     match wanted.prefix:
@@ -218,14 +223,16 @@ def decimal_of(text: bytes) -> Decimal | None:
 
 
 def _number_matches(key: bytes, wanted: Number) -> bool:
-    if len(key) > 24 and key[24] == len(key) - 25 and key[0] != len(key) - 1:
-        if wanted.system is not None and key[:8] != wanted.system:
-            return False
-        if wanted.unit is not None and wanted.unit not in (key[8:16], key[16:24]):
-            return False
-        key = key[24:]
     value = decimal_of(key[1:])
     return value is not None and compare_number(wanted, value)
+
+
+def _quantity_matches(key: bytes, wanted: Number) -> bool:
+    if wanted.system is not None and key[:8] != wanted.system:
+        return False
+    if wanted.unit is not None and wanted.unit not in (key[8:16], key[16:24]):
+        return False
+    return _number_matches(key[24:], wanted)
 
 
 def compare_number(wanted: Number, value: Decimal) -> bool:

@@ -27,7 +27,7 @@ PREFIXED: Final[dict[str, frozenset[str]]] = {
 }
 """Type -> string parameters that are found by the prefixes of every value of its names."""
 
-NAMED: Final[dict[str, str]] = {type: "name" for type in PREFIXED}
+NAMED: Final[dict[str, str]] = dict.fromkeys(PREFIXED, "name")
 """Type -> the parameter whose values give the prefixes (the others of `PREFIXED` are parts of it)."""
 
 EXACT: Final[dict[str, tuple[str, ...]]] = {
@@ -106,7 +106,7 @@ def crowded_term(type: str) -> bytes:
 
 def prefixes(texts: Iterable[str]) -> set[str]:
     """Every prefix, up to `PREFIX_MAX`, of every text as normalised."""
-    found = set()
+    found: set[str] = set()
     for text in texts:
         folded = normalise(text)
         found.update(folded[:length] for length in range(1, min(len(folded), PREFIX_MAX) + 1))

@@ -102,7 +102,9 @@ def codes(values: Sequence[Any], base: str) -> bytes:
 
 
 def booleans(values: Sequence[Any], base: str) -> bytes:
-    return b"".join([token(_SPECIAL, "true" if value else "false") for value in values if value.__class__ is bool])
+    return b"".join(
+        [token(_SPECIAL, "true" if value else "false") for value in values if value.__class__ is bool]
+    )
 
 
 def codings(values: Sequence[Any], base: str) -> bytes:
@@ -194,7 +196,11 @@ def _edge(text: Any, start: bool) -> int:
 
 def periods(values: Sequence[Any], base: str) -> bytes:
     return b"".join(
-        [_DATE.pack(_edge(v.get("start"), True), _edge(v.get("end"), False)) for v in values if v.__class__ is dict]
+        [
+            _DATE.pack(_edge(v.get("start"), True), _edge(v.get("end"), False))
+            for v in values
+            if v.__class__ is dict
+        ]
     )
 
 
@@ -251,7 +257,11 @@ def canonicals(values: Sequence[Any], base: str) -> bytes:
 def resources(values: Sequence[Any], base: str) -> bytes:
     """A resource inside another stands for a reference to it (Bundle's composition and message)."""
     return b"".join(
-        [literal(f"{v.get('resourceType')}/{v.get('id')}", base) for v in values if v.__class__ is dict and "id" in v]
+        [
+            literal(f"{v.get('resourceType')}/{v.get('id')}", base)
+            for v in values
+            if v.__class__ is dict and "id" in v
+        ]
     )
 
 
@@ -345,6 +355,6 @@ ENCODERS: Final[dict[int, dict[str, Encoder]]] = {
 """Kind -> data type -> encoder. `nothing`: text, ages and samples have no date or amount to search by."""
 
 SYSTEMLESS: Final = frozenset(
-    "code string id uri url canonical oid uuid markdown date dateTime boolean ContactPoint".split()
+    name for name in ENCODERS[TOKEN] if name not in ("Coding", "CodeableConcept", "Identifier")
 )
 """Token types without a system of their own: `|code` and `system|code` find them as `code` does."""
