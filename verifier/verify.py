@@ -127,19 +127,15 @@ def map_path(value):
     need(len(siblings) == 32 * bits.count("1"), "a map path and its bitmap disagree")
     parts = iter(digests(siblings))
     path = [next(parts) if bit == "1" else EMPTY for bit in bits]
-    need(
-        bits.count("1") == sum(sibling != EMPTY for sibling in path), "a map path writes an empty sibling out"
-    )
+    need(path.count(EMPTY) == bits.count("0"), "a map path writes an empty sibling out")
     return path
 
 
 def shape(value, where, fields, optional=()):
     """The object `value`, checked: exactly these fields, each by its own check (a dict is an inner object)."""
     need(type(value) is dict, f"{where}: not an object")
-    need(
-        fields.keys() - set(optional) <= value.keys() <= fields.keys(),
-        f"{where}: a field is missing or unknown",
-    )
+    required = fields.keys() - set(optional)
+    need(required <= value.keys() <= fields.keys(), f"{where}: a field is missing or unknown")
     checked = {}
     for name, item in value.items():
         check = fields[name]
