@@ -194,8 +194,8 @@ class TokenVerifier:
             raise _refused("token-malformed", "the token has not three parts")
         if segments[0] != self._header:
             raise _refused("token-foreign", "the token was not made by this node, or its header is altered")
-        payload = _decode_segment(segments[1])
-        _decode_segment(segments[2])
+        payload = decode_segment(segments[1])
+        decode_segment(segments[2])
         try:
             jws.deserialize_compact(token, self._key, algorithms=[ALGORITHM])
         except (JoseError, ValueError) as error:
@@ -240,7 +240,7 @@ def _private_key(seed: bytes) -> tuple[OKPKey, bytes]:
     return OKPKey.import_key(private), private.public_key().public_bytes_raw()
 
 
-def _decode_segment(segment: bytes) -> bytes:
+def decode_segment(segment: bytes) -> bytes:
     """The bytes of a base64url segment that has one spelling only."""
     if not _SEGMENT.fullmatch(segment):
         raise _refused("token-malformed", "the token is not base64url")

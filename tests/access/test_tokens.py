@@ -19,6 +19,7 @@ from careledger.access.tokens import (
     TokenIssuer,
     TokenVerifier,
     challenge,
+    decode_segment,
     header_of,
     key_id,
     parse_duration,
@@ -323,6 +324,13 @@ def test_every_altered_character_is_refused(issuer, verifier):
         assert refusal_of(verifier, bearer(bytes(altered)))
     for length in range(0, len(token), 7):
         assert refusal_of(verifier, bearer(token[:length]))
+
+
+def test_segments_have_one_spelling():
+    assert decode_segment(b"AA") == b"\0"
+    for other in (b"AB", b"AA=", b"A", b"A\nA", b"A+", b"A/", b"", "А".encode()):
+        with pytest.raises(Unauthenticated):
+            decode_segment(other)
 
 
 def test_refusals_do_not_repeat_the_token(verifier):

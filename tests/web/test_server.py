@@ -224,7 +224,12 @@ def test_off_loopback_without_tls_nothing_is_started():
     config = load(None, {}, {"server.listen": "0.0.0.0:0", "server.behind_proxy": True})
     check_exposure(config)
     bare = dataclasses.replace(config, server=dataclasses.replace(config.server, behind_proxy=False))
-    node = Node()
+
+    class Never(Node):
+        async def start(self):
+            raise AssertionError("started")
+
+    node = Never()
     with pytest.raises(Misconfigured) as refusal:
         serve(lambda _number: node, bare)
     assert refusal.value.code == "tls-needed"
