@@ -274,10 +274,8 @@ def check_note(note, chain, keys):
     """(size, root, the keys that signed) of a checkpoint of `chain`; every signature is known and holds."""
     body, blank, tail = note.partition("\n\n")
     lines, body = body.split("\n"), body + "\n"
-    need(
-        blank and len(lines) == 3 and lines[0] == f"careledger/{chain}",
-        "the note is no checkpoint of this chain",
-    )
+    need(blank and len(lines) == 3, "the note is no checkpoint")
+    need(lines[0] == f"careledger/{chain}", "the note is of another chain")
     need(re.fullmatch("[1-9][0-9]{0,15}", lines[1]), "the note's size is not a number")
     size, root = number(int(lines[1])), unbase64(lines[2], base64.b64encode)
     need(len(root) == 32 and tail.endswith("\n"), "the note's root or its end is missing")
@@ -323,13 +321,8 @@ def check_signed(trust, signed, height, block):
     """Level of the signed part: `block` is in the signed history, which agrees with the trusted one."""
     size, root, signers = check_note(signed["note"], trust["chain"], trust["all"])
     need(trust["keys"].keys() & signers, "the checkpoint is not signed by the operator")
-    need(
-        log_root(block, height, size, signed["path"]) == root,
-        "the block is not in it",
-    )
-    need(
-        size != trust["size"] or root == trust["root"], "equal heights, other history: the ledger has forked"
-    )
+    need(log_root(block, height, size, signed["path"]) == root, "the block is not in the history")
+    need(size != trust["size"] or root == trust["root"], "equal heights, other roots: a fork")
     names = {name for name, _ in signers - trust["keys"].keys()}
     return "witnessed" if "witnesses" in trust and len(names) >= trust["witnesses"]["k"] else "anchored"
 
@@ -347,9 +340,7 @@ def verify(receipt_data, trust_data, body=None, now=None):
     opened = header["org"] + header["handle"] + bytes([KINDS[header["kind"]]])
     opened += enc(header["type"], header["id"], header["version"], header["time"], header["author"])
     leaf = H(b"cl1.commit", r["salt"] + opened + header["body"])
-    need(
-        log_root(leaf, r["index"], head["size"], r["path"]) == head["root"], "the version is not in the chart"
-    )
+    need(log_root(leaf, r["index"], head["size"], r["path"]) == head["root"], "the leaf is not in the chart")
     # 3. The chart's head is in the organisation's map of heads.
     log = b"\1" if header["kind"] == "access" else b"\0"
     heads = map_root(H(b"cl1.head", log + header["handle"]), enc(head["size"]) + head["root"], r["heads"])
@@ -358,14 +349,9 @@ def verify(receipt_data, trust_data, body=None, now=None):
     if "batch" in r:
         batch, newest = r["batch"], r["batch"]["newest"]
         entry = enc(batch["seq"]) + heads + enc(batch["time"])
-        need(
-            batch["seq"] <= anchor["seq"] and batch["time"] <= anchor["time"],
-            "the batch is later than its anchor",
-        )
-        need(
-            log_root(entry, batch["seq"], anchor["size"], batch["path"]) == anchor["log"],
-            "the batch is unknown",
-        )
+        need(batch["seq"] <= anchor["seq"] and batch["time"] <= anchor["time"], "the batch is too late")
+        log = log_root(entry, batch["seq"], anchor["size"], batch["path"])
+        need(log == anchor["log"], "the batch is not in the log of batches")
     # 5. The anchor is in the ledger's state after the block.
     need(anchor["time"] <= block["time"], "the anchor is later than its block")
     key = H(b"cl1.key", enc("records", "anchors", header["org"]))

@@ -1,7 +1,7 @@
 """Receipts and checkpoints as files: pure assembly from parts that the store and the ledger give.
 
-Nothing is verified here (the caller may run `ledger.verification.verify_receipt` on the result) and nothing is
-disclosed but the parts: no body, no secret, no other leaf. docs/spec/receipt.md is the format.
+Only the state root is checked here (the caller may run `ledger.verification.verify_receipt` on the result), and
+nothing is disclosed but the parts: no body, no secret, no other leaf. docs/spec/receipt.md is the format.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from careledger.ledger.kernel import compute_state_key
 from careledger.ledger.proof_files import (
     CHECKPOINT_FORMAT,
     RECEIPT_FORMAT,
@@ -28,8 +29,9 @@ from careledger.ledger.proof_files import (
     encode_file,
     encode_map_path,
 )
-from careledger.ledger.tree import MapProof
-from careledger.ledger.verification import HEADER, KINDS, Header
+from careledger.ledger.tree import MapProof, root_from_proof
+from careledger.ledger.verification import ANCHOR_VALUE, HEADER, KINDS, Header
+from careledger.primitives.errors import Corrupt
 
 _KIND_NAMES = {number: name for name, number in KINDS.items()}
 
@@ -68,6 +70,7 @@ class Block:
 
     height: int
     time_ms: int
+    state_root: bytes
 
 
 def parse_header(encoded: bytes) -> Header:
@@ -95,6 +98,7 @@ def build_receipt(
 
     `note` is a signed checkpoint whose size is above `block.height`; `history_path` is the block's path in it.
     """
+    _check_state_root(header, anchor, state_proof, block)
     receipt = ReceiptFile(
         anchor=AnchorPart(
             log=encode_binary(anchor.log_root),
@@ -128,6 +132,14 @@ def build_checkpoint(*, chain: str, keys: Sequence[tuple[str, Algorithm, bytes]]
     return encode_file(
         CheckpointFile(chain=chain, format=CHECKPOINT_FORMAT, keys=parts, mode="embedded", note=note)
     )
+
+
+def _check_state_root(header: Header, anchor: Anchor, proof: MapProof, block: Block) -> None:
+    """The state root is not written (a reader computes it): parts of different blocks would be seen by the reader only."""
+    key = compute_state_key("records", "anchors", header.organisation)
+    value = ANCHOR_VALUE.encode((anchor.seq, anchor.root, anchor.time_ms, anchor.size, anchor.log_root))
+    if root_from_proof(key, value, proof) != block.state_root:
+        raise Corrupt("the anchor is not in the state of this block", hint="run `careledger fsck`")
 
 
 def _batch_part(batch: Batch, newest: bytes) -> BatchPart:

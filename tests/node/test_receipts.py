@@ -19,6 +19,7 @@ from careledger.ledger.tree import MapTree
 from careledger.ledger.verification import ACCESS, ANCHOR_VALUE, HEADER, KINDS, verify_receipt
 from careledger.node import founding
 from careledger.node.receipts import Anchor, Batch, Block, Head, build_checkpoint, build_receipt, parse_header
+from careledger.primitives.errors import Corrupt
 from careledger.primitives.signing import ed25519_public_key, ml_dsa_44_public_key
 from careledger.primitives.types import ChainId
 from careledger.vault import commitments
@@ -74,7 +75,9 @@ def sign(size: int, root: bytes) -> tuple[str, bytes]:
     )
 
 
-def build(*, kind: int = commitments.Kind.VERSION, old_batch: bool = False) -> tuple[bytes, bytes]:
+def build(
+    *, kind: int = commitments.Kind.VERSION, old_batch: bool = False, state_root: bytes | None = None
+) -> tuple[bytes, bytes]:
     """(receipt, checkpoint) of leaf 5 of 9."""
     salt = DRAW.randbytes(32)
     six = commitments.first_six(commitments.place(ORGANISATION, HANDLE), kind, "Observation", "o-1", 2)
@@ -106,7 +109,7 @@ def build(*, kind: int = commitments.Kind.VERSION, old_batch: bool = False) -> t
         heads_proof=heads.prove(heads_kv, head_key),
         anchor=Anchor(newest.seq, newest.root, newest.time_ms, newest.size, newest.log_root),
         state_proof=state.prove(state_kv, state_key),
-        block=Block(11, 1011),
+        block=Block(11, 1011, state.root if state_root is None else state_root),
         history_path=history.path(11),
         note=note,
         batch=Batch(3, 1003, batches.path(3)) if old_batch else None,
@@ -145,3 +148,8 @@ def test_the_rooms_agree_on_numbers_and_encodings() -> None:
 def test_a_receipt_discloses_no_body_and_no_secret() -> None:
     receipt, _ = build()
     assert b"resourceType" not in receipt and b"secret" not in receipt
+
+
+def test_parts_of_another_block_make_no_receipt() -> None:
+    with pytest.raises(Corrupt):
+        build(state_root=bytes(32))

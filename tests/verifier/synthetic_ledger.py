@@ -216,7 +216,7 @@ class SyntheticLedger:
         self.state_key = tagged("cl1.key", counted("records") + counted("anchors") + counted(self.org))
         value = u64(199) + self.anchor.root + u64(time) + u64(200) + self.anchor.log_root
         self.state = SparseMap({**{draw(32): draw(60) for _ in range(60)}, self.state_key: value})
-        self.block = Block(height, time)
+        self.block = Block(height, time, self.state.root())
         blocks = [u64(h) + u64(time - height + h) + draw(32) for h in range(height)]
         blocks.append(u64(height) + u64(time) + self.state.root())
         blocks += [u64(h) + u64(time + h) + draw(32) for h in range(height + 1, height + 50)]
