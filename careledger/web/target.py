@@ -42,7 +42,10 @@ def parse_query(raw: bytes) -> list[tuple[str, str]]:
     if b"%" in raw or b"+" in raw or not raw.isascii():
         fields = [field.partition(b"=") for field in raw.replace(b"+", b" ").split(b"&") if field]
         return [(_decode(name), _decode(value)) for name, _, value in fields]
-    pairs = [field.partition("=") for field in raw.decode("ascii").split("&") if field]
+    text = raw.decode("ascii")
+    if _CONTROL.search(text):
+        raise Invalid("the address holds control characters", code="encoding-invalid")
+    pairs = [field.partition("=") for field in text.split("&") if field]
     return [(name, value) for name, _, value in pairs]
 
 
