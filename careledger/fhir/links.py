@@ -19,8 +19,9 @@ URI_PROPERTIES = frozenset(
 )
 """JSON properties of type uri, url, oid or uuid that point at things. (`system` names a code system: left alone.)"""
 
-_REFERENCE = re.compile(rb'([{,]\s*"reference"\s*:\s*")([^"#][^"]*)"')
-_URI = re.compile(rb'([{,]\s*"(?:' + "|".join(sorted(URI_PROPERTIES)).encode() + rb')"\s*:\s*")([^"]+)"')
+# Only for JSON without a backslash: there, a name in quotes before a colon is a property and nothing else.
+_REFERENCE = re.compile(rb'("reference"\s*:\s*")([^"#][^"]*)"')
+_URI = re.compile(rb'("(?:' + "|".join(sorted(URI_PROPERTIES)).encode() + rb')"\s*:\s*")([^"]+)"')
 _NARRATIVE_LINK = re.compile(r"""\b(href|src)=(["'])([^"']+)\2""")
 _CONDITIONAL = re.compile(r"[A-Z][A-Za-z]{1,63}\?")
 

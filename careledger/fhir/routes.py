@@ -89,6 +89,8 @@ def match(method: str, path: Sequence[str], types: frozenset[str]) -> Match:
     if routes is None:
         raise _no_such_path(segments, types)
     route = routes.get("GET" if method == "HEAD" else method)
+    if route is None and not segments and method == "GET":
+        raise Refused(501, "not-supported", "A search over all types is not supported.", hint="Search one type.")
     if route is None:
         raise _no_such_method(method, routes)
     if shape == route.pattern or shape.startswith("{type}/{id}"):
