@@ -41,9 +41,7 @@ def test_create_read_vread_update_delete(client: Client) -> None:
 
 
 def test_numbers_are_served_as_received(client: Client) -> None:
-    raw = (
-        b'{"resourceType":"Observation","status":"final","code":{"text":"weight"},"valueQuantity":{"value":72.50,"unit":"kg"}}'
-    )
+    raw = b'{"resourceType":"Observation","status":"final","code":{"text":"weight"},"valueQuantity":{"value":72.50,"unit":"kg"}}'
     made = client.post("Observation", raw)
     assert b'"value":72.50' in made.body
     assert b'"value":72.50' in client.get(f"Observation/{of(made)['id']}").body
@@ -55,7 +53,9 @@ def test_update_as_create_keeps_the_id(client: Client) -> None:
     assert client.get("Patient/p-1").status == 200
 
 
-@pytest.mark.parametrize("returns, has_body", [("minimal", False), ("representation", True), ("OperationOutcome", True)])
+@pytest.mark.parametrize(
+    "returns, has_body", [("minimal", False), ("representation", True), ("OperationOutcome", True)]
+)
 def test_prefer_return(client: Client, returns: str, has_body: bool) -> None:
     answer = client.post("Patient", patient(), prefer=f"return={returns}")
     assert (answer.status, bool(answer.body)) == (201, has_body)
@@ -71,7 +71,9 @@ def test_who_has_the_version_gets_304(client: Client) -> None:
     assert client.get(f"Patient/{made['id']}", if_none_match=tag).body == b""
     assert client.get(f"Patient/{made['id']}", if_none_match='W/"2"').status == 200
     assert client.get(f"Patient/{made['id']}", if_modified_since=date).status == 304
-    assert client.get(f"Patient/{made['id']}", if_modified_since="Thu, 01 Jan 1970 00:00:00 GMT").status == 200
+    assert (
+        client.get(f"Patient/{made['id']}", if_modified_since="Thu, 01 Jan 1970 00:00:00 GMT").status == 200
+    )
 
 
 def test_summary_and_elements_are_tagged(client: Client) -> None:
@@ -94,9 +96,21 @@ def bad(**changes: Any) -> dict[str, Any]:
 
 REFUSALS = {
     "malformed json": ("POST", "Patient", b"{", {}, 400),
-    "duplicate property": ("POST", "Patient", b'{"resourceType":"Patient","active":true,"active":false}', {}, 400),
+    "duplicate property": (
+        "POST",
+        "Patient",
+        b'{"resourceType":"Patient","active":true,"active":false}',
+        {},
+        400,
+    ),
     "byte order mark": ("POST", "Patient", b'\xef\xbb\xbf{"resourceType":"Patient"}', {}, 400),
-    "deep": ("POST", "Patient", b'{"resourceType":"Patient","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", {}, 400),
+    "deep": (
+        "POST",
+        "Patient",
+        b'{"resourceType":"Patient","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        {},
+        400,
+    ),
     "not an object": ("POST", "Patient", b"[]", {}, 400),
     "another type": ("POST", "Observation", patient(), {}, 400),
     "unknown type": ("POST", "Paitent", patient(), {}, 404),
@@ -184,7 +198,10 @@ def _copy(client: Client, id: str, version: int) -> Any:
 def test_conditional_create_in_parallel_has_one_winner(client: Client) -> None:
     async def race() -> list[tuple[int, str]]:
         criteria = "identifier=http://hl7.org/fhir/sid/us-npi|77"
-        answers = [client.asend("POST", "Practitioner", practitioner("77"), if_none_exist=criteria) for _ in range(100)]
+        answers = [
+            client.asend("POST", "Practitioner", practitioner("77"), if_none_exist=criteria)
+            for _ in range(100)
+        ]
         done = await asyncio.gather(*answers)
         return [(answer.status, of(answer)["id"]) for answer in done]
 
@@ -301,7 +318,9 @@ def test_a_posted_search_stays_out_of_links(client: Client) -> None:
     assert len(entries(client.get(links["next"]))) == 1
 
 
-@pytest.mark.parametrize("url", ["Patient?family=Ames&_count=1", "Patient/_history?_count=1", "Patient/{id}/$everything?_count=1"])
+@pytest.mark.parametrize(
+    "url", ["Patient?family=Ames&_count=1", "Patient/_history?_count=1", "Patient/{id}/$everything?_count=1"]
+)
 def test_altered_and_borrowed_cursors_are_refused(client: Client, url: str) -> None:
     first, other = client.made(patient()), client.made(patient())
     client.made(observation(first["id"]))
@@ -310,7 +329,9 @@ def test_altered_and_borrowed_cursors_are_refused(client: Client, url: str) -> N
     assert client.get(following).status == 200
     altered = following[:-6] + ("A" if following[-6] != "A" else "B") + following[-5:]
     assert client.get(altered).status == 400
-    borrowed = following.replace("Ames", "Bell").replace(first["id"], other["id"]).replace("Patient/_h", "Group/_h")
+    borrowed = (
+        following.replace("Ames", "Bell").replace(first["id"], other["id"]).replace("Patient/_h", "Group/_h")
+    )
     assert client.get(borrowed).status == 400
 
 

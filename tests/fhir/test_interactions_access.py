@@ -69,7 +69,11 @@ def test_a_patients_token_sees_one_chart(two: Two) -> None:
     assert bound.get(f"Patient/{two.bob}/$everything").status == 404
     found = entries(bound.get(f"Patient/{two.ada}/$everything"))
     assert {entry["resource"]["id"] for entry in found} == {two.ada, two.hers, two.doctor}
-    for url in ("Observation", "Observation?code=8867-4", f"Observation?_include=Observation:subject&_id={two.hers}"):
+    for url in (
+        "Observation",
+        "Observation?code=8867-4",
+        f"Observation?_include=Observation:subject&_id={two.hers}",
+    ):
         ids = {entry["resource"]["id"] for entry in entries(bound.get(url))}
         assert ids <= {two.ada, two.hers}, url
         assert two.hers in ids
@@ -128,7 +132,9 @@ SCOPED = [
 
 
 @pytest.mark.parametrize("scope, method, url, body", SCOPED)
-def test_outside_the_scope_is_403_and_logged(two: Two, scope: str, method: str, url: str, body: str | None) -> None:
+def test_outside_the_scope_is_403_and_logged(
+    two: Two, scope: str, method: str, url: str, body: str | None
+) -> None:
     before = two.store.fingerprint
     sent = None if body is None else {**observation(two.ada), **({"id": two.hers} if body == "same" else {})}
     answer = two.client.as_(scope).send(method, url.format(hers=two.hers, ada=two.ada), sent)
@@ -136,7 +142,9 @@ def test_outside_the_scope_is_403_and_logged(two: Two, scope: str, method: str, 
     assert two.store.fingerprint == before
     assert two.his.encode() not in answer.body
     if "everything" not in url:
-        assert [(e.chart, e.kind, e.permitted) for e in two.store.accesses] == [(HOUSE_CHART, "denied", False)]
+        assert [(e.chart, e.kind, e.permitted) for e in two.store.accesses] == [
+            (HOUSE_CHART, "denied", False)
+        ]
 
 
 def test_includes_stay_within_the_scope(two: Two) -> None:
@@ -194,7 +202,12 @@ def test_what_stands_in_two_charts_is_logged_in_both(two: Two) -> None:
         }
     )["id"]
     both = {two.store.charts[two.ada], two.store.charts[two.bob]}
-    for url in (f"Provenance/{shared}", "Provenance", f"Patient/{two.bob}/$everything", f"Provenance/{shared}/_history"):
+    for url in (
+        f"Provenance/{shared}",
+        "Provenance",
+        f"Patient/{two.bob}/$everything",
+        f"Provenance/{shared}/_history",
+    ):
         two.store.accesses.clear()
         assert shared in two.client.get(url).body.decode()
         assert both <= {entry.chart for entry in two.store.accesses}, url
