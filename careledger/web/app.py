@@ -119,6 +119,7 @@ class _Exchange:
     __slots__ = (
         "actor",
         "body_pending",
+        "expected",
         "method",
         "own_id",
         "receive",
@@ -137,6 +138,7 @@ class _Exchange:
         self.shown_id = b""
         self.method: str = scope["method"]
         self.actor: Actor | None = None
+        self.expected: int | None = 0  # declared length of the body; None if chunked
         self.body_pending = False
 
     async def run(self) -> None:
@@ -224,7 +226,8 @@ class _Exchange:
             self.actor = services.authenticate(headers.get(b"authorization"))
         query = parse_query(self.scope["query_string"])
         body = b""
-        async with asyncio.timeout(services.request_seconds) as deadline:
+        seconds = services.body_seconds if self.body_pending else services.request_seconds
+        async with asyncio.timeout(seconds) as deadline:
             if self.body_pending:
                 body = await self.body(headers, deadline)
             request = FhirRequest(method, path, query, headers, body, self.actor, self.own_id)
@@ -245,7 +248,8 @@ class _Exchange:
             self.shown_id = shown
         if b"content-length" in headers or b"transfer-encoding" in headers:
             self.body_pending = True
-            self.body_pending = declared_length(headers) != 0
+            self.expected = declared_length(headers)
+            self.body_pending = self.expected != 0
         if not _OVERRIDES.isdisjoint(headers):
             raise Invalid(
                 "method override is not supported", code="method-override", hint="use the method itself"
@@ -262,14 +266,9 @@ class _Exchange:
             raise _Refused(
                 415, "encoding-unknown", "this Content-Encoding is not supported", "send gzip or plain"
             )
-        loop = asyncio.get_running_loop()
-        deadline.reschedule(loop.time() + services.body_seconds)
-        expected = declared_length(headers)
-        body = await read_body(
-            self.receive, expected, services.max_body_bytes, deadline, services.body_seconds
-        )
+        body = await read_body(self.receive, self.expected, services.max_body_bytes, deadline)
         self.body_pending = False
-        deadline.reschedule(loop.time() + services.request_seconds)
+        deadline.reschedule(asyncio.get_running_loop().time() + services.request_seconds)
         if encoding == b"gzip":
             if len(body) > DISCARD_MAX_BYTES:
                 return await asyncio.to_thread(

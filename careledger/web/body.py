@@ -36,16 +36,16 @@ def declared_length(headers: dict[bytes, bytes]) -> int | None:
 
 
 async def read_body(
-    receive: Receive, expected: int | None, max_bytes: int, deadline: asyncio.Timeout, seconds: int
+    receive: Receive, expected: int | None, max_bytes: int, deadline: asyncio.Timeout
 ) -> bytes:
-    """The whole body as it was sent. `deadline` is moved on as long as at least 16 kB/s arrive.
+    """The whole body as it was sent. `deadline` is moved on by what has arrived, at 16 kB/s.
 
     Raises TooLarge before more than `max_bytes` are held, Invalid if the length is not the declared one,
     Disconnected if the client leaves.
     """
     if expected is not None and expected > max_bytes:
         raise too_large(max_bytes)
-    start = asyncio.get_running_loop().time() + seconds
+    first = 0.0
     parts: list[bytes] = []
     received = 0
     while True:
@@ -59,7 +59,8 @@ async def read_body(
         parts.append(part)
         if not message.get("more_body", False):
             break
-        deadline.reschedule(start + received / RATE_MIN_BYTES_PER_SECOND)
+        first = first or deadline.when() or 0.0
+        deadline.reschedule(first + received / RATE_MIN_BYTES_PER_SECOND)
     if expected is not None and received != expected:
         raise Invalid("the body has not the length that was declared", code="length-invalid")
     return parts[0] if len(parts) == 1 else b"".join(parts)
