@@ -30,7 +30,6 @@ from careledger.primitives.hashing import keyed_digest
 from careledger.vault.commitments import (
     HANDLE_BYTES,
     KEY_BYTES,
-    Kind,
     body_hash,
     body_key,
     commit,
@@ -39,6 +38,9 @@ from careledger.vault.commitments import (
     header,
     mac,
     place,
+)
+from careledger.vault.commitments import (
+    Kind as Kind,
 )
 from careledger.vault.compression import FORMAT_BYTES, pack, squeeze, unpack, unsqueeze
 from careledger.vault.entries import ENTRY_BYTES_MAX, decode_entry, encode_entry, steps
@@ -281,44 +283,28 @@ _SEGMENT_PLAIN: Final = b"\x00"
 _SEGMENT_SQUEEZED: Final = b"\x01"
 
 
-class PackedRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A row on its way into or out of a segment; its number is its place there."""
-
-    type: str
-    id: str
-    version: int
-    deleted: bool
-    moved: bool
-    time_ms: int
-    height: int
-    leaf: int
-    values: bytes
-
-
-pack_row = PackedRow
-
-
-def seal_rows(chart: ChartKeys, first_row: int, rows: Sequence[PackedRow]) -> bytes:
-    """Seal consecutive rows as one segment, bound to the chart and the first row's number.
+def seal_rows(chart: ChartKeys, rows: Sequence[Row]) -> bytes:
+    """Seal consecutive rows as one segment, bound to the chart, the first row's number and the count.
 
     Wire: nonce 12 | AES-256-GCM(u8 form | msgpack of `_Columns`, squeezed from 256 bytes on). Raises Invalid unless
-    there are 1 to `SEGMENT_ROWS_MAX` rows.
+    there are 1 to `SEGMENT_ROWS_MAX` rows whose numbers follow each other.
     """
-    if not 0 < len(rows) <= SEGMENT_ROWS_MAX:
-        raise Invalid(f"a segment has 1 to {SEGMENT_ROWS_MAX} rows")
+    count = len(rows)
+    if not 0 < count <= SEGMENT_ROWS_MAX or rows[-1].number - rows[0].number != count - 1:
+        raise Invalid(f"a segment has 1 to {SEGMENT_ROWS_MAX} consecutive rows")
     plain = _encode_columns(_columns(rows))
     if len(plain) < _SEGMENT_SQUEEZED_BYTES_MIN:
         plain = _SEGMENT_PLAIN + plain
     else:
         plain = _SEGMENT_SQUEEZED + len(plain).to_bytes(4, "big") + squeeze(plain)
     nonce = os.urandom(12)
-    return nonce + chart._rows.encrypt(nonce, plain, _segment_data(chart, first_row))
+    return nonce + chart._rows.encrypt(nonce, plain, _segment_data(chart, rows[0].number, count))
 
 
-def open_rows(chart: ChartKeys, first_row: int, sealed: bytes) -> list[PackedRow]:
-    """The rows that were sealed as the segment beginning at `first_row`, else Corrupt."""
+def open_rows(chart: ChartKeys, first_row: int, count: int, sealed: bytes) -> list[Row]:
+    """The `count` rows from `first_row` on that were sealed as this segment, else Corrupt."""
     try:
-        plain = chart._rows.decrypt(sealed[:12], sealed[12:], _segment_data(chart, first_row))
+        plain = chart._rows.decrypt(sealed[:12], sealed[12:], _segment_data(chart, first_row, count))
         if plain[:1] == _SEGMENT_SQUEEZED:
             columns = _decode_columns(unsqueeze(plain[5:], int.from_bytes(plain[1:5], "big")))
         else:
@@ -328,7 +314,8 @@ def open_rows(chart: ChartKeys, first_row: int, sealed: bytes) -> list[PackedRow
     flags, types = columns.flags, columns.types
     return list(
         map(
-            PackedRow,
+            Row,
+            range(first_row, first_row + count),
             [types[index] for index in columns.type],
             columns.id,
             columns.version,
@@ -342,15 +329,7 @@ def open_rows(chart: ChartKeys, first_row: int, sealed: bytes) -> list[PackedRow
     )
 
 
-def unpack_rows(first_row: int, rows: Sequence[PackedRow], start: int = 0) -> list[Row]:
-    """Opened rows as the seam's `Row`, numbered from `first_row`, or from `start` where that is later."""
-    return [
-        Row(number, r.type, r.id, r.version, r.deleted, r.moved, r.time_ms, r.height, r.leaf, r.values)
-        for number, r in enumerate(rows, max(first_row, start))
-    ]
-
-
-def _columns(rows: Sequence[PackedRow]) -> _Columns:
+def _columns(rows: Sequence[Row]) -> _Columns:
     types = sorted({row.type for row in rows})
     index = {name: at for at, name in enumerate(types)}
     return _Columns(
@@ -366,8 +345,8 @@ def _columns(rows: Sequence[PackedRow]) -> _Columns:
     )
 
 
-def _segment_data(chart: ChartKeys, first_row: int) -> bytes:
-    return b"cl1.rows" + chart.place + first_row.to_bytes(8, "big")
+def _segment_data(chart: ChartKeys, first_row: int, count: int) -> bytes:
+    return b"cl1.rows" + chart.place + first_row.to_bytes(8, "big") + count.to_bytes(4, "big")
 
 
 # -- blind terms ------------------------------------------------------------------------------------------------

@@ -34,13 +34,11 @@ from careledger.vault.envelope import (
     open_body,
     open_meta,
     open_rows,
-    pack_row,
     reseal_meta,
     seal_access,
     seal_link,
     seal_rows,
     seal_version,
-    unpack_rows,
 )
 from careledger.vault.model import AccessEntry, Row
 
@@ -258,58 +256,36 @@ def test_leaves_of_an_entry_are_a_set():
 # Index rows
 
 ROWS = [
-    pack_row(
-        ("Observation", "Claim")[n % 2],
-        f"id-{n}",
-        1 + n % 3,
-        n % 5 == 0,
-        n % 7 == 0,
-        10**12 + n,
-        50 + n // 9,
-        2 * n,
-        b"v%d" % n,
+    Row(
+        100 + n, ("Observation", "Claim")[n % 2], f"id-{n}", 1 + n % 3, n % 5 == 0, n % 7 == 0, 10**12 + n, 50 + n // 9,
+        2 * n, b"v%d" % n,
     )
     for n in range(700)
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("count", [1, 2, 32, 700])
 def test_rows_come_back(count):
-    sealed = seal_rows(CHART, 100, ROWS[:count])
-    opened = open_rows(CHART, 100, sealed)
-    assert opened == ROWS[:count]
-    rows = unpack_rows(100, opened)
-    first = ROWS[0]
-    assert rows[0] == Row(
-        100,
-        first.type,
-        first.id,
-        first.version,
-        first.deleted,
-        first.moved,
-        first.time_ms,
-        first.height,
-        first.leaf,
-        first.values,
-    )
-    assert [row.number for row in rows] == list(range(100, 100 + count))
+    sealed = seal_rows(CHART, ROWS[:count])
+    assert open_rows(CHART, 100, count, sealed) == ROWS[:count]
     assert b"Observation" not in sealed and b"id-1" not in sealed
 
 
 def test_rows_are_bound_to_their_place():
-    sealed = seal_rows(CHART, 100, ROWS[:32])
-    wrong = [(OTHER, 100, sealed), (CHART, 132, sealed), (CHART.next_epoch(), 100, sealed)]
-    wrong += [(CHART, 100, altered) for altered in flips(sealed, 200)]
-    wrong += [(CHART, 100, sealed[:size]) for size in (0, 12, 27)]
-    for chart, first, closed in wrong:
+    sealed = seal_rows(CHART, ROWS[:32])
+    wrong = [(OTHER, 100, 32, sealed), (CHART, 132, 32, sealed), (CHART, 100, 31, sealed)]
+    wrong += [(CHART.next_epoch(), 100, 32, sealed)]
+    wrong += [(CHART, 100, 32, altered) for altered in flips(sealed, 200)]
+    wrong += [(CHART, 100, 32, sealed[:size]) for size in (0, 12, 27)]
+    for chart, first, count, closed in wrong:
         with pytest.raises(Corrupt):
-            open_rows(chart, first, closed)
+            open_rows(chart, first, count, closed)
 
 
 def test_segments_have_limits():
-    for rows in ([], ROWS[:1] * (envelope.SEGMENT_ROWS_MAX + 1)):
+    for rows in ([], ROWS[:1] * (envelope.SEGMENT_ROWS_MAX + 1), [ROWS[0], ROWS[2]], [ROWS[1], ROWS[0]]):
         with pytest.raises(Invalid):
-            seal_rows(CHART, 0, rows)
+            seal_rows(CHART, rows)
 
 
 # Terms and commitments
