@@ -16,7 +16,6 @@ from careledger.contracts.identity import (
     get_active_organisation,
 )
 from careledger.ledger.kernel import Context, Contract, EventKind, Log, Map, MessageKind, Rejected
-from careledger.ledger.log import leaf_hash
 from careledger.primitives.encoding import DIGEST, U64, Pair, Schema
 from careledger.primitives.hashing import ZERO_DIGEST
 from careledger.primitives.types import Did
@@ -94,8 +93,8 @@ def anchor(ctx: Context, message: Anchor) -> None:
         raise AnchorNotContinuing
     ctx.require_signed(organisation.node or organisation.root)  # every organisation has a node key
     # APPLY
-    leaf = leaf_hash(encode_batch(message.seq, message.root, ctx.time_ms))
-    log = BATCHES.append(ctx, message.organisation, leaf)
+    batch = encode_batch(message.seq, message.root, ctx.time_ms)
+    log = BATCHES.append(ctx, message.organisation, batch)
     newest = Head(message.seq, message.root, ctx.time_ms, log.size, log.root())
     HEADS.set(ctx.state, message.organisation, newest)
     # EMIT

@@ -22,7 +22,7 @@ from careledger.ledger.transaction import (
     verify_authenticators,
 )
 from careledger.primitives.encoding import DIGEST, U8, U32, U64, Pair, Schema, Set
-from careledger.primitives.errors import Corrupt, Invalid, Unavailable
+from careledger.primitives.errors import CareLedgerError, Corrupt, Invalid, Unavailable
 from careledger.primitives.hashing import ZERO_DIGEST
 from careledger.primitives.types import Did
 
@@ -36,6 +36,18 @@ class Defect(Rejected):
     """A handler failed in a way that no rule foresees; the transaction is refused. Report it."""
 
     number, code, reason = 1, "defect", "a handler failed; please report this"
+
+
+DEFECTS = (
+    ArithmeticError,
+    AttributeError,
+    CareLedgerError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What a wrong handler can raise. Failures of store and machine (OSError, MemoryError, lmdb's) are none of it."""
 
 
 class OtherLedger(Rejected):
@@ -288,9 +300,9 @@ def _apply_transaction(
             raise UnusedAuthenticator
     except Rejected as refusal:
         return TransactionReceipt(transaction_id, refusal.number, reason=refusal.message), lane
-    except (Corrupt, Unavailable, MemoryError):
+    except (Corrupt, Unavailable):
         raise  # the store's failure is not the transaction's: the node stops
-    except Exception as error:  # a defect must not halt the ledger; it is refused everywhere alike
+    except DEFECTS as error:  # must not halt the ledger; it is refused everywhere alike
         return TransactionReceipt(transaction_id, Defect.number, reason=type(error).__name__), lane
     state.changes.update(draft.changes)
     nodes.extend(context.log_nodes)

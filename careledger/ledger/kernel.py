@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
-from careledger.ledger.log import Frontier, Node
+from careledger.ledger.log import Frontier, Node, leaf_hash
 from careledger.primitives.encoding import U8, U64, Bytes, Codec, Fixed, Pair, Schema, Text
 from careledger.primitives.errors import CareLedgerError
 from careledger.primitives.hashing import new_sha256, tag_prefix
@@ -130,11 +130,11 @@ class Log(Map[K, Frontier]):
     def __init__(self, contract: str, name: str, key: Codec[K], note: str = "") -> None:
         super().__init__(contract, name, key, FrontierCodec(), note)
 
-    def append(self, ctx: Context, key: K, leaf: bytes) -> Frontier:
-        """Adds a leaf hash to the log of `key`; the frontier with it."""
+    def append(self, ctx: Context, key: K, entry: bytes) -> Frontier:
+        """Adds an entry to the log of `key`; the frontier with it."""
         frontier = self.get(ctx.state, key) or Frontier()
         place = self.state_key(key)
-        ctx.log_nodes.extend([(place, node) for node in frontier.append(leaf)])
+        ctx.log_nodes.extend([(place, node) for node in frontier.append(leaf_hash(entry))])
         self.set(ctx.state, key, frontier)
         return frontier
 

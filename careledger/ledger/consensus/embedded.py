@@ -34,6 +34,7 @@ from careledger.ledger.execution import (
     History,
     Outcome,
     Parameters,
+    Read,
     Rules,
     apply_block,
     apply_genesis,
@@ -213,13 +214,20 @@ class EmbeddedLedger:
             raise Corrupt(f"block {expected.height}: {error.message}") from None
         self._index(kv, block, outcome)
 
+    def reader(self, kv: KV) -> Read:
+        """The newest state by hashed key, as `apply_block` reads it."""
+        state, tree = self._state(kv), self._tree
+        return lambda key: tree.get(state, key)
+
+    @staticmethod
+    def _state(kv: KV) -> PrefixKV:
+        return PrefixKV(kv, index.STATE_PREFIX)
+
     def _apply(self, kv: KV, height: int, time_ms: int, transactions: Sequence[bytes]) -> Outcome:
-        state = PrefixKV(kv, index.STATE_PREFIX)
-        tree = self._tree
         history = History(self._history.size, self._history.root())
         outcome = apply_block(
             self._rules,
-            lambda key: tree.get(state, key),
+            self.reader(kv),
             BlockInput(self.genesis_hash, height, time_ms, history, transactions),
         )
         self._write(kv, height, time_ms, outcome)
@@ -227,7 +235,7 @@ class EmbeddedLedger:
 
     def _write(self, kv: KV, height: int, time_ms: int, outcome: Outcome) -> None:
         """State, history and the nodes of contract logs; the head moves."""
-        self.app_hash = self._tree.update(PrefixKV(kv, index.STATE_PREFIX), outcome.changes)
+        self.app_hash = self._tree.update(self._state(kv), outcome.changes)
         self.height, self.time_ms = height, time_ms
         leaf = hash_history_leaf(height, time_ms, self.app_hash)
         index.put_nodes(kv, HISTORY_PREFIX, self._history.append(leaf))
@@ -294,12 +302,12 @@ class EmbeddedLedger:
 
     def state(self, kv: KV, contract: str, name: str, key: bytes) -> bytes | None:
         """The encoded value of a state entry of the newest block, or None."""
-        return self._tree.get(PrefixKV(kv, index.STATE_PREFIX), compute_state_key(contract, name, key))
+        return self._tree.get(self._state(kv), compute_state_key(contract, name, key))
 
     def prove_state(self, kv: KV, contract: str, name: str, key: bytes) -> StateProof:
         """A state entry of the newest block with its proof; absence is proved too."""
         hashed = compute_state_key(contract, name, key)
-        state = PrefixKV(kv, index.STATE_PREFIX)
+        state = self._state(kv)
         return StateProof(
             hashed,
             self._tree.get(state, hashed),
@@ -344,7 +352,7 @@ class EmbeddedLedger:
 
     def next_sequence(self, kv: KV, sponsor: Did, lane: int) -> int:
         """The sequence that the next transaction of this sponsor in this lane must have."""
-        raw = self._tree.get(PrefixKV(kv, index.STATE_PREFIX), ACCOUNTS.state_key(sponsor))
+        raw = self._tree.get(self._state(kv), ACCOUNTS.state_key(sponsor))
         return dict(ACCOUNTS.value.decode(raw).lanes).get(lane, 0) if raw else 0
 
 

@@ -1,0 +1,308 @@
+"""Every message of every contract: one that is accepted, and a row for each refusal, which leaves no trace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from careledger.contracts import CONTRACTS, anchor_message, identity, records, sys
+from careledger.contracts.identity import (
+    DEACTIVATE,
+    DEVICE,
+    NODE,
+    ORGANISATION,
+    PRACTITIONER,
+    REGISTER,
+    ROOT,
+    ROTATE,
+    SET_END_POINTS,
+    SET_ROLE,
+    SUBJECTS,
+    Deactivate,
+    Register,
+    Rotate,
+    SetEndPoints,
+    SetRole,
+    Subject,
+)
+from careledger.contracts.sys import PROFILE, SET_PROFILE, SetProfile
+from careledger.ledger.kernel import ED25519, Key, NotSigned
+from careledger.ledger.transaction import SecretKey
+from careledger.primitives.hashing import sha256
+from careledger.primitives.types import Did, compute_did
+from tests.ledger.play import CLINIC, HOSPITAL, STRANGER, Play, register_clinic
+
+DOCTOR = SecretKey(ED25519, sha256(b"Dr Okafor"))
+DOCTOR_DID = compute_did(PRACTITIONER, *DOCTOR.key)
+SCANNER = SecretKey(ED25519, sha256(b"scanner 7"))
+FRESH = SecretKey(ED25519, sha256(b"a fresh key"))
+NOBODY = Did(bytes(32))
+PACKAGES = (("lmdb", "3.0.0"), ("PyNaCl", "1.6.2"))
+H, C = HOSPITAL, CLINIC
+H_SIGNS, C_SIGNS = [H.node, H.root], [C.node, C.root]
+
+
+def register_doctor(by=H, key=DOCTOR, **changes):
+    fields = {"by": by.did, "kind": PRACTITIONER, "name": "", "root": key.key, "node": None, "end_points": ()}
+    return REGISTER.encode(Register(**{**fields, **changes}))
+
+
+def state_of(play: Play, did: Did) -> Subject:
+    raw = play.ledger.state(play.kv, "identity", "subject", did)
+    assert raw is not None
+    return SUBJECTS.value.decode(raw)
+
+
+@pytest.fixture
+def play() -> Play:
+    """Hospital (operator) and clinic, a doctor of the hospital."""
+    play = Play(with_clinic=True)
+    play.accept([register_doctor()], [*H_SIGNS, DOCTOR])
+    return play
+
+
+# One accepted call of each message
+
+
+def test_register_admits_organisations_practitioners_and_devices(play):
+    assert state_of(play, C.did).name == C.name
+    assert state_of(play, C.did).roles == ()
+    assert state_of(play, H.did).roles == ("operator",)
+    message = register_doctor(by=C, key=SCANNER, kind=DEVICE, end_points=("https://pacs.example",))
+    block = play.accept([message], [*C_SIGNS, SCANNER], sponsor=C)
+    scanner = state_of(play, compute_did(DEVICE, *SCANNER.key))
+    assert (scanner.organisation, scanner.is_active, scanner.end_points) == (
+        C.did,
+        True,
+        ("https://pacs.example",),
+    )
+    assert [event.type for event in block.receipts[0].events] == ["identity.registered"]
+
+
+def test_rotate_replaces_a_key_for_ever(play):
+    play.accept([ROTATE.encode(Rotate(H.did, NODE, FRESH.key))], [*H_SIGNS, FRESH])
+    assert state_of(play, H.did).node == FRESH.key
+    assert play.refuse(play.build([anchor_message(H.did, 0, bytes(32), bytes(32))], [H.node])) == 13
+    play.accept([anchor_message(H.did, 0, bytes(32), bytes(32))], [FRESH])
+    new_root = SecretKey(ED25519, sha256(b"new root"))
+    play.accept([ROTATE.encode(Rotate(H.did, ROOT, new_root.key))], [FRESH, H.root, new_root])
+    assert state_of(play, H.did).root == new_root.key
+
+
+def test_deactivate_keeps_the_entry(play):
+    play.accept([DEACTIVATE.encode(Deactivate(DOCTOR_DID, H.did))], H_SIGNS, lane=0)
+    assert state_of(play, DOCTOR_DID).is_active is False
+    play.accept([DEACTIVATE.encode(Deactivate(C.did, H.did))], H_SIGNS)
+    assert (
+        play.refuse(play.build([anchor_message(C.did, 0, bytes(32), bytes(32))], [C.node], sponsor=C)) == 12
+    )
+
+
+def test_set_role_replaces_roles(play):
+    play.accept([SET_ROLE.encode(SetRole(DOCTOR_DID, H.did, ("nurse", "physician")))], H_SIGNS)
+    assert state_of(play, DOCTOR_DID).roles == ("nurse", "physician")
+    play.accept([SET_ROLE.encode(SetRole(C.did, H.did, ("witness",)))], H_SIGNS)
+    assert state_of(play, C.did).roles == ("witness",)
+
+
+def test_set_end_points_replaces_addresses(play):
+    play.accept([SET_END_POINTS.encode(SetEndPoints(C.did, ("https://a", "https://b")))], C_SIGNS, sponsor=C)
+    assert state_of(play, C.did).end_points == ("https://a", "https://b")
+
+
+def test_anchor_continues_the_sequence(play):
+    for seq, (previous, root) in enumerate([(bytes(32), sha256(b"1")), (sha256(b"1"), sha256(b"2"))]):
+        block = play.accept([anchor_message(C.did, seq, previous, root)], [C.node], sponsor=C)
+        head = records.HEADS.value.decode(play.ledger.state(play.kv, "records", "anchors", C.did) or b"")
+        assert (head.seq, head.root, head.time_ms, head.size) == (seq, root, block.time_ms, seq + 1)
+
+
+def test_profile_is_set_by_the_operator(play):
+    packages = sys.PACKAGES.sorted(PACKAGES)
+    play.accept([SET_PROFILE.encode(SetProfile(H.did, "1.0.0", "3.11", packages))], H_SIGNS)
+    profile = PROFILE.value.decode(play.ledger.state(play.kv, "sys", "profile", b"") or b"")
+    assert (profile.code, profile.python, profile.packages) == ("1.0.0", "3.11", packages)
+
+
+def test_messages_of_one_transaction_stand_or_fall_together(play):
+    good = SET_END_POINTS.encode(SetEndPoints(H.did, ("https://a",)))
+    assert (
+        play.refuse(play.build([good, register_doctor()], [*H_SIGNS, DOCTOR]))
+        == identity.SubjectExists.number
+    )
+    assert state_of(play, H.did).end_points == ()
+
+
+# Refusals
+
+
+@dataclass(frozen=True)
+class Row:
+    message: str
+    why: str
+    data: bytes
+    keys: list[SecretKey]
+    refusal: type
+    sponsor: object = H
+
+
+def organisation(by=H, **changes):
+    fields = {
+        "by": by.did,
+        "kind": ORGANISATION,
+        "name": "Third",
+        "root": STRANGER.root.key,
+        "node": STRANGER.node.key,
+        "end_points": (),
+    }
+    return REGISTER.encode(Register(**{**fields, **changes}))
+
+
+def profile(by=H, code="1.0.0"):
+    return SET_PROFILE.encode(SetProfile(by.did, code, "3.11", ()))
+
+
+S_SIGNS = [STRANGER.root, STRANGER.node]
+SHORT = Key(ED25519, bytes(33))
+DOCTOR_AS_ORG = Did(DOCTOR_DID)
+
+
+class _Practitioner:
+    did = DOCTOR_DID
+
+
+class _Nobody:
+    did = NOBODY
+
+
+class _Gone:
+    """The device that the table's play deactivates."""
+
+    did = compute_did(DEVICE, *SCANNER.key)
+
+
+ROWS = [
+    Row("identity.register", "kind 4", register_doctor(kind=4), H_SIGNS, identity.UnknownKind),
+    Row("identity.register", "organisation without name", organisation(name=""), H_SIGNS, identity.OrganisationUnnamed),
+    Row("identity.register", "organisation without node key", organisation(node=None), H_SIGNS, identity.OrganisationUnnamed),
+    Row("identity.register", "practitioner with a name", register_doctor(key=FRESH, name="Okafor"), [*H_SIGNS, FRESH], identity.NotAnOrganisation),
+    Row("identity.register", "practitioner with a node key", register_doctor(key=FRESH, node=STRANGER.node.key), H_SIGNS, identity.NotAnOrganisation),
+    Row("identity.register", "by a practitioner", register_doctor(by=_Practitioner, key=FRESH), H_SIGNS, identity.NotAnOrganisation),
+    Row("identity.register", "registered already", register_doctor(), [*H_SIGNS, DOCTOR], identity.SubjectExists),
+    Row("identity.register", "by nobody", register_doctor(by=_Nobody, key=FRESH), H_SIGNS, identity.SubjectUnknown),
+    Row("identity.register", "by itself, after the genesis", organisation(by=STRANGER), [*H_SIGNS, *S_SIGNS], identity.SubjectUnknown),
+    Row("identity.register", "by one that is deactivated", register_doctor(by=_Gone, key=FRESH), H_SIGNS, identity.SubjectInactive),
+    Row("identity.register", "organisation not admitted by the operator", organisation(by=C), [*C_SIGNS, *S_SIGNS], identity.NotTheOperator, C),
+    Row("identity.register", "key of a wrong size", register_doctor(root=SHORT), H_SIGNS, identity.KeyMalformed),
+    Row("identity.register", "key of a reserved algorithm", register_doctor(root=Key(3, bytes(65))), H_SIGNS, identity.KeyMalformed),
+    Row("identity.register", "key of another", register_doctor(root=C.node.key), [*H_SIGNS, C.node], identity.KeyInUse),
+    Row("identity.register", "root and node key equal", organisation(node=STRANGER.root.key), [*H_SIGNS, STRANGER.root], identity.KeyInUse),
+    Row("identity.register", "no proof of the new key", register_doctor(key=FRESH), H_SIGNS, NotSigned),
+    Row("identity.register", "root key absent", register_doctor(key=FRESH), [H.node, FRESH], NotSigned),
+    Row("identity.rotate", "purpose 3", ROTATE.encode(Rotate(H.did, 3, FRESH.key)), [*H_SIGNS, FRESH], identity.UnknownKind),
+    Row("identity.rotate", "nobody", ROTATE.encode(Rotate(NOBODY, ROOT, FRESH.key)), [*H_SIGNS, FRESH], identity.SubjectUnknown),
+    Row("identity.rotate", "deactivated", ROTATE.encode(Rotate(_Gone.did, ROOT, FRESH.key)), [*H_SIGNS, FRESH], identity.SubjectInactive),
+    Row("identity.rotate", "node key of a practitioner", ROTATE.encode(Rotate(DOCTOR_DID, NODE, FRESH.key)), [*H_SIGNS, FRESH], identity.NotAnOrganisation),
+    Row("identity.rotate", "key of a wrong size", ROTATE.encode(Rotate(H.did, NODE, SHORT)), H_SIGNS, identity.KeyMalformed),
+    Row("identity.rotate", "the key that it has", ROTATE.encode(Rotate(H.did, NODE, H.node.key)), H_SIGNS, identity.KeyInUse),
+    Row("identity.rotate", "no proof of the new key", ROTATE.encode(Rotate(H.did, NODE, FRESH.key)), H_SIGNS, NotSigned),
+    Row("identity.rotate", "signed by another organisation", ROTATE.encode(Rotate(H.did, NODE, FRESH.key)), [*C_SIGNS, FRESH], NotSigned, C),
+    Row("identity.deactivate", "nobody", DEACTIVATE.encode(Deactivate(NOBODY, H.did)), H_SIGNS, identity.SubjectUnknown),
+    Row("identity.deactivate", "twice", DEACTIVATE.encode(Deactivate(_Gone.did, H.did)), H_SIGNS, identity.SubjectInactive),
+    Row("identity.deactivate", "by a practitioner", DEACTIVATE.encode(Deactivate(C.did, DOCTOR_DID)), H_SIGNS, identity.NotAnOrganisation),
+    Row("identity.deactivate", "another's practitioner", DEACTIVATE.encode(Deactivate(DOCTOR_DID, C.did)), C_SIGNS, identity.NotItsOrganisation, C),
+    Row("identity.deactivate", "the operator", DEACTIVATE.encode(Deactivate(H.did, H.did)), H_SIGNS, identity.OperatorStays),
+    Row("identity.deactivate", "root key absent", DEACTIVATE.encode(Deactivate(DOCTOR_DID, H.did)), [H.node], NotSigned),
+    Row("identity.set_role", "nobody", SET_ROLE.encode(SetRole(NOBODY, H.did, ())), H_SIGNS, identity.SubjectUnknown),
+    Row("identity.set_role", "deactivated", SET_ROLE.encode(SetRole(_Gone.did, H.did, ())), H_SIGNS, identity.SubjectInactive),
+    Row("identity.set_role", "a practitioner as operator", SET_ROLE.encode(SetRole(DOCTOR_DID, H.did, ("operator",))), H_SIGNS, identity.NotAnOrganisation),
+    Row("identity.set_role", "its own, not the operator", SET_ROLE.encode(SetRole(C.did, C.did, ("operator",))), C_SIGNS, identity.NotTheOperator, C),
+    Row("identity.set_role", "another's practitioner", SET_ROLE.encode(SetRole(DOCTOR_DID, C.did, ())), C_SIGNS, identity.NotItsOrganisation, C),
+    Row("identity.set_role", "the operator gives it up", SET_ROLE.encode(SetRole(H.did, H.did, ())), H_SIGNS, identity.OperatorStays),
+    Row("identity.set_role", "root key absent", SET_ROLE.encode(SetRole(DOCTOR_DID, H.did, ())), [H.node], NotSigned),
+    Row("identity.set_end_points", "nobody", SET_END_POINTS.encode(SetEndPoints(NOBODY, ())), H_SIGNS, identity.SubjectUnknown),
+    Row("identity.set_end_points", "deactivated", SET_END_POINTS.encode(SetEndPoints(_Gone.did, ())), H_SIGNS, identity.SubjectInactive),
+    Row("identity.set_end_points", "signed by another organisation", SET_END_POINTS.encode(SetEndPoints(H.did, ())), C_SIGNS, NotSigned, C),
+    Row("records.anchor", "of nobody", anchor_message(NOBODY, 0, bytes(32), bytes(32)), [H.node], identity.SubjectUnknown),
+    Row("records.anchor", "of one that is deactivated", anchor_message(_Gone.did, 0, bytes(32), bytes(32)), [H.node], identity.SubjectInactive),
+    Row("records.anchor", "of a practitioner", anchor_message(DOCTOR_DID, 0, bytes(32), bytes(32)), [H.node], identity.NotAnOrganisation),
+    Row("records.anchor", "a batch skipped", anchor_message(H.did, 1, bytes(32), bytes(32)), [H.node], records.AnchorOutOfSequence),
+    Row("records.anchor", "another history", anchor_message(H.did, 0, sha256(b""), bytes(32)), [H.node], records.AnchorNotContinuing),
+    Row("records.anchor", "signed by the root key", anchor_message(H.did, 0, bytes(32), bytes(32)), [H.root], NotSigned),
+    Row("records.anchor", "signed by another node", anchor_message(H.did, 0, bytes(32), bytes(32)), [C.node], NotSigned, C),
+    Row("sys.profile", "empty", profile(code=""), H_SIGNS, sys.ProfileEmpty),
+    Row("sys.profile", "by nobody", profile(by=_Nobody), H_SIGNS, identity.SubjectUnknown),
+    Row("sys.profile", "by one that is deactivated", profile(by=_Gone), H_SIGNS, identity.SubjectInactive),
+    Row("sys.profile", "by a practitioner", profile(by=_Practitioner), H_SIGNS, identity.NotAnOrganisation),
+    Row("sys.profile", "not by the operator", profile(by=C), C_SIGNS, identity.NotTheOperator, C),
+    Row("sys.profile", "root key absent", profile(), [H.node], NotSigned),
+]  # fmt: skip
+
+
+def prepare() -> Play:
+    play = Play(with_clinic=True)
+    play.accept([register_doctor()], [*H_SIGNS, DOCTOR])
+    play.accept([register_doctor(by=H, key=SCANNER, kind=DEVICE)], [*H_SIGNS, SCANNER])
+    play.accept([DEACTIVATE.encode(Deactivate(_Gone.did, H.did))], H_SIGNS)
+    return play
+
+
+@pytest.fixture(scope="module")
+def table() -> Play:
+    return prepare()
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[f"{row.message}: {row.why}" for row in ROWS])
+def test_refused_messages_leave_the_state_untouched(table, row):
+    assert table.refuse(table.build([row.data], row.keys, sponsor=row.sponsor)) == row.refusal.number
+
+
+def test_every_refusal_of_every_message_has_a_row():
+    covered = {(row.message, row.refusal) for row in ROWS}
+    for contract in CONTRACTS:
+        for kind in contract.messages:
+            declared = {(kind.name, refusal) for refusal in kind.refusals}
+            seen = {(name, refusal) for name, refusal in covered if name == kind.name}
+            assert seen - declared == {(kind.name, NotSigned)}, kind.name
+            assert declared <= seen, kind.name
+            assert kind.number // 100 == CONTRACT_HUNDREDS[contract.name]
+
+
+CONTRACT_HUNDREDS = {"sys": 1, "identity": 2, "records": 3}
+
+
+@pytest.mark.vectors
+def test_message_vectors(vector):
+    """(pre, transaction, code): `pre` are the transactions before it, in blocks a second apart."""
+    play = prepare()
+    accepted = [
+        ("identity.register", register_clinic()),
+        ("identity.register", register_doctor()),
+        ("identity.rotate", ROTATE.encode(Rotate(H.did, NODE, FRESH.key))),
+        ("identity.deactivate", DEACTIVATE.encode(Deactivate(C.did, H.did))),
+        ("identity.set_role", SET_ROLE.encode(SetRole(DOCTOR_DID, H.did, ("nurse", "physician")))),
+        ("identity.set_end_points", SET_END_POINTS.encode(SetEndPoints(C.did, ("https://a", "https://b")))),
+        ("records.anchor", anchor_message(H.did, 0, bytes(32), sha256(b"1"))),
+        (
+            "sys.profile",
+            SET_PROFILE.encode(SetProfile(H.did, "1.0.0", "3.11", sys.PACKAGES.sorted(PACKAGES))),
+        ),
+    ]
+    vector(
+        "messages.json",
+        {
+            "genesis": play.ledger.genesis.to_bytes().hex(),
+            "accepted": [{"message": name, "data": data.hex()} for name, data in accepted],
+            "refused": [
+                {
+                    "message": row.message,
+                    "why": row.why,
+                    "data": row.data.hex(),
+                    "signed_by": sorted(key.key.public.hex()[:16] for key in row.keys),
+                    "code": row.refusal.number,
+                }
+                for row in ROWS
+            ],
+        },
+    )
