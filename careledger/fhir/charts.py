@@ -93,7 +93,8 @@ DECIDES: Final[dict[str, Groups]] = {
 (its own chart) and `Bundle` (the charts of what it holds)."""
 
 _COMPILED: Final[dict[str, tuple[tuple[tuple[str, ...], ...], ...]]] = {
-    type: tuple(tuple(tuple(path.split(".")) for path in group) for group in groups) for type, groups in DECIDES.items()
+    type: tuple(tuple(tuple(path.split(".")) for path in group) for group in groups)
+    for type, groups in DECIDES.items()
 }
 _SIMPLE: Final[dict[str, str]] = {
     type: groups[0][0] for type, groups in DECIDES.items() if len(groups[0]) == 1 and "." not in groups[0][0]

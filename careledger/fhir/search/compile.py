@@ -10,26 +10,29 @@ Slot numbers are part of the stored format: they follow the sorted expressions o
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from typing import Any, Final
 
 from careledger.fhir.definitions import definitions
 from careledger.fhir.search.expressions import Alternative, Step, parse
-from careledger.fhir.search.values import ENCODERS, KINDS, SYSTEMLESS, Encoder, truths
+from careledger.fhir.search.values import ENCODERS, KINDS, SYSTEMLESS, Encoder, nothing, truths
 from careledger.primitives.errors import NotFound
 
 NARROW: Final = 1
 WIDE: Final = 0x81
+_EMPTY: Final = bytes((NARROW, 0))
 PATIENTS_SLOT: Final = 255
 """The patients' ids of a resource of several charts, joined by spaces."""
 
 NOT_COMPILED: Final = frozenset({"_content", "_query", "_text", "near"})
 """Parameters without an expression, or `special`. Composites (type `composite`) are left out likewise."""
 
-CORRECTED: Final = {"http://hl7.org/fhir/SearchParameter/DeviceDefinition-type": "DeviceDefinition.type"}
-"""Published expressions that name an element R4 does not have, and what they mean."""
+ERRATA: Final = frozenset({"http://hl7.org/fhir/SearchParameter/DeviceDefinition-classification"})
+"""Published parameters whose expression names an element that R4 does not have: not supported."""
 
 BY_ROW: Final = frozenset({"_id", "_lastUpdated"})
 """Answered from the row itself: no values are stored."""
@@ -71,6 +74,7 @@ class TypeSearch:
     paths: tuple[tuple[_Path, ...], ...]
     _handlers: dict[str, tuple[Handler, ...]]
     _always: tuple[tuple[str, int], ...]
+    _choices: bool  # whether invalid content could fill a slot twice
 
     def elements(self, resource: dict[str, Any], parameter: Parameter) -> list[Any]:
         """What the parameter finds in `resource`, as JSON: for includes, which need ids and not their hashes."""
@@ -93,7 +97,7 @@ class TypeSearch:
         for _, slot in self._always:
             if not any(number == slot for number, _ in found):
                 found.append((slot, truths([False], base)))
-        return found if len(found) == len({slot for slot, _ in found}) else _merged(found)
+        return _merged(found) if self._choices and len(found) != len({slot for slot, _ in found}) else found
 
 
 def _merged(found: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
@@ -105,16 +109,14 @@ def _merged(found: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
 
 def pack(found: list[tuple[int, bytes]]) -> bytes:
     """The values blob."""
-    end = 0
-    ends = []
-    for _, data in found:
-        end += len(data)
-        ends.append(end)
-    width, version = (2, NARROW) if end < 65536 else (4, WIDE)
-    head = bytes([version, len(found), *[slot for slot, _ in found]])
-    return (
-        head + b"".join([e.to_bytes(width, "little") for e in ends]) + b"".join([data for _, data in found])
-    )
+    if not found:
+        return _EMPTY
+    slots, datas = zip(*found, strict=True)
+    ends = tuple(accumulate(map(len, datas)))
+    narrow = ends[-1] < 65536
+    form = f"<{len(ends)}{'H' if narrow else 'I'}"
+    head = bytes((NARROW if narrow else WIDE, len(ends), *slots))
+    return head + struct.pack(form, *ends) + b"".join(datas)
 
 
 def slot_values(blob: bytes, slot: int) -> bytes:
@@ -139,13 +141,13 @@ def search_of(type: str) -> TypeSearch:
     wanted: list[tuple[str, int, str, tuple[str, ...], tuple[tuple[str, str], ...]]] = []
     unsupported = set()
     for code, definition in definitions().search_parameters(type).items():
-        if definition.type not in KINDS or not definition.expression or code in NOT_COMPILED:
+        if definition.type not in KINDS or code in NOT_COMPILED or definition.url in ERRATA:
             unsupported.add(code)
             continue
         kind = KINDS[definition.type]
         uses = []
-        for alternative in parse(CORRECTED.get(definition.url, definition.expression)):
-            if code in BY_ROW or alternative.type not in (type, "Resource", "DomainResource"):
+        for alternative in parse(definition.expression):
+            if code in BY_ROW or alternative.type not in (type, "Resource", "DomainResource", ""):
                 continue
             kept = tuple(step for step in alternative.steps if step.kind != "resolves")
             resolves = next((step.name for step in alternative.steps if step.kind == "resolves"), "")
@@ -169,8 +171,9 @@ def search_of(type: str) -> TypeSearch:
         for code, kind, url, targets, uses in wanted
     }
     handlers, always = _handlers(order, slots, paths)
+    choices = any(len({path.properties[0] for path in several}) > 1 for several in paths.values())
     return TypeSearch(
-        type, parameters, order, frozenset(unsupported), tuple(paths.values()), handlers, always
+        type, parameters, order, frozenset(unsupported), tuple(paths.values()), handlers, always, choices
     )
 
 
@@ -230,7 +233,8 @@ def _handlers(
             encode = truths if truthy else ENCODERS[kind].get(path.leaf)
             if encode is None:
                 raise NotFound(f"No encoder of {path.leaf} for a search parameter: {key}")
-            by_property.setdefault(path.properties[0], []).append(_handler(slot, path, encode))
+            if encode is not nothing:
+                by_property.setdefault(path.properties[0], []).append(_handler(slot, path, encode))
     return {name: tuple(listed) for name, listed in by_property.items()}, tuple(always)
 
 
@@ -245,6 +249,21 @@ def _handler(slot: int, path: _Path, encode: Encoder) -> Handler:
 
         return direct
     rest = path.properties[1:]
+    if len(rest) == 1 and not path.filters and path.index < 0:
+        name = rest[0]
+
+        def second(value: Any, base: str, found: list[tuple[int, bytes]]) -> None:
+            if value.__class__ is dict:
+                inner = value.get(name)
+                if inner is None:
+                    return
+                data = encode(inner if inner.__class__ is list else (inner,), base)
+            else:
+                data = encode(_children(value, name) if value.__class__ is list else (), base)
+            if data:
+                found.append((slot, data))
+
+        return second
     by_depth: dict[int, tuple[str, str]] = {depth: (key, value) for depth, key, value in path.filters}
     index = path.index
 

@@ -25,7 +25,7 @@ class Text(msgspec.Struct, frozen=True, gc=False):
 
 
 class Uri(msgspec.Struct, frozen=True, gc=False):
-    text: str
+    hash: bytes
 
 
 class DateRange(msgspec.Struct, frozen=True, gc=False):
@@ -65,7 +65,7 @@ Value = Token | Text | Uri | DateRange | Number | Reference | str
 class Condition:
     """One parameter of the request: any of `values` must hold. Conditions of a query hold together.
 
-    `modifier` is "", missing, not, exact, contains, identifier, above or below. With `missing`, `wanted_missing` is
+    `modifier` is "", missing, not, exact, contains, identifier, or a type. With `missing`, `wanted_missing` is
     its value and `values` are empty. `parameter` is None for `_id` and `_lastUpdated`.
     """
 

@@ -22,7 +22,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """One of the expressions joined by `|`: the type it starts from, and its steps."""
+    """One of the expressions joined by `|`: the type it starts from ("" if it is not said), and its steps."""
 
     type: str
     steps: tuple[Step, ...]
@@ -94,6 +94,8 @@ def _parse_alternative(text: str) -> Alternative:
     if not steps or steps[0].kind != "field":
         raise Invalid("A search parameter does not start from a type.", hint=text)
     tail = (Step("exists"),) if truthy else ()
+    if steps[0].name[0].islower():  # InsurancePlan's `name | alias` leave their type out
+        return Alternative("", (*steps, *tail))
     return Alternative(steps[0].name, (*steps[1:], *tail))
 
 

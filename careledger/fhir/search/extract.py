@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from careledger.fhir.charts import patients_of
@@ -60,14 +60,19 @@ def extract(type: str, resource: dict[str, Any], base: str = "") -> Extracted:
 def _reference_terms(
     type: str, references: list[bytes], patients: tuple[str, ...], chart_terms: Terms
 ) -> None:
-    own = {_patient_reference(patient) for patient in patients}
-    others = {one for data in references for one in each_reference(data)} - own
-    if len(others) > t.CHART_REFERENCES_MAX:
-        chart_terms.append(t.crowded_term(type))
-    else:
-        chart_terms += [t.reference_term(one) for one in others]
+    own = [_patient_reference(patient) for patient in patients]
+    others: list[bytes] = []
+    for data in references:
+        if data in own:
+            continue
+        others += [data] if len(data) == 9 else [one for one in each_reference(data) if one not in own]
+        if len(others) > t.CHART_REFERENCES_MAX and len(set(others)) > t.CHART_REFERENCES_MAX:
+            chart_terms.append(t.crowded_term(type))
+            return
+    chart_terms += [t.reference_term(one) for one in others]
 
 
+@lru_cache(maxsize=4096)
 def _patient_reference(patient: str) -> bytes:
     return bytes((type_tags()["Patient"],)) + hash8(patient)
 

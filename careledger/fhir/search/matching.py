@@ -52,7 +52,7 @@ def _in_slot(slot: Slot, parameter: Parameter, value: Value, modifier: str) -> i
         case Text():
             return slot.texts(value, modifier)
         case Uri():
-            return slot.uris(value, modifier)
+            return slot.uris(value)
         case Number():
             return slot.numbers(value)
         case _:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from careledger.fhir.search.bitsets import members, opened
 from careledger.fhir.search.conditions import SortKey
 from careledger.fhir.search.slots import DateSlot, decimal_of
-from careledger.fhir.search.values import DATE, NUMBER, QUANTITY, STRING, URI, normalise
+from careledger.fhir.search.values import DATE, NUMBER, QUANTITY, STRING, normalise
 
 if TYPE_CHECKING:
     from careledger.fhir.search.chartindex import TypeIndex
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 Key = int | str | Decimal
 Keys = list[Key | None]
 
-SORTABLE: Final = frozenset({STRING, DATE, NUMBER, QUANTITY, URI})
-"""Kinds of parameter that `_sort` takes, besides `_id`. Tokens and references are stored as hashes: no order."""
+SORTABLE: Final = frozenset({STRING, DATE, NUMBER, QUANTITY})
+"""Kinds of parameter that `_sort` takes, besides `_id`. Tokens, references and uris are stored as hashes: no order."""
 
 
 def sort_keys(index: TypeIndex, key: SortKey) -> Keys:
@@ -42,7 +42,7 @@ def sort_keys(index: TypeIndex, key: SortKey) -> Keys:
 
 def _comparable(kind: int, raw: bytes | str) -> Key | None:
     if isinstance(raw, str):
-        return normalise(raw) if kind == STRING else raw
+        return normalise(raw)
     return decimal_of(raw[25:] if kind == QUANTITY else raw[1:])
 
 

@@ -76,7 +76,7 @@ def value_of(parameter: Parameter, modifier: str, text: str, now_ms: int, base: 
         return _number(code, text)
     if kind == QUANTITY:
         return _quantity(code, text)
-    return Uri(unescape(text))
+    return Uri(hash8(unescape(text)))
 
 
 def token_value(code: str, text: str) -> Token:

@@ -15,7 +15,7 @@ from careledger.fhir.search.compile import Parameter, TypeSearch, search_of
 from careledger.fhir.search.conditions import Condition, SortKey, Value
 from careledger.fhir.search.ordering import SORTABLE
 from careledger.fhir.search.parsing import bad_value, date_value, is_id, split, unescape, value_of
-from careledger.fhir.search.values import DATE, REFERENCE, STRING, TOKEN, URI
+from careledger.fhir.search.values import DATE, REFERENCE, STRING, TOKEN
 from careledger.primitives.errors import Invalid
 
 PAGE: Final = 50
@@ -35,7 +35,6 @@ _MODIFIERS: Final[dict[int, frozenset[str]]] = {
     TOKEN: frozenset({"not"}),
     STRING: frozenset({"exact", "contains"}),
     REFERENCE: frozenset({"identifier"}),
-    URI: frozenset({"above", "below"}),
 }
 
 
@@ -239,7 +238,7 @@ def _take_sort(draft: _Draft, modifier: str, value: str) -> None:
             keys.append(SortKey(code, descending, parameter))
         elif draft.strict or parameter is not None:
             raise _unsupported(
-                "_sort takes string, date, number, quantity and uri parameters.", "Sort by another."
+                "_sort takes string, date, number and quantity parameters.", "Sort by another."
             )
     if len(keys) > SORT_MAX:
         raise _too_costly(f"_sort takes at most {SORT_MAX} parameters.")

@@ -17,7 +17,18 @@ from careledger.fhir.search.bitsets import Posting, bits_of, joined, opened, pos
 from careledger.fhir.search.compile import slot_values
 from careledger.fhir.search.conditions import DateRange, Number, Reference, Text, Token, Uri
 from careledger.fhir.search.extract import each_reference, each_text
-from careledger.fhir.search.values import _DATE, DATE, LOGICAL, NUMBER, QUANTITY, REFERENCE, TOKEN, normalise
+from careledger.fhir.search.values import (
+    _DATE,
+    DATE,
+    LOGICAL,
+    NUMBER,
+    QUANTITY,
+    REFERENCE,
+    STRING,
+    TOKEN,
+    URI,
+    normalise,
+)
 
 ENTRY_BYTES: Final = 190
 """Memory of one distinct value: key, posting and their place in a dictionary."""
@@ -112,15 +123,8 @@ class ValueSlot:
             at += 1
         return self._any(matching)
 
-    def uris(self, value: Uri, modifier: str) -> int:
-        if modifier == "below":
-            stem = value.text.rstrip("/") + "/"
-            return self._any(key for key in self.postings if key == value.text or str(key).startswith(stem))
-        if modifier == "above":
-            return self._any(
-                key for key in self.postings if (value.text + "/").startswith(str(key).rstrip("/") + "/")
-            )
-        return opened(self.postings.get(value.text, 0))
+    def uris(self, value: Uri) -> int:
+        return opened(self.postings.get(value.hash, 0))
 
     def numbers(self, value: Number) -> int:
         """Numbers and quantities; a quantity's unit is compared only if the query names one."""
@@ -280,10 +284,15 @@ def _split_quantities(data: bytes) -> Iterable[bytes | str]:
         at = end
 
 
-_SPLITTERS = {
+def _split_hashes(data: bytes) -> Iterable[bytes | str]:
+    return (data,) if len(data) == 8 else [data[at : at + 8] for at in range(0, len(data), 8)]
+
+
+_SPLITTERS: Final = {
     TOKEN: _split_tokens,
+    STRING: _split_texts,
     REFERENCE: _split_references,
-    NUMBER: _split_numbers,
     QUANTITY: _split_quantities,
+    NUMBER: _split_numbers,
+    URI: _split_hashes,
 }
-_SPLITTERS.update(dict.fromkeys((1, 6), _split_texts))

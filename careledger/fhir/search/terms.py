@@ -8,6 +8,7 @@ the vault keys them (HMAC). They cost disk and writing time, so the tables below
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Final
 
 from careledger.fhir.search.values import hash8, normalise
@@ -80,10 +81,12 @@ def exact_term(type: str, code: str, value: bytes) -> bytes:
     return b"e" + type.encode() + b"\0" + code.encode() + b"\0" + value
 
 
+@cache
 def listed_term(type: str) -> bytes:
     return b"l" + type.encode()
 
 
+@cache
 def type_term(type: str) -> bytes:
     """Charts that ever held a resource of the type."""
     return b"T" + type.encode()
@@ -91,7 +94,7 @@ def type_term(type: str) -> bytes:
 
 def token_term(type: str, code_hash: bytes) -> bytes:
     """Charts with a resource of the type whose `CHART_TOKENS` parameter has that code."""
-    return b"C" + type.encode() + b"\0" + code_hash
+    return b"C%b\0%b" % (type.encode(), code_hash)
 
 
 def reference_term(reference: bytes) -> bytes:

@@ -1,8 +1,8 @@
 """Index values as bytes: how each FHIR data type is written into a values blob, by kind of search parameter.
 
 Tokens and references are 8-byte hashes (BLAKE2b): equal values give equal bytes, which compress well and compare
-fast; the blob is sealed by the vault, so the hash need not be keyed. Dates are pairs of integers, strings, uris and
-decimals are text. An element that is there but holds nothing to search for leaves a mark for `:missing`.
+fast; the blob is sealed by the vault, so the hash need not be keyed. So are uris. Dates are pairs of integers,
+strings and decimals are text. An element that is there but holds nothing to search for leaves a mark for `:missing`.
 """
 
 from __future__ import annotations
@@ -121,7 +121,10 @@ def concepts(values: Sequence[Any], base: str) -> bytes:
             listed = value.get("coding")
             if listed.__class__ is list and listed:
                 for coding in listed:
-                    found.append(token(_text(coding.get("system")), _text(coding.get("code"))))
+                    system, code = coding.get("system", ""), coding.get("code", "")
+                    found.append(
+                        token(system, code) if code.__class__ is system.__class__ is str else NONE + NONE
+                    )
             else:
                 found.append(NONE + NONE)
     return b"".join(found)
@@ -265,6 +268,23 @@ def resources(values: Sequence[Any], base: str) -> bytes:
     )
 
 
+# uri: one hash
+
+
+def uris(values: Sequence[Any], base: str) -> bytes:
+    return b"".join([hash8(value) for value in values if value.__class__ is str and value])
+
+
+def versioned_uris(values: Sequence[Any], base: str) -> bytes:
+    """canonical: found with its version and without."""
+    found = []
+    for value in values:
+        if value.__class__ is str and value:
+            plain, bar, _ = value.partition("|")
+            found.append(hash8(plain) + hash8(value) if bar else hash8(value))
+    return b"".join(found)
+
+
 # number: framed decimals; quantity: hashes of system, code, unit, then one framed decimal
 
 
@@ -283,8 +303,8 @@ def quantities(values: Sequence[Any], base: str) -> bytes:
         if value.__class__ is dict:
             amount = _decimal(value.get("value"))
             if amount:
-                code, unit = _text(value.get("code")), _text(value.get("unit"))
-                found.append(token(_text(value.get("system")), code) + hash8(unit) + amount)
+                system, code, unit = value.get("system"), value.get("code"), value.get("unit")
+                found.append(token(_text(system), _text(code)) + hash8(_text(unit)) + amount)
     return b"".join(found)
 
 
@@ -350,7 +370,7 @@ ENCODERS: Final[dict[int, dict[str, Encoder]]] = {
         "SampledData": nothing,
     },
     NUMBER: {**_each("decimal integer positiveInt unsignedInt", numbers), "Range": number_ranges},
-    URI: _each("uri url canonical oid uuid", strings),
+    URI: {**_each("uri url oid uuid", uris), "canonical": versioned_uris},
 }
 """Kind -> data type -> encoder. `nothing`: text, ages and samples have no date or amount to search by."""
 

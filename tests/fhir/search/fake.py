@@ -36,7 +36,9 @@ class Store:
         self.height += 1
         for resource in resources:
             extracted = extract(resource["resourceType"], resource)
-            self._commit(resource["resourceType"], resource["id"], resource, patients_of(resource), extracted, time_ms)
+            self._commit(
+                resource["resourceType"], resource["id"], resource, patients_of(resource), extracted, time_ms
+            )
         return self.height
 
     def delete(self, type: str, id: str) -> int:
@@ -48,7 +50,9 @@ class Store:
     def _held(self, version: Version) -> list[int]:
         return [version.chart, *(chart for chart, _ in version.links)]
 
-    def _commit(self, type: str, id: str, resource: Any, patients: Any, extracted: Any, time: Any, held: Any = ()) -> None:
+    def _commit(
+        self, type: str, id: str, resource: Any, patients: Any, extracted: Any, time: Any, held: Any = ()
+    ) -> None:
         charts = [self._chart(patient) for patient in patients] or list(held) or [HOUSE_CHART]
         listed = self.history.setdefault((type, id), [])
         number = len(listed) + 1
@@ -69,7 +73,15 @@ class Store:
             if chart not in charts:
                 self._row(chart, type, id, number, False, True, time_ms, 0, b"")
         version = Version(
-            type, id, number, resource is None, time_ms, self.height, leaves[0][0], leaves[0][1], tuple(leaves[1:])
+            type,
+            id,
+            number,
+            resource is None,
+            time_ms,
+            self.height,
+            leaves[0][0],
+            leaves[0][1],
+            tuple(leaves[1:]),
         )
         listed.insert(0, version)
         if resource is not None:
