@@ -28,6 +28,7 @@ Dispatch = Callable[[Context, FhirRequest], Awaitable[FhirResponse]]
 
 BATCH_GROUP = 256
 """Writes of a batch that share one commit at most."""
+_NOTHING_DONE = b'{"response":{"status":"503'
 _WRITES = frozenset({"POST", "PUT", "DELETE"})
 _READS = frozenset({"GET", "HEAD"})
 
@@ -50,11 +51,15 @@ async def bundle(context: Context, request: FhirRequest, dispatch: Dispatch) -> 
 async def _transaction(
     context: Context, request: FhirRequest, form: Form, dispatch: Dispatch, slices: Slices
 ) -> list[bytes]:
-    writes, reads = _sort(context, form)
+    writes, reads = await _sort(context, form, slices)
     async with conditional_locks(context, writes):
         await _commit(context, request, writes, slices, transaction=True)
     returns = prefer(request).returns
-    answers: dict[int, bytes] = {step.number: _written(context, step, returns) for step in writes}
+    answers: dict[int, bytes] = {}
+    for step in writes:
+        answers[step.number] = _written(context, step, returns)
+        if slices.due():
+            await slices.rest()
     for number, entry_request in reads:
         response = await dispatch(context, _sub_request(request, entry_request, b""))
         answers[number] = answered_entry(response)
@@ -96,7 +101,9 @@ async def commit_plan(context: Context, request: FhirRequest, plan: Plan, steps:
         await context.backend.commit(Commit(writes, accesses))
 
 
-def _sort(context: Context, form: Form) -> tuple[list[Step], list[tuple[int, EntryRequest]]]:
+async def _sort(
+    context: Context, form: Form, slices: Slices
+) -> tuple[list[Step], list[tuple[int, EntryRequest]]]:
     writes: list[Step] = []
     reads: list[tuple[int, EntryRequest]] = []
     for number, entry in enumerate(form.entry):
@@ -109,6 +116,8 @@ def _sort(context: Context, form: Form) -> tuple[list[Step], list[tuple[int, Ent
                 reads.append((number, sent))
         except CareLedgerError as error:
             raise InEntry(number, error) from error
+        if slices.due():
+            await slices.rest()
     return writes, reads
 
 
@@ -161,7 +170,10 @@ async def _batch(
         group = []
         if entry.request is None or entry.request.method not in _WRITES:
             answers.append(await _alone(context, request, entry, dispatch, slices))
-    return answers + await _batch_group(context, request, group, dispatch, slices)
+    answers += await _batch_group(context, request, group, dispatch, slices)
+    if answers and all(answer.startswith(_NOTHING_DONE) for answer in answers):
+        raise Unavailable("The node cannot do this now.", hint="Send the Bundle again later.")
+    return answers
 
 
 async def _batch_group(
@@ -180,8 +192,6 @@ async def _batch_group(
                 await commit_plan(context, request, plan, steps)
             returns = prefer(request).returns
             return [_written(context, step, returns) for step in steps]
-        except Unavailable:
-            raise
         except CareLedgerError:
             pass  # One of them fails or collides: only alone does each get its own outcome.
     return [await _alone(context, request, entry, dispatch, slices) for entry in group]
@@ -194,7 +204,7 @@ def refuse_overlap(steps: Sequence[Step]) -> None:
     asked: set[tuple[str, str]] = set()
     for step in steps:
         type = step.address.type
-        if type not in conditional or step.status == 200 and step.write is None:
+        if type not in conditional or (step.status == 200 and step.write is None):
             continue
         own = {(type, identifier) for identifier in step.identifiers}
         key = (type, plain_identifier(step.condition))
@@ -223,9 +233,8 @@ async def _alone(
         await slices.rest()
     try:
         sent = _request_of(entry)
-        if (
-            sent.method in _READS
-            or len(address(sent.url, context.backend.base_url, context.types).path) > 1
+        if sent.method in _READS or (
+            len(address(sent.url, context.backend.base_url, context.types).path) > 1
             and (sent.method == "POST")
         ):
             return answered_entry(await dispatch(context, _sub_request(request, sent, bytes(entry.resource))))
@@ -233,8 +242,6 @@ async def _alone(
         async with conditional_locks(context, steps):
             await _commit(context, request, steps, slices, transaction=False)
         return _written(context, steps[0], prefer(request).returns)
-    except Unavailable:
-        raise
     except InEntry as error:
         return answered_entry(await refuse(context, request, error.cause))
     except CareLedgerError as error:
@@ -244,7 +251,9 @@ async def _alone(
 def _sub_request(request: FhirRequest, sent: EntryRequest, body: bytes) -> FhirRequest:
     """The entry as a request of its own, with the caller and the preferences of the Bundle."""
     path, _, query = sent.url.lstrip("/").partition("?")
-    headers = {name: request.headers[name] for name in (b"prefer", b"accept") if name in request.headers}
+    headers: dict[bytes, bytes] = {
+        name: request.headers[name] for name in (b"prefer", b"accept") if name in request.headers
+    }
     headers[b"content-type"] = b"application/fhir+json"
     for name, value in (
         (b"if-match", sent.ifMatch),

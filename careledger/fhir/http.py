@@ -65,14 +65,20 @@ class FhirApp:
         return await self._dispatch(self.context, request)
 
     async def _dispatch(self, context: Context, request: FhirRequest) -> FhirResponse:
+        route = ""
         try:
             check_accept(request)
             found = match(request.method, request.path, context.types)
-            if found.interaction == "capabilities":
-                return self._capability.answer(request)
-            actor_of(request)
-            if found.interaction == "bundle":
-                return await bundles.bundle(context, request, self._dispatch)
-            return await HANDLERS[found.interaction](context, request, found)
+            route = found.route
+            answer = await self._act(context, request, found)
         except CareLedgerError as error:
-            return await refuse(context, request, error)
+            answer = await refuse(context, request, error)
+        return FhirResponse(answer.status, answer.headers, answer.body, route)
+
+    async def _act(self, context: Context, request: FhirRequest, found: Match) -> FhirResponse:
+        if found.interaction == "capabilities":
+            return self._capability.answer(request)
+        actor_of(request)
+        if found.interaction == "bundle":
+            return await bundles.bundle(context, request, self._dispatch)
+        return await HANDLERS[found.interaction](context, request, found)

@@ -22,7 +22,7 @@ from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context
 from careledger.fhir.links import Links
 from careledger.fhir.messages import FhirRequest, FhirResponse
-from careledger.fhir.preferences import check_content_type, if_match, is_fresh, prefer, view
+from careledger.fhir.preferences import check_content_type, if_match, is_fresh, view
 from careledger.fhir.refusals import Refused, gone, is_id, not_found, several
 from careledger.fhir.responses import deleted, not_modified, projected, resource, stored
 from careledger.fhir.routes import Match

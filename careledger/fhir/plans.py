@@ -19,7 +19,7 @@ from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context
 from careledger.fhir.links import Links
 from careledger.fhir.messages import FhirRequest
-from careledger.fhir.preferences import match_version
+from careledger.fhir.preferences import expected_version
 from careledger.fhir.refusals import InEntry, Refused, several
 from careledger.fhir.slices import Slices
 from careledger.primitives.errors import CareLedgerError
@@ -81,9 +81,12 @@ class Plan:
     async def make(self, steps: Sequence[Step], slices: Slices) -> None:
         """Identify, link and compose every step, all or nothing. Raises InEntry at the first that cannot be."""
         await self._each(steps, self.identify, slices)
-        refuse_repeated(steps)
+        seen = Seen()
         for step in steps:
+            seen.add(step)
             self.link(step)
+            if slices.due():
+                await slices.rest()
         ordered = sorted(steps, key=lambda step: ORDER[step.method])
         await self._each(ordered, self.compose, slices)
 
@@ -176,7 +179,7 @@ class Plan:
             raise Refused(
                 400, "invalid", "The id in the resource is not the id in the url.", where="resource.id"
             )
-        expected = None if step.sent.ifMatch is None else match_version(step.sent.ifMatch.encode())
+        expected = expected_version(step.sent.ifMatch, step.sent.ifNoneMatch)
         step.write = writing.compose_update(
             self._context,
             self._request,
@@ -192,7 +195,7 @@ class Plan:
 
     def _compose_delete(self, snapshot: Snapshot, step: Step) -> None:
         step.status = 204
-        expected = None if step.sent.ifMatch is None else match_version(step.sent.ifMatch.encode())
+        expected = expected_version(step.sent.ifMatch, None)
         step.write = writing.compose_delete(
             self._context,
             self._request,
@@ -236,21 +239,25 @@ class Plan:
         self.decision, self.height = decision, height
 
 
-def refuse_repeated(steps: Sequence[Step]) -> None:
-    """R4: no resource may appear twice among the writes of a transaction. Raises InEntry(400)."""
-    seen: set[tuple[str, str]] = set()
-    conditions: set[tuple[str, str]] = set()
-    for step in steps:
-        key = (step.address.type, step.id)
-        condition = (step.address.type, unquote(step.condition))
-        if (step.id and key in seen) or (step.conditional and condition in conditions):
+class Seen:
+    """R4: no resource may appear twice among the writes of a transaction."""
+
+    def __init__(self) -> None:
+        self._resources: set[tuple[str, str]] = set()
+        self._conditions: set[tuple[str, str]] = set()
+
+    def add(self, step: Step) -> None:
+        """Raises InEntry(400) if an earlier entry means the same resource, or asks the same condition."""
+        resource = (step.address.type, step.id)
+        condition = (step.address.type, unquote(step.condition)) if step.conditional else None
+        if (step.id and resource in self._resources) or condition in self._conditions:
             raise InEntry(
                 step.number,
                 Refused(400, "invalid", "Two entries write one resource.", hint="Send them in two Bundles."),
             )
-        seen.add(key)
-        if step.conditional:
-            conditions.add(condition)
+        self._resources.add(resource)
+        if condition is not None:
+            self._conditions.add(condition)
 
 
 def _id_sent(step: Step) -> str:

@@ -128,7 +128,8 @@ _SUMMARIES = frozenset({"true", "text", "data", "count", "false"})
 
 def view(query: list[tuple[str, str]], *, counts: bool = True) -> View:
     """`_summary` and `_elements` of a query (R4 search.html#summary). Raises Refused(400) for what they cannot be."""
-    summary, elements = "", ()
+    summary = ""
+    elements: tuple[str, ...] = ()
     for name, value in query:
         if name == "_summary":
             if value not in _SUMMARIES or (value == "count" and not counts):
@@ -165,15 +166,26 @@ def is_fresh(request: FhirRequest, version: int, time_ms: int) -> bool:
         return False
 
 
+ABSENT = -1
+"""What a write expects that says `If-None-Match: *`: that there is no such resource."""
+
+
 def if_match(request: FhirRequest) -> int | None:
-    """The version that If-Match names, or None without the header. Raises Refused(400) for no ETag of this server."""
-    header = request.headers.get(b"if-match")
-    return None if header is None else match_version(header)
+    """The version that a write expects: of If-Match, ABSENT for If-None-Match: *, None if it does not say."""
+    header, absent = request.headers.get(b"if-match"), request.headers.get(b"if-none-match")
+    if header is None and absent is None:
+        return None
+    return expected_version(
+        None if header is None else header.decode("latin-1"),
+        None if absent is None else absent.decode("latin-1"),
+    )
 
 
-def match_version(header: bytes) -> int:
-    """The version in `W/"3"`, 0 for a tag that no version of this server has."""
-    version = _tag_of(header)
+def expected_version(tag: str | None, none_match: str | None) -> int | None:
+    """As `if_match`, of texts. 0 is a tag that no version of this server has. Raises Refused(400) for no ETag at all."""
+    if tag is None:
+        return ABSENT if none_match is not None and none_match.strip() == "*" else None
+    version = _tag_of(tag.encode("latin-1", "replace"))
     if version is None:
         raise Refused(400, "value", "If-Match is not one ETag.", hint='Send If-Match: W/"<versionId>".')
     return version

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from careledger.fhir.refusals import Refused, is_id
 
@@ -54,6 +55,7 @@ class Match:
     type: str = ""
     id: str = ""
     vid: str = ""
+    route: str = ""  # the pattern with its type: names no resource
 
 
 def _shape(segments: tuple[str, ...], types: frozenset[str]) -> str:
@@ -90,7 +92,9 @@ def match(method: str, path: Sequence[str], types: frozenset[str]) -> Match:
         raise _no_such_path(segments, types)
     route = routes.get("GET" if method == "HEAD" else method)
     if route is None and not segments and method == "GET":
-        raise Refused(501, "not-supported", "A search over all types is not supported.", hint="Search one type.")
+        raise Refused(
+            501, "not-supported", "A search over all types is not supported.", hint="Search one type."
+        )
     if route is None:
         raise _no_such_method(method, routes)
     if shape == route.pattern or shape.startswith("{type}/{id}"):
@@ -101,11 +105,17 @@ def match(method: str, path: Sequence[str], types: frozenset[str]) -> Match:
 def _match(route: Route, segments: tuple[str, ...]) -> Match:
     pattern = route.pattern
     if not pattern or pattern == "metadata":
-        return Match(route.interaction)
+        return Match(route.interaction, route=pattern)
     logical_id = segments[1] if "{id}" in pattern else ""
     if logical_id and not is_id(logical_id):
         raise Refused(400, "value", "The id in the path is not a FHIR id.", hint="1 to 64 of A-Z a-z 0-9 - .")
-    return Match(route.interaction, segments[0], logical_id, segments[3] if "{vid}" in pattern else "")
+    vid = segments[3] if "{vid}" in pattern else ""
+    return Match(route.interaction, segments[0], logical_id, vid, _template(pattern, segments[0]))
+
+
+@cache
+def _template(pattern: str, type: str) -> str:
+    return pattern.replace("{type}", type).replace("{id}", "[id]").replace("{vid}", "[vid]")
 
 
 def _no_such_path(segments: tuple[str, ...], types: frozenset[str]) -> Refused:

@@ -13,6 +13,7 @@ from careledger.fhir.authority import Denied, actor_of, judge, patients_behind, 
 from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirRequest
+from careledger.fhir.preferences import ABSENT
 from careledger.fhir.refusals import Invalidated, Refused, not_found, stale
 from careledger.fhir.search.extract import extract
 from careledger.fhir.validation import validate
@@ -75,8 +76,13 @@ def allow_change(
 
 
 def check_expected(expected: int | None, current: Version | None) -> None:
-    """If-Match (R4 http.html#concurrency). Raises Refused(412) unless it names the current version."""
-    if expected is not None and (current is None or current.deleted or current.version != expected):
+    """If-Match and If-None-Match: * (R4 http.html#concurrency). Raises Refused(412) unless what they say holds."""
+    if expected is None:
+        return
+    present = current is not None and not current.deleted
+    if expected == ABSENT and present:
+        raise Refused(412, "conflict", "The resource is there already.", hint="Update it with If-Match.")
+    if expected != ABSENT and (current is None or not present or current.version != expected):
         raise stale()
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from careledger.fhir.http import FhirApp
 from careledger.fhir.context import Limits
+from careledger.fhir.http import FhirApp
 from careledger.fhir.links import Links
 from careledger.vault.model import HOUSE_CHART, Commit, ResourceWrite
 from tests.fhir.client import Client, entries, observation, of, patient, practitioner, run

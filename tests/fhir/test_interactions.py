@@ -164,6 +164,20 @@ def test_a_stale_if_match_is_412_and_writes_nothing(client: Client) -> None:
     assert client.backend.store.fingerprint == before
 
 
+def test_if_none_match_star_creates_only(client: Client) -> None:
+    assert client.put("Patient/a", patient(id="a"), if_none_match="*").status == 201
+    before = client.backend.store.fingerprint
+    assert client.put("Patient/a", patient(id="a"), if_none_match="*").status == 412
+    assert client.backend.store.fingerprint == before
+
+
+def test_routes_for_metrics_name_no_resource(client: Client) -> None:
+    assert client.get("Patient/secret").route == "Patient/[id]"
+    assert client.get("Patient/secret/_history/1").route == "Patient/[id]/_history/[vid]"
+    assert client.get("Patient/secret/$everything").route == "Patient/[id]/$everything"
+    assert client.get("Nonsense/secret").route == ""
+
+
 def test_two_updates_of_one_version_have_one_winner(client: Client) -> None:
     made = client.made(patient())
 
@@ -178,7 +192,7 @@ def test_two_updates_of_one_version_have_one_winner(client: Client) -> None:
 
 def test_updates_without_if_match_are_repeated_over_a_faster_writer(client: Client) -> None:
     made = client.made(patient())
-    write = [v for v in client.backend.store.versions["Patient", made["id"]]][0]
+    write = client.backend.store.versions["Patient", made["id"]][0]
     faster = Commit((_copy(client, made["id"], write.version),))
     client.backend.before_commit.append(faster)
     answer = client.put(f"Patient/{made['id']}", {**made, "gender": "male"})

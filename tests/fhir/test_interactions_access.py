@@ -32,14 +32,14 @@ def two(client: Client) -> Two:
 
 # A token of Ada's turned on Bob: the same answer as for what does not exist.
 TURNED: dict[str, Callable[[Two, str], tuple[str, str, object]]] = {
-    "read": lambda two, id: ("GET", f"Observation/{id}", None),
-    "vread": lambda two, id: ("GET", f"Observation/{id}/_history/1", None),
-    "history": lambda two, id: ("GET", f"Observation/{id}/_history", None),
-    "update": lambda two, id: ("PUT", f"Observation/{id}", {**observation(two.ada), "id": id}),
-    "delete": lambda two, id: ("DELETE", f"Observation/{id}", None),
-    "search by id": lambda two, id: ("GET", f"Observation?_id={id}", None),
-    "count by id": lambda two, id: ("GET", f"Observation?_id={id}&_summary=count", None),
-    "conditional delete": lambda two, id: ("DELETE", f"Observation?_id={id}", None),
+    "read": lambda two, of_id: ("GET", f"Observation/{of_id}", None),
+    "vread": lambda two, of_id: ("GET", f"Observation/{of_id}/_history/1", None),
+    "history": lambda two, of_id: ("GET", f"Observation/{of_id}/_history", None),
+    "update": lambda two, of_id: ("PUT", f"Observation/{of_id}", {**observation(two.ada), "id": of_id}),
+    "delete": lambda two, of_id: ("DELETE", f"Observation/{of_id}", None),
+    "search by id": lambda two, of_id: ("GET", f"Observation?_id={of_id}", None),
+    "count by id": lambda two, of_id: ("GET", f"Observation?_id={of_id}&_summary=count", None),
+    "conditional delete": lambda two, of_id: ("DELETE", f"Observation?_id={of_id}", None),
 }
 
 

@@ -11,8 +11,8 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from careledger.fhir import paging
 from careledger.access.decision import Decision
+from careledger.fhir import paging
 from careledger.fhir.authority import ByChart, Denied, judge, leaving, merge, record
 from careledger.fhir.chartorder import ChartOrder
 from careledger.fhir.context import Context
