@@ -67,6 +67,7 @@ class Commit:
     writes: tuple[ResourceWrite, ...] = ()
     accesses: tuple[AccessEntry, ...] = ()
     transactions: tuple[bytes, ...] = ()
+    events: tuple[bytes, ...] = ()  # node events (revoked tokens), packed; no patient data
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Version:
     height: int
     chart: int
     leaf: int  # position in the chart's record log
-    offset: int  # where the sealed record lies in the journal
+    links: tuple[tuple[int, int], ...] = ()  # (chart, leaf) in each further chart that holds it
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,6 @@ class Row:
     time_ms: int
     height: int
     leaf: int
-    offset: int
     values: bytes
 
 

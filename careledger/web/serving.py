@@ -16,12 +16,12 @@ from careledger.node.layout import HomeFile, Layout
 from careledger.node.remote import RemoteSequencer
 from careledger.node.sequencer import system_clock_ms
 from careledger.node.service import NodeService, fhir_base
+from careledger.primitives.types import parse_did
 from careledger.vault.journal import Journal
 from careledger.vault.keyring import Keyring
 from careledger.vault.keystore import Keys
 from careledger.vault.snapshot import VaultReader
 from careledger.vault.tables import Tables
-from careledger.primitives.types import parse_did
 from careledger.web.app import AsgiApp, RequestLog, Services, create_app
 from careledger.web.server import announce
 from careledger.web.server import serve as serve_http

@@ -1,0 +1,188 @@
+"""Backups: one file with everything a home cannot rebuild, sealed as it is at rest; restored only after proof.
+
+The file is a tar of home.json, config.toml, keys/, the journal up to a position, and what that position must hold.
+Its keys are sealed by the passphrase: whoever has the file and the passphrase can read everything, so keep them apart.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from careledger.node.home import LockedHome, OpenHome, open_keys
+from careledger.node.layout import Layout
+from careledger.primitives.errors import Corrupt, Misconfigured, NotFound, Unavailable
+from careledger.vault.journal import sync_folder
+
+Progress = Callable[[dict[str, Any]], None]
+MANIFEST = "backup.json"
+JOURNAL = "journal/log"
+CHUNK_BYTES = 1 << 20
+SMALL_BYTES_MAX = 1 << 20
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the journal in the backup must come to."""
+
+    format: int
+    height: int
+    app_hash: str
+    heads_root: str
+    journal_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to write, fixed at one moment; the node goes on."""
+
+    layout: Layout
+    manifest: Manifest
+
+
+def plan(home: OpenHome) -> Plan:
+    """Fix the moment. Call while no group is in progress."""
+    home.journal.sync()
+    return Plan(
+        home.layout,
+        Manifest(
+            1,
+            home.height,
+            home.the_ledger.app_hash.hex(),
+            home.heads.root.hex(),
+            home.journal.position.end,
+        ),
+    )
+
+
+def write(plan: Plan, path: Path, progress: Progress) -> dict[str, Any]:
+    """Write the backup durably under exactly this name, replacing an older one only when the new one is whole."""
+    temporary = path.with_name(path.name + ".part")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as out:
+            _write_tar(plan, out, progress)
+            out.flush()
+            os.fsync(out.fileno())
+        temporary.rename(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise Unavailable(
+            f"the backup cannot be written: {error.strerror}", hint="choose a folder with room that you may write"
+        ) from error
+    return {"path": str(path), "bytes": path.stat().st_size, "height": plan.manifest.height}
+
+
+def _write_tar(plan: Plan, out: Any, progress: Progress) -> None:
+    layout = plan.layout
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        _add(tar, MANIFEST, msgspec.json.encode(plan.manifest))
+        _add(tar, "home.json", layout.file.read_bytes())
+        config = layout.path / "config.toml"
+        if config.exists():
+            _add(tar, "config.toml", config.read_bytes())
+        for file in sorted(layout.keys.iterdir()):
+            _add(tar, f"keys/{file.name}", file.read_bytes())
+        member = tarfile.TarInfo(JOURNAL)
+        member.size, member.mode = plan.manifest.journal_bytes, 0o600
+        with open(layout.journal, "rb") as journal:
+            progress({"what": "backup", "done": 0, "total": member.size})
+            tar.addfile(member, journal)
+            progress({"what": "backup", "done": member.size, "total": member.size})
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(content), 0o600
+    tar.addfile(member, io.BytesIO(content))
+
+
+def restore(file: Path, directory: Path, passphrase: str) -> dict[str, Any]:
+    """Make a home from a backup. Every body, leaf and block is checked before `directory` appears.
+
+    Raises Corrupt, Misconfigured (folder not empty, wrong passphrase); then nothing is left behind.
+    """
+    if directory.exists() and any(directory.iterdir()):
+        raise Misconfigured(f"{directory} is not empty", hint="choose an empty folder", code="folder-not-empty")
+    scratch = directory.with_name(directory.name + ".restoring")
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        scratch.mkdir(mode=0o700, parents=True)
+        manifest = _unpack(file, scratch)
+        _prove(scratch, passphrase, manifest)
+        if directory.exists():
+            directory.rmdir()
+        scratch.rename(directory)
+        sync_folder(directory.parent)
+    except OSError as error:
+        raise Unavailable(
+            f"the home cannot be written: {error.strerror}", hint="choose a folder with room that you may write"
+        ) from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return {"home": str(directory), "height": manifest.height, "journal_bytes": manifest.journal_bytes}
+
+
+def _unpack(file: Path, scratch: Path) -> Manifest:
+    manifest: Manifest | None = None
+    try:
+        with tarfile.open(file, "r:") as tar:
+            for member in tar:
+                target = _target(member, scratch)
+                source = tar.extractfile(member)
+                if source is None:
+                    raise _broken()
+                if member.name == MANIFEST:
+                    manifest = msgspec.json.decode(source.read(SMALL_BYTES_MAX), type=Manifest)
+                    continue
+                target.parent.mkdir(mode=0o700, exist_ok=True)
+                with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+                    shutil.copyfileobj(source, out, CHUNK_BYTES)
+                    out.flush()
+                    os.fsync(out.fileno())
+    except FileNotFoundError as error:
+        raise NotFound("there is no such backup", hint="name the file that `careledger backup` wrote") from error
+    except (tarfile.TarError, msgspec.DecodeError, FileExistsError, EOFError) as error:
+        raise _broken() from error
+    journal = scratch / JOURNAL
+    if manifest is None or not journal.exists() or journal.stat().st_size != manifest.journal_bytes:
+        raise _broken()
+    return manifest
+
+
+def _target(member: tarfile.TarInfo, scratch: Path) -> Path:
+    """Where a member goes; only the names that `write` makes are taken, so nothing leaves the folder."""
+    name = member.name
+    small = name in (MANIFEST, "home.json", "config.toml")
+    key = name.startswith("keys/") and name.count("/") == 1 and not name.endswith("/") and ".." not in name
+    if not member.isfile() or not (small or key or name == JOURNAL):
+        raise _broken()
+    if name != JOURNAL and member.size > SMALL_BYTES_MAX:
+        raise _broken()
+    return scratch / name
+
+
+def _prove(scratch: Path, passphrase: str, manifest: Manifest) -> None:
+    """Rebuild the index from the journal, which checks everything, and compare where it ends."""
+    file, keys = open_keys(Layout(scratch), passphrase)
+    locked = LockedHome(scratch, file, keys)
+    try:
+        home = locked.home
+        found = (home.height, home.the_ledger.app_hash.hex(), home.heads.root.hex(), home.journal.position.end)
+    finally:
+        locked.close()
+    wanted = (manifest.height, manifest.app_hash, manifest.heads_root, manifest.journal_bytes)
+    if found != wanted:
+        raise Corrupt("the backup does not come to the state that it names", hint="use another backup")
+
+
+def _broken() -> Corrupt:
+    return Corrupt("this is no whole backup of a CareLedger home", hint="use another backup")

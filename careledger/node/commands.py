@@ -1,0 +1,212 @@
+"""What can be asked of a node: a literal table from method to function, the same for a served and a stopped home."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from careledger.access.tokens import TokenIssuer
+from careledger.fhir.http import FhirApp
+from careledger.fhir.json import instant
+from careledger.node import backup, doctor, fsck, importing, proofs
+from careledger.node.backend import NodeBackend
+from careledger.node.config import Config
+from careledger.node.group import Revoked, encode_event
+from careledger.node.home import OpenHome
+from careledger.node.sequencer import Sequencer, system_clock_ms
+from careledger.primitives.errors import Invalid, NotFound
+from careledger.vault.envelope import open_access
+from careledger.vault.model import HOUSE_CHART, Commit
+from careledger.vault.records import unpack_access
+from careledger.vault.snapshot import VaultReader
+from careledger.vault.tables import ACCESS_LOG
+
+Progress = Callable[[dict[str, Any]], None]
+TOKEN_ID_MAX = 128
+REVOKED_KEPT_MS = 400 * 24 * 3600 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class CommandContext:
+    """The open node."""
+
+    path: Path
+    config: Config
+    home: OpenHome
+    sequencer: Sequencer
+    reader: VaultReader
+    backend: NodeBackend
+    fhir: FhirApp
+    issuer: TokenIssuer
+    served: bool
+
+
+async def status(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Height, size and health."""
+    with node.backend.snapshot() as snapshot:
+        charts = len(snapshot.chart_numbers())
+        height = snapshot.height
+        resources = snapshot.resource_count()
+    return {
+        "served": node.served,
+        "address": node.config.server.public_url if node.served else "",
+        "height": height,
+        "charts": charts,
+        "resources": resources,
+        "journal_bytes": node.home.journal.position.end,
+        "sync_ms": round(node.sequencer.sync_times.median_ms(), 3),
+        "problems": list(node.backend.problems()),
+    }
+
+
+async def issue_token(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """A bearer token of this node."""
+    token_id = secrets.token_hex(16)
+    lifetime = int(params["expires_s"])
+    token = node.issuer.issue(
+        client=params["client"],
+        scope=params["scope"],
+        patient=params.get("patient") or "",
+        practitioner=params.get("practitioner") or "",
+        organisation=params.get("org") or node.home.did,
+        lifetime_seconds=lifetime,
+        token_id=token_id,
+    )
+    expires = datetime.now(UTC) + timedelta(seconds=lifetime)
+    return {"token": token, "id": token_id, "expires": expires.strftime("%Y-%m-%dT%H:%M:%SZ")}
+
+
+async def revoke_token(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Durable and seen by every worker when it returns."""
+    token_id = token_id_of(params["token"])
+    event = encode_event(Revoked(token_id.encode(), system_clock_ms() + REVOKED_KEPT_MS))
+    await node.backend.commit(Commit(events=(event,)))
+    return {"id": token_id}
+
+
+def token_id_of(text: str) -> str:
+    """The id of a token, given the token or the id. Raises Invalid."""
+    try:
+        if "." in text:
+            payload = text.split(".")[1]
+            text = str(msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["jti"])
+    except (ValueError, KeyError, TypeError, msgspec.DecodeError):
+        text = ""
+    if not 1 <= len(text) <= TOKEN_ID_MAX or not text.isascii():
+        raise Invalid("this is no token of this node, nor the id of one", hint="give the token, or its id")
+    return text
+
+
+async def receipt(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """The receipt of one version."""
+    async with node.sequencer.quiet():
+        return {"file": proofs.make_receipt(node.home, node.reader, params["reference"]).decode()}
+
+
+async def checkpoint(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """The newest signed checkpoint."""
+    async with node.sequencer.quiet():
+        return {"file": proofs.make_checkpoint(node.home).decode()}
+
+
+async def access_log(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Who looked into a chart, oldest first; `house` names the organisation's own log."""
+    async with node.sequencer.quiet():
+        with node.reader.snapshot() as snapshot:
+            patient = params["patient"]
+            chart = HOUSE_CHART if patient == "house" else snapshot.chart_of(patient)
+            if chart is None:
+                raise NotFound("there is no chart of this patient", hint="PATIENT is an id or Patient/ID")
+            keys = node.home.keyring.get(chart)
+            entries = []
+            for index in range(node.home.access.frontier(chart).size):
+                record = unpack_access(snapshot.record(chart, ACCESS_LOG, index))
+                entry = open_access(keys, chart, index, record.leaf, record.sealed)
+                entries.append(
+                    {
+                        "index": index,
+                        "time": instant(entry.time_ms),
+                        "actor": entry.actor,
+                        "client": entry.client,
+                        "organisation": entry.organisation,
+                        "purpose": entry.purpose,
+                        "kind": entry.kind,
+                        "what": entry.what,
+                        "permitted": entry.permitted,
+                        "rule": entry.rule,
+                        "height": entry.height,
+                        "versions": list(entry.leaves),
+                        "request": entry.request_id.hex(),
+                    }
+                )
+    return {"entries": entries}
+
+
+async def import_files(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Load files through the FHIR interactions, with every check that HTTP has."""
+    return await importing.run(node.fhir, node.home.did, [Path(path) for path in params["paths"]], progress)
+
+
+async def check(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Everything against everything; see `fsck`."""
+    async with node.sequencer.quiet():
+        view = fsck.take_view(node.home)
+    return await asyncio.get_running_loop().run_in_executor(None, fsck.run, node.home, view, progress)
+
+
+async def write_backup(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """One sealed file with the whole home."""
+    async with node.sequencer.quiet():
+        plan = backup.plan(node.home)
+    path = Path(params["path"])
+    if not path.is_absolute():
+        raise Invalid("the path of a backup must be absolute")
+    return await asyncio.get_running_loop().run_in_executor(None, backup.write, plan, path, progress)
+
+
+async def examine(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """What is wrong with this machine, home or node."""
+    return doctor.run(node.home, node.config, node.sequencer.sync_times.median_ms())
+
+
+async def show_config(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Who this node is and what it is set to."""
+    return {
+        "did": node.home.did,
+        "name": node.home.file.name,
+        "home": str(node.path),
+        "chain_id": node.home.file.chain_id,
+        "settings": {
+            name: {"value": value, "origin": origin} for name, value, origin in node.config.show_origin()
+        },
+    }
+
+
+Function = Callable[[CommandContext, dict[str, Any], Progress], Awaitable[dict[str, Any]]]
+
+COMMANDS: Mapping[str, Function] = MappingProxyType(
+    {
+        "status": status,
+        "token.issue": issue_token,
+        "token.revoke": revoke_token,
+        "receipt": receipt,
+        "checkpoint": checkpoint,
+        "access_log": access_log,
+        "import": import_files,
+        "fsck": check,
+        "backup": write_backup,
+        "doctor": examine,
+        "config": show_config,
+    }
+)
+
+__all__ = ["COMMANDS", "CommandContext", "Progress", "system_clock_ms"]

@@ -1,0 +1,135 @@
+"""HOME/node.sock: where a served node takes commands, and where its workers reach the sequencer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from careledger.node import wire
+from careledger.node.sequencer import Sequencer
+from careledger.primitives.errors import CareLedgerError, NotFound
+from careledger.vault.model import AccessEntry
+from careledger.vault.sealed import SealedCommit
+
+Progress = Callable[[dict[str, Any]], None]
+Command = Callable[[dict[str, Any], Progress], Awaitable[dict[str, Any]]]
+
+_decode_commit = msgspec.msgpack.Decoder(SealedCommit).decode
+_decode_entries = msgspec.msgpack.Decoder(tuple[AccessEntry, ...]).decode
+_decode_text = msgspec.msgpack.Decoder(str).decode
+_decode_params = msgspec.msgpack.Decoder(dict).decode
+
+
+class Door:
+    """Serves the socket. Commands come as a literal table; `commit`, `access`, `lock`, `unlock` are the workers'."""
+
+    def __init__(self, path: Path, sequencer: Sequencer, commands: Mapping[str, Command]) -> None:
+        self._path = path
+        self._sequencer = sequencer
+        self._commands = commands
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Listen. Only the home's user may connect."""
+        self._path.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            self._server = await asyncio.start_unix_server(self._serve, self._path, limit=1 << 20)
+        finally:
+            os.umask(before)
+
+    async def close(self) -> None:
+        """Stop listening and drop whoever is still there."""
+        if self._server is not None:
+            self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+        caller = Caller(self._sequencer, self._commands, writer)
+        try:
+            while (message := await wire.receive(reader)) is not None:
+                caller.take(message)
+        except asyncio.CancelledError:
+            pass
+        finally:
+            await caller.leave()
+            writer.close()
+            if task is not None:
+                self._tasks.discard(task)
+
+
+class Caller:
+    """One connection: its requests run side by side; its locks are given back when it leaves."""
+
+    def __init__(
+        self, sequencer: Sequencer, commands: Mapping[str, Command], writer: asyncio.StreamWriter
+    ) -> None:
+        self._sequencer = sequencer
+        self._commands = commands
+        self._writer = writer
+        self._held: dict[int, AsyncExitStack] = {}
+        self._running: set[asyncio.Task[None]] = set()
+
+    def take(self, message: wire.Message) -> None:
+        """Begin to answer one request."""
+        task = asyncio.ensure_future(self._answer(message))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def leave(self) -> None:
+        """The other side has gone."""
+        for task in list(self._running):
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        for held in self._held.values():
+            await held.aclose()
+
+    async def _answer(self, message: wire.Message) -> None:
+        try:
+            result = await self._do(message)
+            self._send(message.number, "result", result)
+        except CareLedgerError as error:
+            self._send(message.number, "error", wire.failure_of(error))
+
+    def _send(self, number: int, kind: str, content: Any) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(wire.pack(number, kind, content))
+
+    async def _do(self, message: wire.Message) -> Any:
+        if message.kind == "access":
+            await self._sequencer.log_access(_decode_entries(message.content))
+            return None
+        if message.kind == "commit":
+            return await self._sequencer.commit(_decode_commit(message.content))
+        if message.kind == "health":
+            self._sequencer.check_health()
+            return None
+        if message.kind == "lock":
+            stack = AsyncExitStack()
+            await stack.enter_async_context(self._sequencer.conditional_lock(_decode_text(message.content)))
+            self._held[message.number] = stack
+            return message.number
+        if message.kind == "unlock":
+            held = self._held.pop(msgspec.msgpack.decode(message.content, type=int), None)
+            if held is not None:
+                await held.aclose()
+            return None
+        command = self._commands.get(message.kind)
+        if command is None:
+            raise NotFound(f"the node has no method {message.kind}", hint="client and node differ in version")
+        return await command(
+            _decode_params(message.content), lambda step: self._send(message.number, "progress", step)
+        )

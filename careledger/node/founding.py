@@ -1,0 +1,120 @@
+"""Where a node's keys meet the contracts: its genesis, its anchors, and how its heads are named."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import metadata
+
+from careledger import __version__
+from careledger.contracts import anchor_message, founding_messages, organisation_did
+from careledger.contracts.records import FIRST_PREVIOUS, HEADS, Head
+from careledger.contracts.sys import Profile
+from careledger.ledger.consensus.embedded import CheckpointSigner, EmbeddedLedger, StateProof
+from careledger.ledger.genesis import EMBEDDED, GENESIS, QUOTA_BYTES_DAY_DEFAULT, Genesis
+from careledger.ledger.kernel import ED25519, Key
+from careledger.ledger.store.kv import KV
+from careledger.ledger.transaction import SecretKey, build_transaction
+from careledger.primitives.encoding import U64, DIGEST, Pair
+from careledger.primitives.errors import Corrupt
+from careledger.primitives.hashing import tagged
+from careledger.primitives.signing import ed25519_public_key, ml_dsa_44_public_key
+from careledger.primitives.types import Did
+from careledger.vault.keystore import Keys
+
+ANCHOR_LANE = 1
+ANCHOR_VALID_MS = 3_600_000
+CONSENSUS_PACKAGES = ("pynacl", "cryptography")  # ascending as the canonical encoding orders them
+
+_HEAD = Pair(U64, DIGEST)
+
+
+def signer(keys: Keys) -> CheckpointSigner:
+    """Who signs this node's checkpoints."""
+    return CheckpointSigner(keys.checkpoint_seed, keys.checkpoint_mldsa_seed)
+
+
+def root_key(keys: Keys) -> Key:
+    """The organisation's first root key, public."""
+    return Key(ED25519, ed25519_public_key(keys.root_seed))
+
+
+def founder(keys: Keys) -> Did:
+    """The DID of the organisation that founds a home with these keys."""
+    return organisation_did(root_key(keys))
+
+
+def make_genesis(keys: Keys, name: str, now_ms: int) -> Genesis:
+    """The genesis of an embedded ledger: the organisation is registered by it, and the code's profile set."""
+    node = Key(ED25519, ed25519_public_key(keys.node_seed))
+    return Genesis(
+        mode=EMBEDDED,
+        entropy=os.urandom(32),
+        time_ms=now_ms,
+        ed25519=ed25519_public_key(keys.checkpoint_seed),
+        ml_dsa_44=ml_dsa_44_public_key(keys.checkpoint_mldsa_seed),
+        quota_bytes_day=QUOTA_BYTES_DAY_DEFAULT,
+        messages=founding_messages(name, root_key(keys), node, running_profile()),
+    )
+
+
+def running_profile() -> Profile:
+    """What of this process touches consensus: the code's version, Python's minor, the packages that verify."""
+    packages = tuple((name, metadata.version(name)) for name in CONSENSUS_PACKAGES)
+    return Profile(__version__, ".".join(map(str, sys.version_info[:2])), packages)
+
+
+def read_genesis(data: bytes) -> Genesis:
+    """The genesis as `home.json` keeps it."""
+    return GENESIS.decode(data)
+
+
+def write_genesis(genesis: Genesis) -> bytes:
+    """Reverse of `read_genesis`."""
+    return GENESIS.encode(genesis)
+
+
+def head_key(log: int, handle: bytes) -> bytes:
+    """Key of a chart's head in the heads map: H(`cl1.head`, u8 log | handle); log 0 records, 1 access."""
+    return tagged("cl1.head", bytes((log,)) + handle)
+
+
+def head_value(size: int, root: bytes) -> bytes:
+    """Value of a chart's head: enc(size, root)."""
+    return _HEAD.encode((size, root))
+
+
+def anchor_transaction(
+    ledger: EmbeddedLedger, kv: KV, keys: Keys, organisation: bytes, root: bytes, now_ms: int
+) -> bytes:
+    """`records.anchor` of the next batch, signed by the node key."""
+    did = Did(organisation)
+    head = newest_anchor(ledger, kv, organisation)
+    seq, previous = (0, FIRST_PREVIOUS) if head is None else (head.seq + 1, head.root)
+    return build_transaction(
+        ledger.genesis_hash,
+        max(now_ms, ledger.time_ms) + ANCHOR_VALID_MS,
+        did,
+        ANCHOR_LANE,
+        ledger.next_sequence(kv, did, ANCHOR_LANE),
+        [anchor_message(did, seq, previous, root)],
+        [SecretKey(ED25519, keys.node_seed)],
+    )
+
+
+def newest_anchor(ledger: EmbeddedLedger, kv: KV, organisation: bytes) -> Head | None:
+    """The organisation's newest batch in the state."""
+    data = ledger.state(kv, "records", "anchors", organisation)
+    return None if data is None else HEADS.value.decode(data)
+
+
+def prove_anchor(ledger: EmbeddedLedger, kv: KV, organisation: bytes) -> StateProof:
+    """The newest batch with its proof."""
+    return ledger.prove_state(kv, "records", "anchors", organisation)
+
+
+def read_anchor(state: StateProof) -> Head:
+    """The batch that the proof holds. Raises Corrupt if there is none."""
+    if state.value is None:
+        raise Corrupt("the organisation has anchored nothing", hint="run `careledger fsck`")
+    return HEADS.value.decode(state.value)

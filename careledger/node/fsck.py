@@ -1,0 +1,178 @@
+"""fsck: everything against everything. The index is rebuilt from the journal in a scratch folder, which opens every
+body, checks every leaf, log and block; then the index in use must say the same, entry by entry.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lmdb
+
+from careledger.node.home import OpenHome
+from careledger.node.recovery import catch_up
+from careledger.primitives.errors import CareLedgerError, Corrupt
+from careledger.vault import journal as frames
+from careledger.vault import records
+from careledger.vault.envelope import check_version, open_access, open_body, open_meta
+from careledger.vault.index import open_segment
+from careledger.vault.journal import FRAME_HEADER, Journal, Position, Record, TornTail
+from careledger.vault.tables import ROW_KEY, Tables
+
+Progress = Callable[[dict[str, Any]], None]
+PROBLEMS_MAX = 100
+COMPARED = (
+    "resource", "version", "patient", "chart", "access", "wrap", "leaf", "node", "find", "visit", "revoked",
+    "ledger", "heads",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is checked: the index as of one moment, and the journal up to it."""
+
+    txn: lmdb.Transaction
+    position: Position
+
+
+def take_view(home: OpenHome) -> View:
+    """Fix the moment. Call while no group is in progress; the node goes on while `run` works."""
+    return View(home.tables.env.begin(), home.journal.position)
+
+
+def run(home: OpenHome, view: View, progress: Progress) -> dict[str, Any]:
+    """Check the view. `ok` only if nothing is wrong; `problems` says what, without patient data."""
+    problems: list[str] = []
+    counts: dict[str, int] = {}
+    scratch = Path(tempfile.mkdtemp(prefix="fsck-", dir=home.layout.path))
+    try:
+        _check(home, view, scratch, progress, problems, counts)
+    finally:
+        view.txn.abort()
+        shutil.rmtree(scratch, ignore_errors=True)
+    return {"ok": not problems, "checked": counts, "problems": problems}
+
+
+def _check(
+    home: OpenHome, view: View, scratch: Path, progress: Progress, problems: list[str], counts: dict[str, int]
+) -> None:
+    rebuilt = OpenHome(home.layout, home.keys, home.file, scratch, write=False)
+    try:
+        report = lambda done, total: progress({"what": "checking", "done": done, "total": total})  # noqa: E731
+        try:
+            counts["frames"] = catch_up(rebuilt, report, stop=view.position)
+        except CareLedgerError as error:
+            problems.append(error.message)
+            problems += _damaged_records(home, rebuilt, error)
+            return
+        _check_accesses(rebuilt, problems, counts)
+        with rebuilt.tables.env.begin() as txn:
+            for name in COMPARED:
+                counts[name] = _compare(name, home.tables, view.txn, rebuilt.tables, txn, problems)
+            counts["rows"] = _compare_rows(home, view.txn, rebuilt, txn, problems)
+    finally:
+        rebuilt.close()
+
+
+def _check_accesses(rebuilt: OpenHome, problems: list[str], counts: dict[str, int]) -> None:
+    """Open every access entry."""
+    counts["access entries"] = 0
+    for frame in rebuilt.journal.frames(frames.start_position(rebuilt.keys.home_id), rebuilt.journal.position.end):
+        for record in frame.records():
+            if record.kind == records.ACCESS:
+                counts["access entries"] += 1
+                problem = _try(rebuilt, record)
+                if problem and len(problems) < PROBLEMS_MAX:
+                    problems.append(problem)
+
+
+def _damaged_records(home: OpenHome, rebuilt: OpenHome, error: CareLedgerError) -> list[str]:
+    """Where a frame is damaged, say which of its records are."""
+    if not isinstance(error, TornTail):
+        return []
+    found = []
+    try:
+        head = home.journal.read(error.offset, FRAME_HEADER.size)
+        length = FRAME_HEADER.unpack(head)[2]
+        payload = home.journal.read(error.offset + FRAME_HEADER.size, length)
+        frame = frames.Frame(0, 0, error.offset, 0, b"", payload)
+        for record in frame.records():
+            problem = _try(rebuilt, record)
+            if problem:
+                found.append(problem)
+    except Corrupt:
+        found.append(f"the frame at byte {error.offset} cannot be taken apart")
+    return found[:PROBLEMS_MAX]
+
+
+def _try(home: OpenHome, record: Record) -> str:
+    """Why this record does not open; empty if it does."""
+    try:
+        if record.kind == records.VERSION:
+            version = records.unpack_version(record.content)
+            where = f"version at leaf {version.index} of chart {version.chart} (byte {record.offset})"
+            keys = home.keyring.get(version.chart)
+            opened = open_meta(keys, version.leaf, version.meta)
+            check_version(keys, version.leaf, opened, open_body(keys, opened, version.body))
+        elif record.kind == records.ACCESS:
+            entry = records.unpack_access(record.content)
+            where = f"access entry {entry.index} of chart {entry.chart} (byte {record.offset})"
+            open_access(home.keyring.get(entry.chart), entry.chart, entry.index, entry.leaf, entry.sealed)
+        return ""
+    except Corrupt as error:
+        return f"{where}: {error.message}"
+
+
+def _items(tables: Tables, txn: lmdb.Transaction, name: str) -> Iterator[tuple[bytes, bytes]]:
+    with txn.cursor(getattr(tables, name)) as cursor:
+        yield from cursor.iternext(keys=True, values=True)
+
+
+def _compare(
+    name: str, mine: Tables, txn: lmdb.Transaction, rebuilt: Tables, fresh: lmdb.Transaction, problems: list[str]
+) -> int:
+    """Both tables must hold the same. Returns how many entries there are."""
+    count = 0
+    wanted, found = _items(rebuilt, fresh, name), _items(mine, txn, name)
+    for expected in wanted:
+        count += 1
+        if next(found, None) != expected:
+            problems.append(f"the index table `{name}` differs from the journal at entry {count}")
+            return count
+    if next(found, None) is not None:
+        problems.append(f"the index table `{name}` holds more than the journal")
+    return count
+
+
+def _compare_rows(
+    home: OpenHome, txn: lmdb.Transaction, rebuilt: OpenHome, fresh: lmdb.Transaction, problems: list[str]
+) -> int:
+    """Sealed rows are compared opened: the same rows may lie in other segments."""
+    count = 0
+    wanted, found = _rows(rebuilt, rebuilt.tables, fresh), _rows(home, home.tables, txn)
+    while True:
+        try:
+            expected, row = next(wanted, None), next(found, None)
+        except Corrupt as error:
+            problems.append(f"index rows: {error.message}")
+            return count
+        if expected != row:
+            problems.append(f"the index rows differ from the journal at row {count}")
+            return count
+        if expected is None:
+            return count
+        count += 1
+
+
+def _rows(home: OpenHome, tables: Tables, txn: lmdb.Transaction) -> Iterator[tuple[int, Any]]:
+    for key, value in _items(tables, txn, "row"):
+        chart, first = ROW_KEY.unpack(key)
+        for row in open_segment(home.keyring.get(chart), first, value):
+            yield chart, row
+
+
+__all__ = ["Journal", "View", "run", "take_view"]

@@ -1,0 +1,170 @@
+"""One group of commits on its way into a block: checked, placed in their charts' logs, written to the index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import lmdb
+import msgspec
+
+from careledger.node.home import OpenHome
+from careledger.primitives.errors import Conflict
+from careledger.vault import records
+from careledger.vault.envelope import ChartKeys
+from careledger.vault.index import ChartState, PlacedRow
+from careledger.vault.journal import RECORD_HEADER, pack_record
+from careledger.vault.sealed import NewChart, SealedCommit, SealedVersion
+from careledger.vault.tables import RECORD_LOG
+
+STEP_VERSIONS = 16
+
+
+class ChartExists(Conflict):
+    """Another commit began this patient's chart first: seal again under its keys and repeat."""
+
+    code = "chart-exists"
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaced:
+    """A leaf whose record is not in the journal yet."""
+
+    chart: int
+    index: int
+    hashed: bytes
+    start: int  # of the record's content, from the first byte of the records taken together
+    length: int
+
+
+class Revoked(msgspec.Struct, frozen=True, tag="revoked"):
+    """Node event: a bearer token is not accepted any more. Kept until the token would have expired."""
+
+    token_id: bytes
+    expires_ms: int
+
+
+encode_event = msgspec.msgpack.Encoder().encode
+decode_event = msgspec.msgpack.Decoder(Revoked).decode
+
+
+class Group:
+    """What the commits of a group change, inside one index transaction."""
+
+    def __init__(self, home: OpenHome, txn: lmdb.Transaction) -> None:
+        self._home = home
+        self.txn = txn
+        self.height = home.height + 1
+        self._records: list[bytes] = []
+        self._size = 0
+        self._unplaced: list[Unplaced] = []
+
+    def check(self, commit: SealedCommit) -> None:
+        """Raise before anything is changed: Conflict if a version moved, ChartExists if a chart began meanwhile."""
+        writer = self._home.writer
+        for chart in commit.charts:
+            if writer.chart_of(chart.patient) is not None:
+                raise ChartExists("the patient's chart began meanwhile", hint="seal again and repeat")
+        for version in commit.versions:
+            current = writer.current(version.token)
+            if (0 if current is None else current.version) != version.expected_version:
+                raise Conflict("the resource was changed meanwhile", hint="read it again and repeat")
+
+    def apply(self, commit: SealedCommit) -> Iterator[None]:
+        """Place the commit, a few versions a step. Never refuses: `check` did."""
+        first_chart = self._home.writer.next_chart
+        for number, chart in enumerate(commit.charts, first_chart):
+            self._begin_chart(number, chart)
+        for at, version in enumerate(commit.versions, 1):
+            self._place_version(version, first_chart)
+            if at % STEP_VERSIONS == 0:
+                yield
+        for event in commit.events:
+            apply_event(self._home, self.txn, event)
+        yield
+
+    def _begin_chart(self, number: int, chart: NewChart) -> None:
+        home = self._home
+        keys = ChartKeys(home.organisation, chart.handle, chart.epoch, chart.record_key, chart.access_key)
+        home.keyring.put(number, keys)
+        state = home.writer.add_chart(number, chart.patient, chart.handle, chart.epoch, chart.wrap)
+        index, hashed = home.writer.add_leaf(state, chart.leaf)
+        record = records.ChartRecord(
+            number, chart.patient, chart.handle, chart.epoch, chart.leaf, chart.meta, chart.wrap
+        )
+        self._record(records.CHART, records.pack_chart(record), number, index, hashed)
+
+    def _place_version(self, version: SealedVersion, first_chart: int) -> None:
+        writer = self._home.writer
+        state = writer.state(_number(version.chart, first_chart))
+        index, hashed = writer.add_leaf(state, version.leaf)
+        content = records.pack_version(
+            state.number, index, version.leaf, state.epoch, version.meta, version.body
+        )
+        self._record(records.VERSION, content, state.number, index, hashed)
+        links = self._place_links(version, state, index, first_chart)
+        row = placed_row(version, index, moved=False)
+        writer.add_resource(version.token, row, state.number, self.height, links)
+        writer.add_row(state, row, self.height)
+
+    def _place_links(
+        self, version: SealedVersion, home: ChartState, home_index: int, first_chart: int
+    ) -> tuple[tuple[int, int], ...]:
+        kept = []
+        for link in version.links:
+            state = self._home.writer.state(_number(link.chart, first_chart))
+            index, hashed = self._home.writer.add_leaf(state, link.leaf)
+            record = records.LinkRecord(
+                state.number, index, link.leaf, state.epoch, link.moved, home.number, home_index, link.meta
+            )
+            self._record(records.LINK, records.pack_link(record), state.number, index, hashed)
+            self._home.writer.add_row(state, placed_row(version, index, moved=link.moved), self.height)
+            if not link.moved:
+                kept.append((state.number, index))
+        return tuple(kept)
+
+    def _record(self, kind: int, content: bytes, chart: int, index: int, hashed: bytes) -> None:
+        self._unplaced.append(Unplaced(chart, index, hashed, self._size + RECORD_HEADER.size, len(content)))
+        packed = pack_record(kind, content)
+        self._records.append(packed)
+        self._size += len(packed)
+
+    def take_records(self) -> list[bytes]:
+        """The records since the last call, to be journalled at once; `place` must follow."""
+        taken, self._records, self._size = self._records, [], 0
+        return taken
+
+    def place(self, base: int) -> None:
+        """The records last taken stand in the journal from `base` on."""
+        for leaf in self._unplaced:
+            self._home.writer.place(
+                leaf.chart, RECORD_LOG, leaf.index, leaf.hashed, base + leaf.start, leaf.length
+            )
+        self._unplaced.clear()
+
+
+def placed_row(version: SealedVersion, index: int, *, moved: bool) -> PlacedRow:
+    """The index row of a version at a place in one chart."""
+    return PlacedRow(
+        type=version.type,
+        id=version.id,
+        version=version.expected_version + 1,
+        deleted=version.deleted,
+        moved=moved,
+        time_ms=version.time_ms,
+        leaf=index,
+        values=version.values,
+        finds=version.finds,
+        visits=version.visits,
+    )
+
+
+def apply_event(home: OpenHome, txn: lmdb.Transaction, event: bytes) -> None:
+    """A node event takes effect in the index."""
+    revoked = decode_event(event)
+    txn.put(revoked.token_id, revoked.expires_ms.to_bytes(8, "big"), db=home.tables.revoked)
+
+
+def _number(chart: int, first_chart: int) -> int:
+    """A chart's number; negative ones count the charts that begin with the same commit."""
+    return chart if chart >= 0 else first_chart + (-1 - chart)

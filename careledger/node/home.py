@@ -1,0 +1,263 @@
+"""A home, opened: keys, journal, index, ledger and heads, by the one process that may write it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import lmdb
+
+from careledger.contracts import CONTRACTS
+from careledger.ledger.consensus.embedded import EmbeddedLedger, ExecutedBlock
+from careledger.ledger.genesis import Genesis, compute_chain_id, compute_genesis_hash
+from careledger.ledger.store.lmdb import LmdbKV
+from careledger.ledger.tree import MapTree
+from careledger.node import founding
+from careledger.node.layout import (
+    FORMAT,
+    NAME_BYTES_MAX,
+    HomeFile,
+    HomeLock,
+    Layout,
+    index_is_trusted,
+    mark_running,
+    mark_stopped,
+)
+from careledger.primitives.errors import Corrupt, Invalid, Misconfigured
+from careledger.primitives.types import did_text, parse_did
+from careledger.vault import records
+from careledger.vault.index import AccessIndex, IndexWriter
+from careledger.vault.journal import Journal, Position, pack_record, start_position
+from careledger.vault.journal import COMMITTED as FRAME_COMMITTED
+from careledger.vault.keyring import Keyring
+from careledger.vault.keystore import Keys, KeyStore
+from careledger.vault.model import HOUSE_CHART
+from careledger.vault.sealing import new_chart
+from careledger.vault.snapshot import VaultReader
+from careledger.vault.tables import CHART_KEY, RECORD_LOG, Tables
+
+Progress = Callable[[int, int], None]
+
+HOUSE_TOKEN_TERM = ("Organization", "")
+"""The house chart is found by the blind token of this name, which no resource can have."""
+
+
+class OpenHome:
+    """Everything the single writer needs, over one index. `open_home` makes one; `close` leaves the home clean."""
+
+    def __init__(self, layout: Layout, keys: Keys, file: HomeFile, index: Path, *, write: bool) -> None:
+        self.layout = layout
+        self.keys = keys
+        self.file = file
+        self.did = file.did
+        self.organisation = bytes(parse_did(file.did))
+        self.tables = Tables.open(index, write=True)
+        self.keyring = Keyring(keys, self.organisation, self.tables)
+        self.writer = IndexWriter(self.tables, self.keyring.get)
+        self.access = AccessIndex(self.tables)
+        self.ledger: EmbeddedLedger | None = None
+        with self.tables.env.begin() as txn:
+            self.applied = self._read_applied(txn)
+            self.access.changed = _read_changed(txn, self.tables)
+            self.heads = MapTree.open(LmdbKV(txn, self.tables.heads))
+        self.journal = Journal.open(
+            layout.journal, keys.home_id, keys.journal_key, write=write, at=self.applied
+        )
+
+    def _read_applied(self, txn: lmdb.Transaction) -> Position:
+        data = txn.get(b"applied", db=self.tables.meta)
+        if data is None:
+            return start_position(self.keys.home_id)
+        return Position(int.from_bytes(data[:8], "big"), int.from_bytes(data[8:16], "big"), data[16:])
+
+    def reader(self, cache_bytes: int) -> VaultReader:
+        """A reader within this process."""
+        return VaultReader(self.tables, self.journal, self.keyring, cache_bytes)
+
+    # What a group changes beside charts
+
+    def put_applied(self, txn: lmdb.Transaction, height: int) -> None:
+        """The index holds all that the journal holds up to here."""
+        at = self.journal.position
+        self.record_applied(txn, at, height)
+
+    def record_applied(self, txn: lmdb.Transaction, at: Position, height: int) -> None:
+        """As `put_applied`, for a position met while replaying."""
+        value = at.end.to_bytes(8, "big") + at.sequence.to_bytes(8, "big") + at.digest
+        txn.put(b"applied", value, db=self.tables.meta)
+        txn.put(b"height", height.to_bytes(8, "big"), db=self.tables.meta)
+        changed = b"".join(CHART_KEY.pack(chart) for chart in sorted(self.access.changed))
+        txn.put(b"unanchored", changed, db=self.tables.meta)
+
+    def update_heads(self, txn: lmdb.Transaction, changes: dict[bytes, bytes]) -> None:
+        """Write heads into the heads map."""
+        self.heads.update(LmdbKV(txn, self.tables.heads), changes)
+
+    def execute(
+        self, txn: lmdb.Transaction, root: bytes | None, transactions: Sequence[bytes], now_ms: int
+    ) -> ExecutedBlock:
+        """The next block: the anchor of `root` if there is one, then the given transactions."""
+        kv = LmdbKV(txn, self.tables.ledger)
+        ledger = self.the_ledger
+        if root is not None:
+            anchor = founding.anchor_transaction(ledger, kv, self.keys, self.organisation, root, now_ms)
+            transactions = [anchor, *transactions]
+        block = ledger.execute(kv, transactions, now_ms)
+        if root is not None and block.receipts[0].code != 0:
+            raise Corrupt(
+                f"the ledger refused this node's anchor with code {block.receipts[0].code}",
+                hint="stop the node and run `careledger fsck`",
+            )
+        return block
+
+    @property
+    def the_ledger(self) -> EmbeddedLedger:
+        """The ledger, once founded or recovered."""
+        if self.ledger is None:
+            raise RuntimeError("the ledger is not open yet")
+        return self.ledger
+
+    @property
+    def height(self) -> int:
+        """Height of the newest block."""
+        return self.the_ledger.height
+
+    def abort(self) -> None:
+        """Forget what the open transaction changed, in the index and in memory."""
+        for number in self.writer.new_charts:
+            self.keyring.forget(number)
+        self.writer.abort()
+        with self.tables.env.begin() as txn:
+            self.heads.reset(LmdbKV(txn, self.tables.heads))
+            if self.ledger is not None:
+                self.ledger.reset(LmdbKV(txn, self.tables.ledger))
+
+    def close(self) -> None:
+        """Sync the index and give everything back. Only after the sequencer has stopped."""
+        self.writer.abort()
+        self.tables.close()
+        self.journal.close()
+
+
+def _read_changed(txn: lmdb.Transaction, tables: Tables) -> set[int]:
+    data = txn.get(b"unanchored", b"", db=tables.meta)
+    return {chart for (chart,) in CHART_KEY.iter_unpack(data)}
+
+
+def init(path: Path, name: str, passphrase: str) -> HomeFile:
+    """Make a home: fresh keys, genesis, the organisation registered, the house chart begun. Raises if one is there."""
+    layout = Layout(path)
+    if layout.file.exists():
+        raise Misconfigured(f"there is a home at {path} already", hint="choose another folder", code="home-exists")
+    if path.exists() and any(entry.name != "config.toml" for entry in path.iterdir()):
+        raise Misconfigured(f"{path} is not empty", hint="choose an empty folder", code="folder-not-empty")
+    if not name.strip() or len(name.encode()) > NAME_BYTES_MAX:
+        raise Invalid("the organisation's name is empty or too long", hint=f"1 to {NAME_BYTES_MAX} bytes")
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        layout.journal.parent.mkdir(mode=0o700)
+    except OSError as error:
+        raise Misconfigured(f"{path} cannot be made: {error.strerror}", hint="choose a folder you may write") from error
+    keys = KeyStore.create(layout.keys, passphrase)
+    now_ms = time.time_ns() // 1_000_000
+    genesis = founding.make_genesis(keys, name, now_ms)
+    encoded = founding.write_genesis(genesis)
+    chain_id = compute_chain_id(compute_genesis_hash(genesis))
+    file = HomeFile(
+        FORMAT, keys.home_id.hex(), name, did_text(founding.founder(keys)), chain_id, encoded.hex()
+    )
+    Journal.create(layout.journal, keys.home_id, keys.journal_key).close()
+    layout.index.mkdir(mode=0o700)
+    home = OpenHome(layout, keys, file, layout.index, write=True)
+    try:
+        _found(home, genesis, now_ms)
+    finally:
+        home.close()
+    layout.write(file)
+    return file
+
+
+def _found(home: OpenHome, genesis: Genesis, now_ms: int) -> None:
+    """Block 1: the house chart begins, and its head is anchored."""
+    txn = home.writer.begin()
+    kv = LmdbKV(txn, home.tables.ledger)
+    home.ledger = EmbeddedLedger.create(kv, genesis, CONTRACTS, founding.signer(home.keys), now_ms)
+    chart, chart_keys = new_chart(home.keys, home.organisation, home.keyring.token(*HOUSE_TOKEN_TERM), now_ms)
+    home.keyring.put(HOUSE_CHART, chart_keys)
+    state = home.writer.add_chart(HOUSE_CHART, chart.patient, chart.handle, chart.epoch, chart.wrap)
+    index, hashed = home.writer.add_leaf(state, chart.leaf)
+    content = records.pack_chart(
+        records.ChartRecord(
+            HOUSE_CHART, chart.patient, chart.handle, chart.epoch, chart.leaf, chart.meta, chart.wrap
+        )
+    )
+    home.update_heads(txn, head_changes(home, home.writer.touched_heads(), ()))
+    home.writer.flush()
+    block = home.execute(txn, home.heads.root, (), now_ms)
+    first = pack_record(records.CHART, content)
+    base = home.journal.append(FRAME_COMMITTED, [first, pack_record(records.BLOCK, block.block)])
+    home.writer.place(HOUSE_CHART, RECORD_LOG, index, hashed, base + len(first) - len(content), len(content))
+    home.put_applied(txn, block.height)
+    home.journal.sync()
+    home.writer.commit()
+
+
+def head_changes(
+    home: OpenHome, record_heads: dict[int, tuple[bytes, int, bytes]], access_charts: Sequence[int] | set[int]
+) -> dict[bytes, bytes]:
+    """New values of the heads map for these record logs, and for the access logs of these charts as they stand."""
+    changes = {
+        founding.head_key(0, handle): founding.head_value(size, root)
+        for handle, size, root in record_heads.values()
+    }
+    for chart in access_charts:
+        frontier = home.access.frontier(chart)
+        key = founding.head_key(1, home.keyring.get(chart).handle)
+        changes[key] = founding.head_value(frontier.size, frontier.root())
+    return changes
+
+
+def open_keys(layout: Layout, passphrase: str) -> tuple[HomeFile, Keys]:
+    """What the home says, and its keys. Raises if either is another home's."""
+    file = layout.read()
+    keys = KeyStore.open(layout.keys, passphrase)
+    keys.require_home(bytes.fromhex(file.home_id))
+    return file, keys
+
+
+class LockedHome:
+    """A home that this process alone may write, brought up to its journal."""
+
+    def __init__(self, path: Path, file: HomeFile, keys: Keys, progress: Progress | None = None) -> None:
+        """Raises with a hint; changes nothing then, apart from a torn last write that nobody was told of."""
+        from careledger.node.recovery import catch_up
+
+        self._layout = Layout(path)
+        self._lock = HomeLock(self._layout)
+        try:
+            self.rebuilt = _prepare_index(self._layout)
+            self.home = OpenHome(self._layout, keys, file, self._layout.index, write=True)
+            mark_running(self._layout)
+            catch_up(self.home, progress)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def close(self) -> None:
+        """Leave the home clean."""
+        self.home.close()
+        mark_stopped(self._layout)
+        self._lock.release()
+
+
+def _prepare_index(layout: Layout) -> bool:
+    """Remove an index that cannot be trusted; says whether it will be rebuilt."""
+    trusted = index_is_trusted(layout)
+    if not trusted and layout.index.exists():
+        shutil.rmtree(layout.index)
+    layout.index.mkdir(mode=0o700, exist_ok=True)
+    return not trusted
+
+

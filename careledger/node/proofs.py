@@ -1,0 +1,87 @@
+"""Receipts and checkpoints out of the open home. Call while no group is in progress: heads and ledger must agree."""
+
+from __future__ import annotations
+
+from careledger.ledger.log import Frontier, inclusion_path
+from careledger.ledger.store.lmdb import LmdbKV
+from careledger.ledger.verification import Header
+from careledger.node import founding
+from careledger.node.home import OpenHome
+from careledger.node.lognodes import LogNodes
+from careledger.node.receipts import Anchor, Block, Head, build_checkpoint, build_receipt, parse_header
+from careledger.primitives.errors import Corrupt, Invalid, NotFound
+from careledger.vault.envelope import derive, header_of, open_body, open_meta
+from careledger.vault.model import Version
+from careledger.vault.records import unpack_version
+from careledger.vault.snapshot import VaultReader
+from careledger.vault.tables import CHART, CHART_KEY, RECORD_LOG
+
+
+def parse_reference(text: str) -> tuple[str, str, int | None]:
+    """`TYPE/ID` or `TYPE/ID/_history/V`. Raises Invalid."""
+    parts = text.strip("/").split("/")
+    if len(parts) == 2:
+        return parts[0], parts[1], None
+    if len(parts) == 4 and parts[2] == "_history" and parts[3].isascii() and parts[3].isdigit():
+        return parts[0], parts[1], int(parts[3][:10])
+    raise Invalid("not a reference to a version", hint="TYPE/ID, or TYPE/ID/_history/V")
+
+
+def make_receipt(home: OpenHome, reader: VaultReader, reference: str) -> bytes:
+    """The receipt of a version against the newest block. Raises NotFound."""
+    type_, id_, number = parse_reference(reference)
+    with reader.snapshot() as snapshot:
+        version = snapshot.current(type_, id_) if number is None else snapshot.version(type_, id_, number)
+        if version is None:
+            raise NotFound(f"there is no such {type_ if type_.isalpha() else 'resource'}", hint="check type and id")
+        record = unpack_version(snapshot.record(version.chart, RECORD_LOG, version.leaf))
+    keys = home.keyring.get(version.chart)
+    opened = open_meta(keys, record.leaf, record.meta)
+    header = parse_header(header_of(keys, opened, open_body(keys, opened, record.body)))
+    _, salt = derive(opened.secret)
+    return _assemble(home, version, header, salt)
+
+
+def _assemble(home: OpenHome, version: Version, header: Header, salt: bytes) -> bytes:
+    ledger = home.the_ledger
+    with home.tables.env.begin() as txn:
+        data = txn.get(CHART_KEY.pack(version.chart), db=home.tables.chart)
+        frontier = Frontier.from_bytes(data[CHART.size :])
+        nodes = LogNodes(txn, home.tables, version.chart, RECORD_LOG)
+        path = inclusion_path(version.leaf, frontier.size, nodes.get)
+        heads = LmdbKV(txn, home.tables.heads)
+        heads_proof = home.heads.prove(heads, founding.head_key(0, header.handle))
+        kv = LmdbKV(txn, home.tables.ledger)
+        state = founding.prove_anchor(ledger, kv, home.organisation)
+        anchor = founding.read_anchor(state)
+        if anchor.root != home.heads.root:
+            raise Corrupt("the newest anchor is not of these heads", hint="run `careledger fsck`")
+        return build_receipt(
+            chain=ledger.chain_id,
+            header=header,
+            salt=salt,
+            index=version.leaf,
+            path=path,
+            head=Head(frontier.size, frontier.root()),
+            heads_proof=heads_proof,
+            anchor=Anchor(anchor.seq, anchor.root, anchor.time_ms, anchor.size, anchor.log_root),
+            state_proof=state.proof,
+            block=Block(ledger.height, ledger.time_ms, ledger.app_hash),
+            history_path=ledger.history_path(kv, ledger.height, ledger.height + 1),
+            note=ledger.checkpoint(kv, post_quantum=True),
+        )
+
+
+def make_checkpoint(home: OpenHome) -> bytes:
+    """The newest checkpoint with the operator's keys: what others keep."""
+    ledger = home.the_ledger
+    with home.tables.env.begin() as txn:
+        note = ledger.checkpoint(LmdbKV(txn, home.tables.ledger), post_quantum=True)
+    return build_checkpoint(
+        chain=ledger.chain_id,
+        keys=[
+            (ledger.origin, "ed25519", ledger.genesis.ed25519),
+            (ledger.origin, "ml-dsa-44", ledger.genesis.ml_dsa_44),
+        ],
+        note=note,
+    )

@@ -1,0 +1,279 @@
+"""Bring the index up to the journal: after a kill the last frames, after a crash of the machine all of them.
+
+The same `IndexWriter` that served commits rebuilds them here, and every block is executed again and compared with
+what it says: a journal that was altered does not come up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import lmdb
+
+from careledger.contracts import CONTRACTS
+from careledger.fhir import json as fhir_json
+from careledger.fhir.search.extract import extract
+from careledger.ledger.consensus.embedded import EmbeddedLedger
+from careledger.ledger.store.lmdb import LmdbKV
+from careledger.node import founding
+from careledger.node.group import apply_event
+from careledger.node.home import OpenHome, head_changes
+from careledger.primitives.errors import Corrupt
+from careledger.vault import journal as frames
+from careledger.vault import records
+from careledger.vault.envelope import Kind, Opened, check_version, open_body, open_meta
+from careledger.vault.index import PlacedAccess, PlacedRow
+from careledger.vault.journal import Frame, Position, Record, TornTail
+from careledger.vault.records import LinkRecord, VersionRecord
+from careledger.vault.tables import RECORD_LOG
+
+Progress = Callable[[int, int], None]
+BATCH_FRAMES = 256
+
+
+def catch_up(home: OpenHome, progress: Progress | None = None, stop: Position | None = None) -> int:
+    """Apply every journal frame that the index has not seen; returns how many. Raises Corrupt at a damaged one.
+
+    A last frame that is cut short was never synced, so nobody was told of it: it is kept aside and cut off.
+    With `stop` nothing is cut, and frames from there on are left.
+    """
+    _open_ledger(home)
+    size = home.journal.size() if stop is None else stop.end
+    if size < home.applied.end:
+        raise Corrupt(
+            "the journal is shorter than what this home has acknowledged",
+            hint="the file was cut or replaced by an older copy: restore the newest backup",
+        )
+    replay = Replay(home)
+    position = home.applied
+    try:
+        for frame in home.journal.frames(position, size):
+            replay.add(frame)
+            position = Position(frame.end, frame.sequence + 1, frame.digest)
+            if replay.frames % BATCH_FRAMES == 0 and progress:
+                progress(position.end, size)
+    except TornTail as torn:
+        if torn.reason != TORN_REASON or stop is not None:
+            raise
+        _cut(home, position)
+    home.journal.position = position
+    replay.finish(position)
+    return replay.frames
+
+
+TORN_REASON = "the file ends inside a frame"
+
+
+def _cut(home: OpenHome, position: Position) -> None:
+    aside = home.layout.journal.with_name(f"torn-{position.end}")
+    aside.write_bytes(home.journal.cut_tail(position))
+
+
+def _open_ledger(home: OpenHome) -> None:
+    genesis = founding.read_genesis(bytes.fromhex(home.file.genesis))
+    signer = founding.signer(home.keys)
+    if home.applied.sequence == 0:
+        txn = home.writer.begin()
+        kv = LmdbKV(txn, home.tables.ledger)
+        home.ledger = EmbeddedLedger.create(kv, genesis, CONTRACTS, signer, genesis.time_ms)
+        home.writer.commit()
+        return
+    with home.tables.env.begin() as txn:
+        home.ledger = EmbeddedLedger.open(LmdbKV(txn, home.tables.ledger), CONTRACTS, signer)
+
+
+@dataclass(slots=True)
+class Pending:
+    """A version whose links are still being read."""
+
+    record: VersionRecord
+    opened: Opened
+    row: PlacedRow
+    links: list[tuple[int, int]] = field(default_factory=list)
+
+
+class Replay:
+    """Applies frames in order. One index transaction a committed group."""
+
+    def __init__(self, home: OpenHome) -> None:
+        self._home = home
+        self._staged: list[Frame] = []
+        self._waiting: list[Frame] = []  # access frames met while a group was open
+        self._pending: Pending | None = None
+        self._rows: dict[tuple[int, int], PlacedRow] = {}
+        self.frames = 0
+
+    def add(self, frame: Frame) -> None:
+        """One more frame."""
+        self.frames += 1
+        if frame.kind == frames.STAGED:
+            self._staged.append(frame)
+        elif frame.kind == frames.ABANDONED:
+            self._staged.clear()
+            self._take_waiting(None)
+        elif frame.kind == frames.COMMITTED:
+            self._commit(frame)
+        elif self._staged:
+            self._waiting.append(frame)
+        else:
+            self._accesses(frame.records())
+
+    def finish(self, position: Position) -> None:
+        """Index what is still pending, up to `position`."""
+        self._take_waiting(None)
+        home = self._home
+        txn = home.writer.txn or home.writer.begin()
+        home.access.apply(home.writer)
+        home.record_applied(txn, position, home.height)
+        home.writer.commit()
+        home.access.applied()
+
+    def _take_waiting(self, cut: int | None) -> None:
+        taken = [frame for frame in self._waiting if cut is None or frame.sequence < cut]
+        self._waiting = [frame for frame in self._waiting if frame not in taken]
+        for frame in taken:
+            self._accesses(frame.records())
+
+    def _accesses(self, found: Iterable[Record]) -> None:
+        access = self._home.access
+        for record in found:
+            if record.kind != records.ACCESS:
+                raise _strange(record)
+            entry = records.unpack_access(record.content)
+            index, hashed, nodes = access.append(entry.chart, entry.leaf)
+            if index != entry.index:
+                raise Corrupt("an access log skips an entry", hint="run `careledger fsck`")
+            access.placed(PlacedAccess(entry.chart, index, hashed, record.offset, len(record.content), nodes))
+
+    def _commit(self, frame: Frame) -> None:
+        home = self._home
+        txn = home.writer.begin()
+        height = home.height + 1
+        block, cut, late = b"", None, []
+        for record in self._group(frame):
+            if record.kind == records.BLOCK:
+                block = record.content
+            elif record.kind == records.CUT:
+                cut = records.unpack_cut(record.content)
+            elif record.kind == records.EVENT:
+                apply_event(home, txn, record.content)
+            elif record.kind == records.ACCESS:
+                late.append(record)
+            else:
+                self._place(record, height)
+        self._flush_pending(height)
+        self._rows.clear()
+        self._anchor(txn, block, cut)
+        self._take_waiting(None)
+        self._accesses(late)
+        home.access.apply(home.writer)
+        home.record_applied(txn, Position(frame.end, frame.sequence + 1, frame.digest), home.height)
+        home.writer.commit()
+        home.access.applied()
+
+    def _group(self, last: Frame) -> Iterator[Record]:
+        staged, self._staged = self._staged, []
+        for frame in (*staged, last):
+            yield from frame.records()
+
+    def _anchor(self, txn: lmdb.Transaction, block: bytes, cut: int | None) -> None:
+        home = self._home
+        changed: set[int] = set()
+        if cut is not None:
+            self._take_waiting(cut)
+            changed = home.access.take_changed()
+        changes = head_changes(home, home.writer.touched_heads(), changed)
+        if changes:
+            home.update_heads(txn, changes)
+        home.writer.flush()
+        kv = LmdbKV(txn, home.tables.ledger)
+        home.the_ledger.replay(kv, block)
+        anchored = founding.newest_anchor(home.the_ledger, kv, home.organisation)
+        if anchored is None or anchored.root != home.heads.root:
+            raise Corrupt(
+                f"block {home.height} anchors other records than the journal holds", hint="run `careledger fsck`"
+            )
+
+    def _place(self, record: Record, height: int) -> None:
+        if record.kind == records.LINK:
+            self._link(record, height)
+            return
+        self._flush_pending(height)
+        if record.kind == records.CHART:
+            self._chart(record)
+        elif record.kind == records.VERSION:
+            self._version(record)
+        else:
+            raise _strange(record)
+
+    def _chart(self, record: Record) -> None:
+        home, chart = self._home, records.unpack_chart(record.content)
+        if chart.chart != home.writer.next_chart:
+            raise Corrupt("the journal skips a chart", hint="run `careledger fsck`")
+        home.keyring.unwrap(chart.chart, chart.handle, chart.epoch, chart.wrap)
+        state = home.writer.add_chart(chart.chart, chart.patient, chart.handle, chart.epoch, chart.wrap)
+        index, hashed = home.writer.add_leaf(state, chart.leaf)
+        home.writer.place(chart.chart, RECORD_LOG, index, hashed, record.offset, len(record.content))
+
+    def _version(self, record: Record) -> None:
+        home, version = self._home, records.unpack_version(record.content)
+        keys = home.keyring.get(version.chart)
+        opened = open_meta(keys, version.leaf, version.meta)
+        body = open_body(keys, opened, version.body)
+        check_version(keys, version.leaf, opened, body)
+        self._leaf(version.chart, version.index, version.leaf, record)
+        row = self._row(opened, body, version.index)
+        self._rows[version.chart, version.index] = row
+        self._pending = Pending(version, opened, row)
+
+    def _row(self, opened: Opened, body: bytes, index: int) -> PlacedRow:
+        deleted = opened.kind == Kind.DELETION
+        blind = self._home.keyring.blind
+        found = extract(opened.type, {} if deleted else fhir_json.loads(body))
+        return PlacedRow(
+            type=opened.type,
+            id=opened.id,
+            version=opened.version,
+            deleted=deleted,
+            moved=False,
+            time_ms=opened.time_ms,
+            leaf=index,
+            values=b"" if deleted else found.values,
+            finds=() if deleted else tuple(map(blind, found.terms)),
+            visits=() if deleted else tuple(map(blind, found.chart_terms)),
+        )
+
+    def _leaf(self, chart: int, index: int, leaf: bytes, record: Record) -> None:
+        writer = self._home.writer
+        placed, hashed = writer.add_leaf(writer.state(chart), leaf)
+        if placed != index:
+            raise Corrupt("a record log skips a leaf", hint="run `careledger fsck`")
+        writer.place(chart, RECORD_LOG, index, hashed, record.offset, len(record.content))
+
+    def _link(self, record: Record, height: int) -> None:
+        link: LinkRecord = records.unpack_link(record.content)
+        if self._pending is None:
+            raise _strange(record)
+        self._leaf(link.chart, link.index, link.leaf, record)
+        target = self._pending.row
+        row = PlacedRow(
+            target.type, target.id, target.version, target.deleted, link.moved, target.time_ms, link.index,
+            target.values, target.finds, target.visits,
+        )  # fmt: skip
+        self._home.writer.add_row(self._home.writer.state(link.chart), row, height)
+        if not link.moved:
+            self._pending.links.append((link.chart, link.index))
+
+    def _flush_pending(self, height: int) -> None:
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return
+        writer, token = self._home.writer, self._home.keyring.token(pending.row.type, pending.row.id)
+        chart = pending.record.chart
+        writer.add_resource(token, pending.row, chart, height, tuple(pending.links))
+        writer.add_row(writer.state(chart), pending.row, height)
+
+
+def _strange(record: Record) -> Corrupt:
+    return Corrupt(f"the journal holds a record of kind {record.kind} where none can be", hint="run `careledger fsck`")

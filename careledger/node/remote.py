@@ -1,0 +1,103 @@
+"""The sequencer as a worker process sees it: the same methods, over HOME/node.sock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from careledger.node import wire
+from careledger.node.group import ChartExists
+from careledger.primitives.errors import Unavailable
+from careledger.vault.model import AccessEntry, CommitResult
+from careledger.vault.sealed import SealedCommit
+
+_ERRORS = {"ChartExists": ChartExists}
+_decode_result = msgspec.msgpack.Decoder(CommitResult).decode
+_decode_number = msgspec.msgpack.Decoder(int).decode
+
+
+class RemoteSequencer:
+    """`Order` over the socket. Requests are answered in any order; all fail when the node goes away."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
+        self._number = 0
+        self._writer: asyncio.StreamWriter | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._outbox: list[bytes] = []
+
+    async def start(self) -> None:
+        """Connect."""
+        reader, self._writer = await asyncio.open_unix_connection(self._path, limit=1 << 20)
+        self._task = asyncio.create_task(self._receive(reader))
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        if self._writer is not None:
+            self._writer.close()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _receive(self, reader: asyncio.StreamReader) -> None:
+        while (message := await wire.receive(reader)) is not None:
+            future = self._waiting.pop(message.number, None)
+            if future is None or future.done():
+                continue
+            if message.kind == "error":
+                try:
+                    wire.raise_failure(message.content, _ERRORS)
+                except Exception as error:  # noqa: BLE001 - handed to the one who asked
+                    future.set_exception(error)
+            else:
+                future.set_result(message.content)
+        waiting, self._waiting = self._waiting, {}
+        self._writer = None
+        for future in waiting.values():
+            if not future.done():
+                future.set_exception(wire.gone())
+
+    async def _ask(self, kind: str, content: Any) -> msgspec.Raw:
+        writer = self._writer
+        if writer is None:
+            raise wire.gone()
+        self._number += 1
+        future: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
+        self._waiting[self._number] = future
+        self._outbox.append(wire.pack(self._number, kind, content))
+        if len(self._outbox) == 1:
+            asyncio.get_running_loop().call_soon(self._flush)
+        return await future
+
+    def _flush(self) -> None:
+        """Requests of one turn of the loop leave together."""
+        outbox, self._outbox = self._outbox, []
+        if self._writer is not None:
+            self._writer.write(b"".join(outbox))
+
+    async def commit(self, commit: SealedCommit) -> CommitResult:
+        """As `Sequencer.commit`."""
+        return _decode_result(await self._ask("commit", commit))
+
+    async def log_access(self, entries: tuple[AccessEntry, ...]) -> None:
+        """As `Sequencer.log_access`."""
+        await self._ask("access", entries)
+
+    @asynccontextmanager
+    async def conditional_lock(self, type: str) -> AsyncIterator[None]:
+        """As `Sequencer.conditional_lock`; given back by the node if this worker dies."""
+        number = _decode_number(await self._ask("lock", type))
+        try:
+            yield
+        finally:
+            await self._ask("unlock", number)
+
+    def check_health(self) -> None:
+        """Raise Unavailable if the writer is out of reach."""
+        if self._writer is None:
+            raise Unavailable("the writer is out of reach", hint="the node is stopping or must be restarted")

@@ -1,0 +1,404 @@
+"""The sequencer: the single writer of a home. It decides the order, makes it durable, then says so.
+
+Record commits are taken in groups; a group is one ledger block and one sync. Access entries are journalled and
+synced on their own, so that a large Bundle in progress delays no read. Whatever fails before the group's last
+frame is in the journal changes nothing; a failed sync ends the node, because nobody can know what the disk holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import lmdb
+
+from careledger.ledger.consensus.embedded import ExecutedBlock
+from careledger.node.group import Group
+from careledger.node.home import OpenHome, head_changes
+from careledger.primitives.errors import CareLedgerError, Unavailable
+from careledger.vault import journal as journal_frames
+from careledger.vault import records
+from careledger.vault.envelope import seal_access
+from careledger.vault.index import PlacedAccess
+from careledger.vault.journal import RECORD_HEADER, pack_record
+from careledger.vault.model import AccessEntry, CommitResult
+from careledger.vault.sealed import SealedCommit
+
+GROUP_VERSIONS_MAX = 2_000
+SLICE_SECONDS = 0.003
+ACCESS_ANCHOR_SECONDS = 1.0
+INDEX_LAG_SECONDS = 0.25
+PENDING_ACCESS_MAX = 4_000
+INLINE_SYNC_SECONDS = 0.0006
+HEADS_PER_SLICE = 100
+STOPPED_HINT = "restart the node; then run `careledger fsck`"
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A commit in the queue and whom to tell."""
+
+    commit: SealedCommit
+    done: asyncio.Future[CommitResult]
+
+
+@dataclass(slots=True)
+class SyncTimes:
+    """How long the disk takes to make a group durable; decides whether to wait inline or in a thread."""
+
+    seconds: list[float] = field(default_factory=list)
+
+    def add(self, seconds: float) -> None:
+        """Remember one sync (the last 200 are kept)."""
+        self.seconds.append(seconds)
+        if len(self.seconds) > 200:
+            del self.seconds[:100]
+
+    def median_ms(self) -> float:
+        """Median in milliseconds, 0.0 before the first."""
+        ordered = sorted(self.seconds)
+        return 1000 * ordered[len(ordered) // 2] if ordered else 0.0
+
+
+class Sequencer:
+    """Runs on one event loop. `start` before use, `stop` drains."""
+
+    def __init__(self, home: OpenHome, clock_ms: Callable[[], int]) -> None:
+        self._home = home
+        self._clock_ms = clock_ms
+        self._commits: list[Waiting] = []
+        self._accesses: list[tuple[tuple[AccessEntry, ...], asyncio.Future[None]]] = []
+        self._wake = asyncio.Event()
+        self._wake_access = asyncio.Event()
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._failure: Unavailable | None = None
+        self._stopping = False
+        self._staged = False  # frames of an unfinished group are in the journal
+        self._anchored_at = time.monotonic()
+        self._indexed_at = time.monotonic()
+        self._taken: set[int] = set()  # access heads on their way into a block
+        self._busy = asyncio.Lock()
+        self.sync_times = SyncTimes()
+
+    # What workers ask for
+
+    async def commit(self, commit: SealedCommit) -> CommitResult:
+        """Durable when it returns. Raises Conflict (nothing changed) or Unavailable (nothing changed)."""
+        self._check_open()
+        waiting = Waiting(commit, asyncio.get_running_loop().create_future())
+        self._commits.append(waiting)
+        self._wake.set()
+        return await waiting.done
+
+    async def log_access(self, entries: tuple[AccessEntry, ...]) -> None:
+        """The entries are durable when it returns. Raises Unavailable."""
+        self._check_open()
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._accesses.append((entries, done))
+        self._wake_access.set()
+        await done
+
+    @asynccontextmanager
+    async def conditional_lock(self, type: str) -> AsyncIterator[None]:
+        """One conditional write of a resource type at a time, in the whole node."""
+        async with self._locks.setdefault(type, asyncio.Lock()):
+            yield
+
+    @asynccontextmanager
+    async def quiet(self) -> AsyncIterator[None]:
+        """Hold off groups: heads, ledger and index agree, and every journalled access entry is indexed."""
+        async with self._busy:
+            self._check_open()
+            if self._home.access.pending:
+                self._flush_index()
+            yield
+
+    def check_health(self) -> None:
+        """Raise Unavailable if the node can no longer promise anything."""
+        self._check_open()
+
+    def _check_open(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if self._stopping:
+            raise Unavailable("the node is stopping", hint="repeat in a few seconds")
+
+    # Life
+
+    async def start(self) -> None:
+        """Measure the disk and begin to work."""
+        for _ in range(5):
+            started = time.perf_counter()
+            self._home.journal.sync()
+            self.sync_times.add(time.perf_counter() - started)
+        self._tasks = [asyncio.create_task(self._run_records()), asyncio.create_task(self._run_accesses())]
+
+    async def stop(self) -> None:
+        """Finish what was accepted, anchor, and leave a clean home."""
+        self._stopping = True
+        self._wake.set()
+        self._wake_access.set()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._failure is None and self._home.access.changed:
+            await self._run_group([])
+
+    def _fail(self, error: BaseException) -> None:
+        """Nothing can be promised any more: refuse everything until the node is started anew."""
+        self._failure = Unavailable(
+            f"the node has stopped accepting work: {type(error).__name__}", hint=STOPPED_HINT
+        )
+        self._wake.set()
+        self._wake_access.set()
+
+    # Access entries
+
+    async def _run_accesses(self) -> None:
+        while not (self._stopping and not self._accesses):
+            await self._wake_access.wait()
+            self._wake_access.clear()
+            batch, self._accesses = self._accesses, []
+            if batch:
+                await self._journal_accesses(batch)
+
+    async def _journal_accesses(self, batch: list[tuple[tuple[AccessEntry, ...], asyncio.Future[None]]]) -> None:
+        entries = [entry for group, _ in batch for entry in group]
+        error: BaseException | None = self._failure
+        if error is None:
+            try:
+                packed, placed = self.seal_entries(entries)
+                self._append_accesses(packed, placed)
+                await self._sync()
+            except CareLedgerError as refusal:
+                error = refusal
+            except OSError as failure:
+                self._fail(failure)
+                error = self._failure
+        for _, done in batch:
+            if done.done():
+                continue
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+
+    def _append_accesses(self, packed: list[bytes], placed: list[PlacedAccess]) -> None:
+        try:
+            base = self._home.journal.append(journal_frames.ACCESS, packed)
+        except Unavailable:
+            self._home.access.forget({entry.chart for entry in placed})
+            raise
+        self.place_entries(base, packed, placed)
+        if self._home.access.pending > PENDING_ACCESS_MAX:
+            self._wake.set()
+
+    def seal_entries(self, entries: Iterable[AccessEntry]) -> tuple[list[bytes], list[PlacedAccess]]:
+        """Seal entries at the next places of their charts' access logs: records, and where they will stand."""
+        access, keyring = self._home.access, self._home.keyring
+        packed, placed = [], []
+        for entry in entries:
+            keys = keyring.get(entry.chart)
+            index = access.frontier(entry.chart).size
+            leaf, sealed = seal_access(keys, index, entry)
+            index, hashed, nodes = access.append(entry.chart, leaf)
+            content = records.pack_access(entry.chart, index, leaf, sealed)
+            packed.append(pack_record(records.ACCESS, content))
+            placed.append(PlacedAccess(entry.chart, index, hashed, 0, len(content), nodes))
+        return packed, placed
+
+    def place_entries(self, base: int, packed: list[bytes], placed: list[PlacedAccess]) -> None:
+        """The records were journalled from `base` on."""
+        for record, entry in zip(packed, placed, strict=True):
+            entry.offset = base + RECORD_HEADER.size
+            self._home.access.placed(entry)
+            base += len(record)
+
+    # Record groups
+
+    async def _run_records(self) -> None:
+        while True:
+            if not self._commits:
+                await self._wait_for_work()
+            if self._failure is not None:
+                self._refuse_all(self._failure)
+            elif self._commits:
+                await self._run_group(self._take_group())
+            elif self._due(self._anchored_at, ACCESS_ANCHOR_SECONDS) and self._home.access.changed:
+                await self._run_group([])
+            elif self._home.access.pending:
+                await self._catch_index_up()
+            if self._stopping and not self._commits:
+                return
+
+    async def _wait_for_work(self) -> None:
+        if self._stopping:
+            return
+        try:
+            await asyncio.wait_for(self._wake.wait(), INDEX_LAG_SECONDS)
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+    def _due(self, since: float, seconds: float) -> bool:
+        return time.monotonic() - since >= seconds
+
+    def _take_group(self) -> list[Waiting]:
+        group: list[Waiting] = []
+        versions = 0
+        while self._commits and (not group or versions + len(self._commits[0].commit.versions) <= GROUP_VERSIONS_MAX):
+            waiting = self._commits.pop(0)
+            versions += len(waiting.commit.versions)
+            group.append(waiting)
+        return group
+
+    def _refuse_all(self, error: CareLedgerError) -> None:
+        waiting, self._commits = self._commits, []
+        for one in waiting:
+            if not one.done.done():
+                one.done.set_exception(error)
+
+    async def _run_group(self, waiting: list[Waiting]) -> None:
+        async with self._busy:
+            await self._run_quiet_group(waiting)
+
+    async def _run_quiet_group(self, waiting: list[Waiting]) -> None:
+        """One block: every accepted commit of the group, or none of them."""
+        home = self._home
+        accepted: list[Waiting] = []
+        try:
+            self._abandon_staged()
+            group = Group(home, home.writer.begin())
+            for one in waiting:
+                try:
+                    group.check(one.commit)
+                except CareLedgerError as refusal:
+                    one.done.set_exception(refusal)
+                    continue
+                accepted.append(one)
+                await self._apply(group, one.commit)
+            with_accesses = self._due(self._anchored_at, ACCESS_ANCHOR_SECONDS) or not waiting
+            if not accepted and not (with_accesses and home.access.changed):
+                home.writer.abort()
+                return
+            block = await self._finish(group, accepted, with_accesses)
+        except CareLedgerError as error:
+            self._undo(accepted, error)
+            return
+        except (OSError, lmdb.Error) as failure:
+            self._fail(failure)
+            self._undo(accepted, self._failure or Unavailable("the node has stopped"))
+            return
+        for one in accepted:
+            if not one.done.done():
+                one.done.set_result(CommitResult(block.height))
+
+    async def _apply(self, group: Group, commit: SealedCommit) -> None:
+        """Put the commit into the group, giving way to other requests every few milliseconds."""
+        started = time.monotonic()
+        for _ in group.apply(commit):
+            if time.monotonic() - started > SLICE_SECONDS:
+                self._stage(group)
+                await asyncio.sleep(0)
+                started = time.monotonic()
+
+    def _stage(self, group: Group) -> None:
+        """Journal what the group has so far; without effect until its last frame."""
+        packed = group.take_records()
+        if packed:
+            self._staged = True
+            group.place(self._home.journal.append(journal_frames.STAGED, packed))
+
+    def _abandon_staged(self) -> None:
+        if self._staged:
+            self._home.journal.append(journal_frames.ABANDONED, ())
+            self._staged = False
+
+    async def _finish(self, group: Group, accepted: list[Waiting], with_accesses: bool) -> ExecutedBlock:
+        home, txn = self._home, group.txn
+        own = [entry for one in accepted for entry in one.commit.accesses]
+        cut = home.journal.position.sequence
+        changed = self._taken = home.access.take_changed() if with_accesses else set()
+        changes = head_changes(home, home.writer.touched_heads(), changed)
+        root = await self._update_heads(txn, changes)
+        home.writer.flush()
+        transactions = [t for one in accepted for t in one.commit.transactions]
+        block = home.execute(txn, root if changes else None, transactions, self._clock_ms())
+        packed = group.take_records()
+        access_packed, placed = self.seal_entries(own)
+        tail = [pack_record(records.BLOCK, block.block)]
+        if with_accesses:
+            tail.append(pack_record(records.CUT, records.pack_cut(cut)))
+        tail += [pack_record(records.EVENT, event) for one in accepted for event in one.commit.events]
+        try:
+            base = home.journal.append(journal_frames.COMMITTED, [*packed, *tail, *access_packed])
+        except Unavailable:
+            home.access.forget({entry.chart for entry in placed})
+            raise
+        self._staged = False
+        group.place(base)
+        self.place_entries(base + sum(map(len, packed)) + sum(map(len, tail)), access_packed, placed)
+        self._index_accesses(txn, block.height)
+        await self._sync()
+        home.writer.commit()
+        home.access.applied()
+        self._taken = set()
+        if with_accesses:
+            self._anchored_at = time.monotonic()
+        return block
+
+    async def _update_heads(self, txn: lmdb.Transaction, changes: dict[bytes, bytes]) -> bytes:
+        keys = list(changes)
+        for at in range(0, len(keys), HEADS_PER_SLICE):
+            if at:
+                await asyncio.sleep(0)
+            self._home.update_heads(txn, {key: changes[key] for key in keys[at : at + HEADS_PER_SLICE]})
+        return self._home.heads.root
+
+    def _index_accesses(self, txn: lmdb.Transaction, height: int) -> None:
+        """Write pending access entries and where the index stands, in the open transaction."""
+        self._home.access.apply(self._home.writer)
+        self._home.put_applied(txn, height)
+        self._indexed_at = time.monotonic()
+
+    async def _catch_index_up(self) -> None:
+        if not (self._due(self._indexed_at, INDEX_LAG_SECONDS) or self._home.access.pending > PENDING_ACCESS_MAX):
+            return
+        async with self._busy:
+            self._flush_index()
+
+    def _flush_index(self) -> None:
+        try:
+            txn = self._home.writer.begin()
+            self._index_accesses(txn, self._home.height)
+            self._home.writer.commit()
+            self._home.access.applied()
+        except lmdb.Error as failure:
+            self._home.access.kept()
+            self._home.writer.abort()
+            self._fail(failure)
+
+    def _undo(self, accepted: list[Waiting], error: CareLedgerError) -> None:
+        self._home.access.changed |= self._taken
+        self._taken = set()
+        self._home.access.kept()
+        self._home.abort()
+        for one in accepted:
+            if not one.done.done():
+                one.done.set_exception(error)
+
+    async def _sync(self) -> None:
+        """Make everything appended so far durable: inline on a fast disk, else in a thread."""
+        started = time.perf_counter()
+        if self.sync_times.median_ms() < 1000 * INLINE_SYNC_SECONDS:
+            self._home.journal.sync()
+        else:
+            await asyncio.get_running_loop().run_in_executor(None, self._home.journal.sync)
+        self.sync_times.add(time.perf_counter() - started)
+
+
+def system_clock_ms() -> int:
+    """Wall clock in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000

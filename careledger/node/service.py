@@ -1,0 +1,107 @@
+"""The node's writing half: the open home, its sequencer, its door, and the commands about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from careledger.access.tokens import TokenIssuer
+from careledger.fhir.http import FhirApp
+from careledger.node import config as configuration
+from careledger.node.backend import NodeBackend
+from careledger.node.commands import COMMANDS, CommandContext, Progress
+from careledger.node.config import Config
+from careledger.node.door import Command, Door
+from careledger.node.home import LockedHome, OpenHome
+from careledger.node.layout import HomeFile
+from careledger.node.sequencer import Sequencer, system_clock_ms
+from careledger.primitives.errors import NotFound
+from careledger.vault.keystore import Keys
+from careledger.vault.snapshot import VaultReader
+
+
+class NodeService:
+    """Opens a home for writing. `served` says whether others may connect; one command can do without."""
+
+    def __init__(
+        self, path: Path, file: HomeFile, keys: Keys, *, served: bool, config: Config | None = None
+    ) -> None:
+        self._path = path
+        self._file = file
+        self._keys = keys
+        self._served = served
+        self.config = config or configuration.load(path)
+        self._locked: LockedHome | None = None
+        self._door: Door | None = None
+        self._sequencer: Sequencer | None = None
+        self._context: CommandContext | None = None
+
+    async def start(self) -> None:
+        """Lock, unlock, recover, begin. Raises with a hint; then nothing is left running."""
+        locked = LockedHome(self._path, self._file, self._keys)
+        try:
+            sequencer = Sequencer(locked.home, system_clock_ms)
+            reader = locked.home.reader(self.config.cache.body_bytes)
+            backend = NodeBackend(
+                locked.home.keys, reader, sequencer, fhir_base(self.config), locked.home.did
+            )
+            fhir = FhirApp(backend)
+            self._context = CommandContext(
+                self._path, self.config, locked.home, sequencer, reader, backend, fhir,
+                token_issuer(locked.home, self.config), self._served,
+            )  # fmt: skip
+            await sequencer.start()
+            self._locked, self._sequencer = locked, sequencer
+            if self._served:
+                self._door = Door(locked.home.layout.socket, sequencer, self._commands())
+                await self._door.open()
+        except BaseException:
+            locked.close()
+            raise
+
+    async def stop(self) -> None:
+        """Finish what was accepted and leave a clean home."""
+        if self._door is not None:
+            await self._door.close()
+        if self._sequencer is not None:
+            await self._sequencer.stop()
+        if self._locked is not None:
+            self._locked.close()
+
+    @property
+    def context(self) -> CommandContext:
+        """What commands and the in-process worker share."""
+        if self._context is None:
+            raise RuntimeError("the node is not started")
+        return self._context
+
+    @property
+    def reader(self) -> VaultReader:
+        """The reader of this process."""
+        return self.context.reader
+
+    def _commands(self) -> dict[str, Command]:
+        def bind(name: str) -> Command:
+            async def run(params: dict[str, Any], progress: Progress) -> dict[str, Any]:
+                return await self.command(name, params, progress)
+
+            return run
+
+        return {name: bind(name) for name in COMMANDS}
+
+    async def command(self, name: str, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
+        """Run one of `COMMANDS`."""
+        found = COMMANDS.get(name)
+        if found is None:
+            raise NotFound(f"there is no method {name}", hint="client and node differ in version")
+        return await found(self.context, params, progress)
+
+
+def fhir_base(config: Config) -> str:
+    """The FHIR base as clients write it."""
+    return config.server.public_url + "/fhir"
+
+
+def token_issuer(home: OpenHome, config: Config) -> TokenIssuer:
+    """Issues tokens of this node: bound to its ledger, whatever address it is reached at."""
+    return TokenIssuer(home.keys.token_seed, home.did, home.file.chain_id, system_clock_ms)

@@ -1,0 +1,58 @@
+"""The opened keys of charts, unwrapped on first use and kept for a while. One a process."""
+
+from __future__ import annotations
+
+from careledger.primitives.errors import Corrupt
+from careledger.vault.envelope import ChartKeys, blind
+from careledger.vault.keystore import Keys, unwrap_chart_keys
+from careledger.vault.tables import CHART, CHART_KEY, Tables
+
+CHARTS_MAX = 50_000
+
+
+class Keyring:
+    """Chart number to `ChartKeys`. A rotation or shredding must call `forget` in every process."""
+
+    def __init__(self, keys: Keys, organisation: bytes, tables: Tables) -> None:
+        self._keys = keys
+        self._tables = tables
+        self._opened: dict[int, ChartKeys] = {}
+        self.organisation = organisation
+
+    def get(self, chart: int) -> ChartKeys:
+        """The chart's keys. Raises Corrupt if there are none, or they were wrapped for another home."""
+        found = self._opened.get(chart)
+        return found if found is not None else self._open(chart)
+
+    def _open(self, chart: int) -> ChartKeys:
+        with self._tables.env.begin() as txn:
+            data = txn.get(CHART_KEY.pack(chart), db=self._tables.chart)
+            wrap = txn.get(CHART_KEY.pack(chart), db=self._tables.wrap)
+        if data is None or wrap is None:
+            raise Corrupt("a chart has no keys in the index", hint="run `careledger fsck`")
+        handle, epoch = CHART.unpack_from(data)[:2]
+        return self.unwrap(chart, handle, epoch, wrap)
+
+    def unwrap(self, chart: int, handle: bytes, epoch: int, wrap: bytes) -> ChartKeys:
+        """Open wrapped keys and remember them for this chart."""
+        record_key, access_key = unwrap_chart_keys(self._keys, handle, epoch, wrap)
+        return self.put(chart, ChartKeys(self.organisation, handle, epoch, record_key, access_key))
+
+    def put(self, chart: int, keys: ChartKeys) -> ChartKeys:
+        """Remember keys that are open already."""
+        if len(self._opened) >= CHARTS_MAX:
+            self._opened.clear()
+        self._opened[chart] = keys
+        return keys
+
+    def forget(self, chart: int) -> None:
+        """The keys changed or are gone."""
+        self._opened.pop(chart, None)
+
+    def blind(self, term: bytes) -> bytes:
+        """The token under which a term stands in the index: 16 bytes that say nothing without the key."""
+        return blind(self._keys.blind_key, term)
+
+    def token(self, type: str, id: str) -> bytes:
+        """The blind token of a resource."""
+        return blind(self._keys.blind_key, f"id\0{type}/{id}".encode())

@@ -1,0 +1,148 @@
+"""The records inside journal frames, packed and unpacked. Contents are sealed before they come here.
+
+| kind | content |
+|---|---|
+| CHART | chart u32, patient token 16, handle 32, epoch u32, leaf 32, meta length u16, meta, wrapped keys |
+| VERSION | chart u32, leaf index u32, leaf 32, epoch u32, meta length u16, meta, body |
+| LINK | chart u32, leaf index u32, leaf 32, epoch u32, moved u8, chart u32 and leaf index u32 of the VERSION, meta |
+| ACCESS | chart u32, index u32, leaf 32, sealed entry |
+| BLOCK | one ledger block |
+| CUT | sequence u64 of the first ACCESS frame that the block's heads do not hold |
+| EVENT | node event (a revoked token): canonical, no patient data |
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from careledger.primitives.errors import Corrupt
+
+CHART: Final = 1
+VERSION: Final = 2
+LINK: Final = 3
+ACCESS: Final = 4
+BLOCK: Final = 5
+CUT: Final = 6
+EVENT: Final = 7
+
+_CHART = struct.Struct(">I16s32sI32sH")
+_VERSION = struct.Struct(">II32sIH")
+_LINK = struct.Struct(">II32sIBII")
+_ACCESS = struct.Struct(">II32s")
+_CUT = struct.Struct(">Q")
+
+
+@dataclass(frozen=True, slots=True)
+class ChartRecord:
+    """A chart begins: its number, whose it is (blind), its handle and wrapped keys, its enrolment leaf."""
+
+    chart: int
+    patient: bytes
+    handle: bytes
+    epoch: int
+    leaf: bytes
+    meta: bytes
+    wrap: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRecord:
+    """A sealed version at its place in the chart's record log."""
+
+    chart: int
+    index: int
+    leaf: bytes
+    epoch: int
+    meta: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRecord:
+    """A version of another chart, logged in this one too; or its departure (`moved`)."""
+
+    chart: int
+    index: int
+    leaf: bytes
+    epoch: int
+    moved: bool
+    target_chart: int
+    target_index: int
+    meta: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRecord:
+    """A sealed access entry at its place in the chart's access log."""
+
+    chart: int
+    index: int
+    leaf: bytes
+    sealed: bytes
+
+
+def pack_chart(r: ChartRecord) -> bytes:
+    """Content of a CHART record."""
+    head = _CHART.pack(r.chart, r.patient, r.handle, r.epoch, r.leaf, len(r.meta))
+    return head + r.meta + r.wrap
+
+
+def unpack_chart(content: bytes) -> ChartRecord:
+    """Reverse of `pack_chart`."""
+    chart, patient, handle, epoch, leaf, size = _head(_CHART, content)
+    at = _CHART.size
+    return ChartRecord(chart, patient, handle, epoch, leaf, content[at : at + size], content[at + size :])
+
+
+def pack_version(chart: int, index: int, leaf: bytes, epoch: int, meta: bytes, body: bytes) -> bytes:
+    """Content of a VERSION record."""
+    return _VERSION.pack(chart, index, leaf, epoch, len(meta)) + meta + body
+
+
+def unpack_version(content: bytes) -> VersionRecord:
+    """Reverse of `pack_version`."""
+    chart, index, leaf, epoch, size = _head(_VERSION, content)
+    at = _VERSION.size
+    return VersionRecord(chart, index, leaf, epoch, content[at : at + size], content[at + size :])
+
+
+def pack_link(r: LinkRecord) -> bytes:
+    """Content of a LINK record."""
+    head = _LINK.pack(r.chart, r.index, r.leaf, r.epoch, r.moved, r.target_chart, r.target_index)
+    return head + r.meta
+
+
+def unpack_link(content: bytes) -> LinkRecord:
+    """Reverse of `pack_link`."""
+    chart, index, leaf, epoch, moved, target, position = _head(_LINK, content)
+    return LinkRecord(chart, index, leaf, epoch, bool(moved), target, position, content[_LINK.size :])
+
+
+def pack_access(chart: int, index: int, leaf: bytes, sealed: bytes) -> bytes:
+    """Content of an ACCESS record."""
+    return _ACCESS.pack(chart, index, leaf) + sealed
+
+
+def unpack_access(content: bytes) -> AccessRecord:
+    """Reverse of `pack_access`."""
+    chart, index, leaf = _head(_ACCESS, content)
+    return AccessRecord(chart, index, leaf, content[_ACCESS.size :])
+
+
+def pack_cut(sequence: int) -> bytes:
+    """Content of a CUT record."""
+    return _CUT.pack(sequence)
+
+
+def unpack_cut(content: bytes) -> int:
+    """Reverse of `pack_cut`."""
+    (sequence,) = _head(_CUT, content)
+    return int(sequence)
+
+
+def _head(layout: struct.Struct, content: bytes) -> tuple[int, ...]:  # type: ignore[type-arg]
+    if len(content) < layout.size:
+        raise Corrupt("a journal record is too short", hint="run `careledger fsck`")
+    return layout.unpack_from(content)

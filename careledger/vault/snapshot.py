@@ -1,0 +1,226 @@
+"""Reads: one consistent view of the index, and bodies opened from the journal.
+
+Every body that leaves was opened by its own key, which fails on any altered bit: corruption is found before a byte
+is served. Opened bodies are cached by their place, which never changes what it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import lmdb
+
+from careledger.primitives.errors import Corrupt
+from careledger.vault.envelope import open_body, open_meta
+from careledger.vault.index import Current, open_segment, unpack_resource
+from careledger.vault.journal import Journal
+from careledger.vault.keyring import Keyring
+from careledger.vault.model import HOUSE_CHART, Row, Version
+from careledger.vault.records import unpack_version
+from careledger.vault.tables import (
+    CHART,
+    CHART_KEY,
+    FIND,
+    LEAF,
+    LEAF_KEY,
+    RECORD_LOG,
+    ROW_KEY,
+    Tables,
+)
+
+BODY_OVERHEAD_BYTES = 120
+
+
+class BodyCache:
+    """Opened bodies by (chart, leaf), least recently used out first, bounded by bytes."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._bytes = 0
+        self._bodies: dict[int, bytes] = {}
+
+    def get(self, place: int) -> bytes | None:
+        """The body at `chart << 32 | leaf`, or None."""
+        return self._bodies.get(place)
+
+    def put(self, place: int, body: bytes) -> None:
+        """Keep the body, dropping the oldest ones when there is no room."""
+        self._bytes += len(body) + BODY_OVERHEAD_BYTES
+        self._bodies[place] = body
+        while self._bytes > self._bytes_max and self._bodies:
+            oldest = next(iter(self._bodies))
+            self._bytes -= len(self._bodies.pop(oldest)) + BODY_OVERHEAD_BYTES
+
+    def forget_chart(self, chart: int) -> None:
+        """Drop every body of a chart (it was shredded, or a version erased)."""
+        for place in [p for p in self._bodies if p >> 32 == chart]:
+            self._bytes -= len(self._bodies.pop(place)) + BODY_OVERHEAD_BYTES
+
+
+class VaultReader:
+    """What a process needs to open snapshots; cheap to share among its requests."""
+
+    def __init__(self, tables: Tables, journal: Journal, keyring: Keyring, cache_bytes: int) -> None:
+        self.tables = tables
+        self.journal = journal
+        self.keyring = keyring
+        self.cache = BodyCache(cache_bytes)
+
+    def snapshot(self) -> VaultSnapshot:
+        """A view of what is committed now."""
+        return VaultSnapshot(self)
+
+
+class VaultSnapshot:
+    """`careledger.vault.model.Snapshot` over the real store."""
+
+    __slots__ = ("_reader", "_tables", "_txn", "height")
+
+    def __init__(self, reader: VaultReader) -> None:
+        self._reader = reader
+        self._tables = reader.tables
+        self._txn: lmdb.Transaction = reader.tables.env.begin()
+        self.height = int.from_bytes(self._txn.get(b"height", b"", db=self._tables.meta), "big")
+
+    def __enter__(self) -> VaultSnapshot:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._txn.abort()
+
+    # Versions
+
+    def current(self, type: str, id: str) -> Version | None:
+        data = self._txn.get(self._reader.keyring.token(type, id), db=self._tables.resource)
+        return None if data is None else _version(type, id, unpack_resource(data))
+
+    def version(self, type: str, id: str, version: int) -> Version | None:
+        token = self._reader.keyring.token(type, id)
+        data = self._txn.get(token, db=self._tables.resource)
+        if data is None or not 0 < version <= 0xFFFF_FFFF:
+            return None
+        found = unpack_resource(data)
+        if found.version != version:
+            data = self._txn.get(token + CHART_KEY.pack(version), db=self._tables.version)
+            if data is None:
+                return None
+            found = unpack_resource(data)
+        return _version(type, id, found)
+
+    def versions(self, type: str, id: str) -> list[Version]:
+        newest = self.current(type, id)
+        if newest is None:
+            return []
+        token, older = self._reader.keyring.token(type, id), []
+        with self._txn.cursor(self._tables.version) as cursor:
+            found = cursor.set_range(token)
+            while found and cursor.key()[:16] == token:
+                older.append(_version(type, id, unpack_resource(cursor.value())))
+                found = cursor.next()
+        return [newest, *reversed(older)]
+
+    # Bodies
+
+    def body(self, version: Version) -> bytes:
+        place = version.chart << 32 | version.leaf
+        body = self._reader.cache.get(place)
+        if body is None:
+            body = self._open_body(version)
+            self._reader.cache.put(place, body)
+        return body
+
+    def bodies(self, versions: Sequence[Version]) -> list[bytes]:
+        cached, opened = self._reader.cache.get, self.body
+        return [cached(v.chart << 32 | v.leaf) or opened(v) for v in versions]
+
+    def _open_body(self, version: Version) -> bytes:
+        content = self.record(version.chart, RECORD_LOG, version.leaf)
+        record = unpack_version(content)
+        keys = self._reader.keyring.get(version.chart)
+        opened = open_meta(keys, record.leaf, record.meta)
+        if (opened.type, opened.id, opened.version) != (version.type, version.id, version.version):
+            raise Corrupt("the index points at another version", hint="run `careledger fsck`")
+        return open_body(keys, opened, record.body)
+
+    def record(self, chart: int, log: int, index: int) -> bytes:
+        """The content of the journal record that holds this leaf."""
+        data = self._txn.get(LEAF_KEY.pack(chart, log, index), db=self._tables.leaf)
+        if data is None:
+            raise Corrupt("the index has lost a leaf", hint="run `careledger fsck`")
+        offset, length, _ = LEAF.unpack(data)
+        return self._reader.journal.read(offset, length)
+
+    # Charts and rows
+
+    def chart_of(self, patient_id: str) -> int | None:
+        token = self._reader.keyring.token("Patient", patient_id)
+        number = self._txn.get(token, db=self._tables.patient)
+        return None if number is None else CHART_KEY.unpack(number)[0]
+
+    def chart_numbers(self) -> list[int]:
+        return list(range(self._txn.stat(self._tables.chart)["entries"]))
+
+    def resource_count(self) -> int:
+        """How many resources there are, deleted ones included."""
+        return int(self._txn.stat(self._tables.resource)["entries"])
+
+    def row_count(self, chart: int) -> int:
+        data = self._txn.get(CHART_KEY.pack(chart), db=self._tables.chart)
+        return 0 if data is None else CHART.unpack_from(data)[2]
+
+    def rows(self, chart: int, start: int = 0) -> list[Row]:
+        keys = self._reader.keyring.get(chart)
+        prefix = CHART_KEY.pack(chart)
+        rows: list[Row] = []
+        with self._txn.cursor(self._tables.row) as cursor:
+            found = self._seek(cursor, chart, start)
+            while found and cursor.key()[:4] == prefix:
+                first = ROW_KEY.unpack(cursor.key())[1]
+                opened = open_segment(keys, first, cursor.value())
+                rows += opened if first >= start else opened[start - first :]
+                found = cursor.next()
+        return rows
+
+    def row(self, chart: int, number: int) -> Row | None:
+        with self._txn.cursor(self._tables.row) as cursor:
+            if not self._seek(cursor, chart, number) or cursor.key()[:4] != CHART_KEY.pack(chart):
+                return None
+            first = ROW_KEY.unpack(cursor.key())[1]
+            opened = open_segment(self._reader.keyring.get(chart), first, cursor.value())
+        return opened[number - first] if first <= number < first + len(opened) else None
+
+    def _seek(self, cursor: lmdb.Cursor, chart: int, number: int) -> bool:
+        """Put the cursor on the segment that holds the row, or the first one behind it."""
+        wanted = ROW_KEY.pack(chart, number)
+        if cursor.set_range(wanted) and cursor.key() == wanted:
+            return True
+        if cursor.prev() and cursor.key()[:4] == wanted[:4]:
+            return True
+        return bool(cursor.set_range(wanted))
+
+    # Blind search
+
+    def find(self, term: bytes) -> list[tuple[int, int]]:
+        return [FIND.unpack(value) for value in self._set(self._tables.find, term)]
+
+    def charts_with(self, chart_term: bytes) -> list[int]:
+        return [CHART_KEY.unpack(value)[0] for value in self._set(self._tables.visit, chart_term)]
+
+    def _set(self, table: lmdb._Database, term: bytes) -> list[bytes]:
+        with self._txn.cursor(table) as cursor:
+            if not cursor.set_key(self._reader.keyring.blind(term)):
+                return []
+            return list(cursor.iternext_dup())
+
+    def is_revoked(self, token_id: bytes) -> bool:
+        """Whether a bearer token was revoked."""
+        return self._txn.get(token_id, db=self._tables.revoked) is not None
+
+
+def _version(type: str, id: str, found: Current) -> Version:
+    return Version(
+        type, id, found.version, found.deleted, found.time_ms, found.height, found.chart, found.leaf, found.links
+    )
+
+
+__all__ = ["HOUSE_CHART", "BodyCache", "VaultReader", "VaultSnapshot"]

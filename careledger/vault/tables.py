@@ -1,0 +1,98 @@
+"""The index of a home in LMDB: pointers, log nodes, sealed rows. Derived from the journal, never the truth.
+
+LMDB does not sync here and does not detect bit rot: every byte served from the journal is checked by the key that
+opens it, and the whole environment is rebuilt after an unclean stop of the machine.
+
+| table | key | value |
+|---|---|---|
+| meta | name | see `Applied` |
+| resource | blind(Type/id) 16 | RESOURCE, then a LINK for each further chart |
+| version | blind(Type/id) 16, version u32 | as `resource`: superseded versions |
+| patient | blind(Patient/id) 16 | chart u32 |
+| chart | chart u32 | CHART, record frontier |
+| access | chart u32 | access frontier |
+| wrap | chart u32 | wrapped keys of the chart |
+| leaf | chart u32, log u8, index u32 | LEAF: where it lies in the journal, and its hash |
+| node | chart u32, log u8, level u8, index u32 | hash of a complete subtree (every fourth level) |
+| row | chart u32, first row u32 | SEGMENT, sealed index rows |
+| find | blind term 16 | (chart u32, row u32), sorted set |
+| visit | blind term 16 | chart u32, sorted set |
+| revoked | token id | expiry ms u64 |
+| ledger, heads | see `ledger` | state of the contracts; map of chart heads |
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Final
+
+import lmdb
+
+from careledger.primitives.errors import Misconfigured
+
+RESOURCE: Final = struct.Struct(">IIBIQQ")  # chart, version, flags, leaf index, height, time ms
+LINK: Final = struct.Struct(">II")  # chart, leaf index
+CHART: Final = struct.Struct(">32sIII")  # handle, epoch, rows, first tail row
+LEAF: Final = struct.Struct(">QI32s")  # offset, length, leaf hash
+LEAF_KEY: Final = struct.Struct(">IBI")
+NODE_KEY: Final = struct.Struct(">IBBI")
+ROW_KEY: Final = struct.Struct(">II")
+CHART_KEY: Final = struct.Struct(">I")
+SEGMENT: Final = struct.Struct(">H")  # rows in the sealed segment that follows
+FIND: Final = struct.Struct(">II")
+
+DELETED: Final = 1
+RECORD_LOG: Final = 0
+ACCESS_LOG: Final = 1
+
+TABLES_MAX: Final = 16
+MAP_BYTES: Final = 1 << 40
+READERS_MAX: Final = 512
+
+
+class Tables:
+    """The open environment and its tables. One writer, any number of readers, in any number of processes."""
+
+    def __init__(self, env: lmdb.Environment, *, write: bool) -> None:
+        self.env = env
+
+        def table(name: str, *, is_set: bool = False) -> lmdb._Database:
+            return env.open_db(name.encode(), dupsort=is_set, dupfixed=is_set, create=write)
+
+        self.meta = table("meta")
+        self.resource = table("resource")
+        self.version = table("version")
+        self.patient = table("patient")
+        self.chart = table("chart")
+        self.access = table("access")
+        self.wrap = table("wrap")
+        self.leaf = table("leaf")
+        self.node = table("node")
+        self.row = table("row")
+        self.find = table("find", is_set=True)
+        self.visit = table("visit", is_set=True)
+        self.revoked = table("revoked")
+        self.ledger = table("ledger")
+        self.heads = table("heads")
+
+    @classmethod
+    def open(cls, folder: Path, *, write: bool) -> Tables:
+        """The environment in `folder`. Never give it a folder that came from outside: rebuild from the journal."""
+        try:
+            env = lmdb.open(
+                str(folder), map_size=MAP_BYTES, max_dbs=TABLES_MAX, max_readers=READERS_MAX,
+                sync=False, metasync=False, readonly=not write, create=write, mode=0o600, readahead=False,
+                meminit=False, max_spare_txns=16,
+            )  # fmt: skip
+        except lmdb.Error as error:
+            raise Misconfigured(
+                "the index cannot be opened", hint="remove the folder `index` of the home: it is rebuilt at start"
+            ) from error
+        return cls(env, write=write)
+
+    def close(self) -> None:
+        """Flush what is there and give it back."""
+        if not self.env.flags()["readonly"]:
+            self.env.sync(True)
+        self.env.close()
