@@ -71,7 +71,7 @@ ENVELOPES = [
     ("one byte short", lambda p: good(p)[:-1], transaction.Malformed),
     ("body with a trailing byte", lambda p: sign_transaction(TRANSACTION.decode(good(p)).body + b"\x00", NODE), transaction.Malformed),
     ("authenticator twice", lambda p: with_authenticators(good(p), lambda one: [one, one]), transaction.Malformed),
-    ("over the size limit", lambda p: bytes(131_073), transaction.TransactionTooLarge),
+    ("over the size limit", lambda p: bytes(1_000_000), transaction.TransactionTooLarge),
     ("another chain", lambda p: good(p, genesis_hash=bytes(32)), execution.OtherLedger),
     ("expired", lambda p: good(p, valid_ms=-1), execution.Expired),
     ("valid for over 24 hours", lambda p: good(p, valid_ms=DAY_MS + 1), execution.ValidTooLong),

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from careledger.ledger.blocks import (
     BLOCK,
+    TRANSACTIONS_MAX,
     Block,
     TransactionReceipt,
     hash_history_leaf,
@@ -43,8 +44,9 @@ from careledger.ledger.genesis import EMBEDDED, GENESIS, Genesis, compute_chain_
 from careledger.ledger.kernel import Contract, compute_state_key
 from careledger.ledger.log import Frontier, consistency_path, inclusion_path
 from careledger.ledger.store.kv import KV, PrefixKV
+from careledger.ledger.transaction import TRANSACTION_SIZE_MAX
 from careledger.ledger.tree import MapProof, MapTree
-from careledger.primitives.errors import Conflict, Corrupt, Misconfigured, NotFound, VerificationFailed
+from careledger.primitives.errors import Conflict, Corrupt, Misconfigured, NotFound, TooLarge, VerificationFailed
 from careledger.primitives.hashing import ZERO_DIGEST
 from careledger.primitives.signing import ed25519_public_key, ml_dsa_44_public_key
 from careledger.primitives.types import Did
@@ -184,8 +186,11 @@ class EmbeddedLedger:
 
         Transactions of lane 0 are moved to the front. Refused ones stay in the block with their code.
         """
+        if len(transactions) > TRANSACTIONS_MAX:
+            raise TooLarge(f"a block has at most {TRANSACTIONS_MAX} transactions")
         order = _lane_order(transactions)
-        ordered = tuple(transactions[at] for at in order) if order else tuple(transactions)
+        # What is over the limit is refused by its length alone: the block keeps one byte more than the limit.
+        ordered = tuple([transactions[at][:_KEPT_MAX] for at in order or range(len(transactions))])
         time_ms = max(now_ms, self.time_ms)
         outcome = self._apply(kv, self.height + 1, time_ms, ordered)
         block, note = self._write_block(kv, ordered, outcome)
@@ -356,6 +361,7 @@ class EmbeddedLedger:
         return dict(ACCOUNTS.value.decode(raw).lanes).get(lane, 0) if raw else 0
 
 
+_KEPT_MAX = TRANSACTION_SIZE_MAX + 1
 _LANE_AT = 4 + 32 + 8 + 32
 """Where the lane stands in an encoded transaction: after the body's length, genesis hash, valid_until, sponsor."""
 

@@ -1,0 +1,156 @@
+"""Writes docs/spec/ledger.md from the contracts' tables. `--check` only says whether it is up to date (exit code 1)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from careledger.contracts import CONTRACTS  # noqa: E402
+from careledger.ledger import genesis, transaction, tree  # noqa: E402
+from careledger.ledger.blocks import BLOCK, TRANSACTIONS_MAX  # noqa: E402
+from careledger.ledger.execution import ENVELOPE_REFUSALS_OF_EXECUTION, SYSTEM_STATE  # noqa: E402
+from careledger.ledger.kernel import KEY, Contract, NotSigned, Rejected  # noqa: E402
+from careledger.primitives.encoding import Codec, Schema  # noqa: E402
+
+TARGET = ROOT / "docs" / "spec" / "ledger.md"
+
+ENVELOPE_REFUSALS: tuple[type[Rejected], ...] = (
+    transaction.Malformed,
+    transaction.TransactionTooLarge,
+    transaction.BadAuthenticator,
+    transaction.ReservedAlgorithm,
+    transaction.UnknownAlgorithm,
+    NotSigned,
+    *ENVELOPE_REFUSALS_OF_EXECUTION,
+)
+
+INTRODUCTION = f"""# The ledger: state, messages, refusals
+
+Written by `tools/build_spec.py` from the tables of `careledger/contracts` and `careledger/ledger`; do not edit.
+The protocol says what these things mean; this page holds the numbers that it leaves open.
+
+## Numbers
+
+| what | number |
+|---|---|
+| Largest transaction; message; messages, authenticators in one | {transaction.TRANSACTION_SIZE_MAX:,} bytes; \
+{transaction.MESSAGE_SIZE_MAX:,} bytes; {transaction.MESSAGES_MAX}; {transaction.AUTHENTICATORS_MAX} |
+| Lanes | 0 to {transaction.LANES - 1}; lane 0 only messages marked urgent |
+| First sequence of a lane | 0 |
+| `valid_until` | block time to block time + {transaction.VALID_MS_MAX:,} ms, both included |
+| Quota | bytes of bodies a sponsor and day of block time (UTC); {genesis.QUOTA_BYTES_DAY_DEFAULT:,} unless the genesis says otherwise |
+| Transactions in a block | {TRANSACTIONS_MAX:,} |
+| First batch of an organisation | seq 0, previous root 32 zero bytes; leaf seq of the log of batches |
+| Keys of the state map | depth at most {tree.KEY_BITS} |
+
+## Decisions
+
+- A message travels as u16 number, then its fields. Authenticators are (u8 algorithm, key, signature), in strictly
+  ascending order of (algorithm, key); each signs the id, and each must be needed by the sponsor or a message.
+  Algorithms: 1 Ed25519, 2 ML-DSA-65; 3 (WebAuthn ES256) and 4 (WebAuthn ML-DSA) are reserved and refused by a code of
+  their own.
+- The sponsor's node or root key signs. One key may sign for the sponsor and for an author.
+- A transaction is all or nothing. A refused one changes nothing, not even the sequence: the app hash is that of a
+  block without it. Its code and bytes stay in the block.
+- A DID is H(`cl1.did`, u8 kind | u8 algorithm | first root key), written `did:careledger:` and 64 hex digits.
+- `sys/history` at block h holds size h and the root of leaves 0 … h − 1.
+- In the genesis every key counts as having signed, and the first organisation registers itself as the operator.
+- Checkpoints: the origin is also the signer's name. Ed25519 lines have note type 01. ML-DSA-44 lines have type 06 (C2SP
+  tlog-cosignature, `subtree/v1` from leaf 0) with the block's time in seconds.
+- A map proof is enc(list of option of 32 bytes: siblings from the root down; option of (key, value hash): the one leaf
+  that stands where an absent key would). The last sibling is never empty.
+"""
+
+
+def row(*cells: str) -> str:
+    """One line of a table."""
+    return "| " + " | ".join(cells) + " |"
+
+
+def write_fields(codec: Codec[object]) -> str:
+    """The fields of a schema as `name: kind`."""
+    if not isinstance(codec, Schema):
+        return codec.name
+    return ", ".join(f"{name}: {field.name}" for name, field in codec.fields.items())
+
+
+def write_refusals(refusals: tuple[type[Rejected], ...]) -> list[str]:
+    """A table of refusals, by number."""
+    ordered = sorted(refusals, key=lambda refusal: refusal.number)
+    lines = ["| number | code | refused because |", "|---|---|---|"]
+    return lines + [
+        row(str(one.number), f"`{one.code}`", " ".join((one.__doc__ or "").split())) for one in ordered
+    ]
+
+
+def write_contract(contract: Contract) -> list[str]:
+    """State, messages, events and refusals of one contract."""
+    state = (*SYSTEM_STATE, *contract.state) if contract.name == "sys" else contract.state
+    lines = [
+        f"## {contract.name}",
+        "",
+        contract.purpose,
+        "",
+        "| state | key | value | |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        row(f"`{one.contract}/{one.name}`", one.key.name, write_fields(one.value), one.note) for one in state
+    ]
+    lines += ["", "| message | number | lane 0 | fields | refused with |", "|---|---|---|---|---|"]
+    for kind in contract.messages:
+        numbers = sorted({refusal.number for refusal in (*kind.refusals, NotSigned)})
+        lines.append(
+            row(
+                f"`{kind.name}`",
+                str(kind.number),
+                "yes" if kind.is_urgent else "no",
+                write_fields(kind.schema),
+                ", ".join(map(str, numbers)),
+            )
+        )
+    lines += ["", "| event | fields |", "|---|---|"]
+    lines += [row(f"`{kind.name}`", write_fields(kind.schema)) for kind in contract.events]
+    own: set[type[Rejected]] = {
+        refusal
+        for kind in contract.messages
+        for refusal in kind.refusals
+        if refusal.__module__.endswith("." + contract.name)
+    }
+    return [*lines, "", *write_refusals(tuple(own)), ""]
+
+
+def build() -> str:
+    """The whole page."""
+    lines = [INTRODUCTION, "## Encodings", "", "| what | fields |", "|---|---|"]
+    named: tuple[tuple[str, Schema[object]], ...] = (
+        ("transaction", transaction.TRANSACTION),
+        ("body", transaction.BODY),
+        ("authenticator", transaction.AUTHENTICATOR),
+        ("key", KEY),
+        ("block", BLOCK),
+        ("genesis", genesis.GENESIS),
+        ("map proof", tree.MAP_PROOF),
+    )  # type: ignore[assignment]
+    lines += [row(name, write_fields(schema)) for name, schema in named]
+    lines += ["", "## Refusals of the envelope", "", *write_refusals(ENVELOPE_REFUSALS), ""]
+    for contract in CONTRACTS:
+        lines += write_contract(contract)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def main() -> int:
+    """Writes or checks."""
+    text = build()
+    if "--check" in sys.argv[1:]:
+        return int(not TARGET.exists() or TARGET.read_text("utf-8") != text)
+    TARGET.parent.mkdir(parents=True, exist_ok=True)
+    TARGET.write_text(text, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
