@@ -71,7 +71,10 @@ def value_of(parameter: Parameter, modifier: str, text: str, now_ms: int, base: 
         plain = unescape(text)
         if len(plain) >= STRING_MAX:
             raise bad_value(code, f"shorter than {STRING_MAX} characters")
-        return Text(plain, normalise(plain))
+        folded = normalise(plain)
+        if not folded:
+            raise bad_value(code, "there")
+        return Text(plain, folded)
     if kind == NUMBER:
         return _number(code, text)
     if kind == QUANTITY:

@@ -71,7 +71,7 @@ human_name = _merged(
     _maybe("family", st.sampled_from(NAMES)),
     _maybe("given", st.lists(st.sampled_from(NAMES), min_size=1, max_size=2)),
     _maybe("prefix", st.just(["Mrs."])),
-)
+).filter(bool)  # FHIR has no empty elements (ele-1)
 patient = _merged(
     st.just({"resourceType": "Patient"}),
     st.sampled_from(IDS).map(lambda name: {"id": name}),

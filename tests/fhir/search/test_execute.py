@@ -96,6 +96,14 @@ def test_includes_are_current_and_never_repeat_a_match() -> None:
     assert sorted(v.id for v in result.includes) == ["a", "pr"]
 
 
+def test_a_resource_of_very_many_references_is_found_by_each() -> None:
+    store = world()
+    target = [{"reference": "Patient/a"}, *({"reference": f"Observation/{n}"} for n in range(100))]
+    store.put({"resourceType": "Provenance", "id": "pr", "target": target})
+    assert ids(run(store, "Provenance", ("target", "Observation/77"))) == ["pr"]
+    assert ids(run(store, "Provenance", ("target", "Observation/101"))) == []
+
+
 def test_the_house_chart_is_searched_without_chart_terms() -> None:
     store = world()
     assert ids(run(store, "Practitioner")) == ["doc"]

@@ -23,6 +23,8 @@ SECRET = "Adell482"
         ("Patient", "identifier", f"a|b|{SECRET}", "value"),
         ("Patient", "identifier", "|", "value"),
         ("Patient", "name", ",", "value"),
+        ("Patient", "name", " ", "value"),
+        ("Patient", "name", "\u0301", "value"),
         ("Patient", "name", SECRET * 200, "value"),
         ("Patient", "name:below", SECRET, "not-supported"),
         ("Observation", "_profile:below", SECRET, "not-supported"),
