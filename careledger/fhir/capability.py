@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import Any
 
 from careledger import __version__
@@ -13,6 +12,7 @@ from careledger.fhir.refusals import Refused
 from careledger.fhir.responses import FHIR_JSON
 from careledger.fhir.routes import ROUTES
 from careledger.fhir.search.compile import search_of
+from careledger.primitives.hashing import sha256
 
 PUBLISHED = "2026-11-23"
 """Date of the statement's last change in kind (CapabilityStatement.date is required)."""
@@ -131,7 +131,7 @@ class Capability:
             raise Refused(501, "not-supported", "Only the CapabilityStatement is offered.", where="mode")
         if not self._body:
             self._body = json.dumps(statement(self._base_url))
-            self._etag = b'W/"%s"' % sha256(self._body).hexdigest()[:16].encode()
+            self._etag = b'W/"%s"' % sha256(self._body)[:8].hex().encode()
         headers = [(b"etag", self._etag)]
         if request.headers.get(b"if-none-match") == self._etag:
             return FhirResponse(304, headers)

@@ -9,15 +9,17 @@ from careledger.fhir.responses import entry_prefix
 from careledger.fhir.search.compile import PATIENTS_SLOT
 from careledger.vault.model import Row, Snapshot, Version
 
-CHARTS_KEPT = 256
-"""Charts whose order of resources a process remembers."""
+RESOURCES_KEPT = 40_000
+"""Resources whose order a process remembers, of all charts together; each costs some 700 bytes."""
 
 
 @dataclass(slots=True)
 class ChartOrder:
     """The current resources of a chart, in the order of commitment; grown by the rows that were added since.
 
-    A place is a row number; the Patient's own is -1. `prefixes` are the entries' first bytes, made once.
+    A place is a row number; the Patient's own is -1. `prefixes` are the entries' first bytes, made once; `scanned`
+    holds the `Type/id` of all that the resource at a place refers to; `shared` are places of what stands in other
+    charts too.
     """
 
     rows: int = 0
@@ -25,10 +27,8 @@ class ChartOrder:
     versions: dict[int, Version] = field(default_factory=dict)
     prefixes: dict[int, bytes] = field(default_factory=dict)
     places: list[int] = field(default_factory=list)
-    scanned: dict[int, tuple[str, ...]] = field(
-        default_factory=dict
-    )  # place -> `Type/id` of what it refers to
-    shared: set[int] = field(default_factory=set)  # places of what stands in other charts too
+    scanned: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    shared: set[int] = field(default_factory=set)
 
     def grow(self, snapshot: Snapshot, chart: int, patient: str, base_url: str) -> None:
         """Take in the rows committed since the last time."""
@@ -78,19 +78,24 @@ def _is_shared(row: Row) -> bool:
 
 
 class ChartOrders:
-    """The orders of the charts read last by this process."""
+    """The orders of the charts read last by this process, as many as RESOURCES_KEPT allows."""
 
-    def __init__(self, charts_max: int = CHARTS_KEPT) -> None:
+    def __init__(self, resources_max: int = RESOURCES_KEPT) -> None:
         self._orders: OrderedDict[int, ChartOrder] = OrderedDict()
-        self._charts_max = charts_max
+        self._resources_max = resources_max
+        self._resources = 0
 
     def of(self, snapshot: Snapshot, chart: int, patient: str, base_url: str) -> ChartOrder:
+        """The chart's order as of the snapshot."""
         order = self._orders.get(chart)
         if order is None:
             order = self._orders[chart] = ChartOrder()
-            if len(self._orders) > self._charts_max:
-                self._orders.popitem(last=False)
         else:
             self._orders.move_to_end(chart)
+        before = len(order.places)
         order.grow(snapshot, chart, patient, base_url)
+        self._resources += len(order.places) - before
+        while self._resources > self._resources_max and len(self._orders) > 1:
+            _, oldest = self._orders.popitem(last=False)
+            self._resources -= len(oldest.places)
         return order

@@ -6,42 +6,30 @@ a log or a referrer, every worker can read it, and an altered or borrowed one is
 
 from __future__ import annotations
 
-import os
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
-from hashlib import sha256
 from urllib.parse import quote, urlencode
 
 import msgspec
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirRequest
 from careledger.fhir.preferences import prefer
 from careledger.fhir.refusals import Refused
+from careledger.primitives.errors import VerificationFailed
+from careledger.primitives.opaque import open_text, seal_text
 
 CURSOR = "_cursor"
-CURSOR_LENGTH_MAX = 16_384
 Position = tuple[int | str, ...]
 _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?"
 )
 
 
-@lru_cache(maxsize=4)
-def _cipher(key: bytes) -> AESGCM:
-    return AESGCM(sha256(b"careledger fhir paging" + key).digest())
-
-
 def seal(context: Context, scope: str, position: Position) -> str:
     """The cursor that continues `scope` after `position`."""
-    nonce = os.urandom(12)
-    sealed = _cipher(context.backend.cursor_key).encrypt(nonce, msgspec.json.encode(position), scope.encode())
-    return urlsafe_b64encode(nonce + sealed).rstrip(b"=").decode()
+    return seal_text(context.backend.cursor_key, scope.encode(), msgspec.json.encode(position))
 
 
 def position(context: Context, request: FhirRequest, scope: str) -> Position:
@@ -53,16 +41,15 @@ def position(context: Context, request: FhirRequest, scope: str) -> Position:
 def open_cursor(context: Context, text: str, scope: str) -> Position:
     """What `seal` sealed. Raises Refused(400) unless this node sealed it for `scope`."""
     try:
-        raw = urlsafe_b64decode(text + "=" * (-len(text) % 4)) if len(text) <= CURSOR_LENGTH_MAX else b""
-        opened = _cipher(context.backend.cursor_key).decrypt(raw[:12], raw[12:], scope.encode())
-        return tuple(msgspec.json.decode(opened, type=list[int | str]))
-    except (InvalidTag, ValueError, msgspec.MsgspecError) as error:
+        opened = open_text(context.backend.cursor_key, scope.encode(), text)
+    except VerificationFailed as error:
         raise Refused(
             400,
             "value",
             "The page link was altered, or belongs to another query.",
             hint="Begin at the first page.",
         ) from error
+    return tuple(msgspec.json.decode(opened, type=list[int | str]))
 
 
 def count(context: Context, query: Sequence[tuple[str, str]]) -> int:

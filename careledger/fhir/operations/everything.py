@@ -93,20 +93,14 @@ def _wanted(context: Context, request: FhirRequest, match: Match) -> Page:
 def _allow(
     context: Context, request: FhirRequest, snapshot: Snapshot, match: Match, page: Page
 ) -> tuple[Decision, int | None]:
-    """The decision on this chart, and its number; raises Denied."""
+    """The decision on this chart, and its number. Raises Denied; every type that is asked for must be in the scope."""
     decision = judge(context, request, "everything", "Patient", (match.id,), snapshot.height)
     if not decision.permit:
         raise Denied(decision)
-    if not all(
-        judge(context, request, "everything", type, (match.id,), snapshot.height).permit
-        for type in page.types or "*"
-    ):
-        raise Refused(
-            403,
-            "forbidden",
-            "$everything needs a scope on every type that is asked for.",
-            hint="Ask for patient/*.rs or system/*.rs, or name the types in _type.",
-        )
+    for type in page.types or ("*",):
+        of_type = judge(context, request, "everything", type, (match.id,), snapshot.height)
+        if not of_type.permit:
+            raise Denied(of_type)
     return decision, snapshot.chart_of(match.id)
 
 
