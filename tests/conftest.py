@@ -12,12 +12,16 @@ from hypothesis import settings
 
 VECTORS = Path(__file__).resolve().parent.parent / "vectors"
 
-settings.register_profile("careledger", deadline=None, print_blob=True, derandomize=bool(os.environ.get("CI")))
+settings.register_profile(
+    "careledger", deadline=None, print_blob=True, derandomize=bool(os.environ.get("CI"))
+)
 settings.load_profile("careledger")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--write-vectors", action="store_true", help="write vectors/ instead of comparing with it")
+    parser.addoption(
+        "--write-vectors", action="store_true", help="write vectors/ instead of comparing with it"
+    )
 
 
 @pytest.fixture
