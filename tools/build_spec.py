@@ -102,7 +102,8 @@ def write_contract(contract: Contract) -> list[str]:
     ]
     lines += ["", "| message | number | lane 0 | fields | refused with |", "|---|---|---|---|---|"]
     for kind in contract.messages:
-        numbers = sorted({refusal.number for refusal in (*kind.refusals, NotSigned)})
+        refusals: tuple[type[Rejected], ...] = (*kind.refusals, NotSigned)
+        numbers = sorted({refusal.number for refusal in refusals})
         lines.append(
             row(
                 f"`{kind.name}`",

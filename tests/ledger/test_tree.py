@@ -74,6 +74,17 @@ def test_buckets_split_and_do_not_show_in_the_root():
     assert tree.root == EMPTY == MapTree.open(kv).root
 
 
+def test_shrinking_leaves_no_trace_of_former_splits():
+    kv, tree, items = grown()
+    for gone in list(items)[:-1]:
+        del items[gone]
+        assert tree.update(kv, {gone: None}) == compute_root(items)
+        if len(items) < 12:
+            assert MapTree.open(kv).root == tree.root
+            for one in (gone, *items):
+                verify_map_proof(tree.root, one, items.get(one), tree.prove(kv, one))
+
+
 def test_altered_proofs_are_refused():
     kv, tree, items = grown()
     shuffled = random.Random(7)

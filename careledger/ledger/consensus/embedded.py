@@ -46,7 +46,14 @@ from careledger.ledger.log import Frontier, consistency_path, inclusion_path
 from careledger.ledger.store.kv import KV, PrefixKV
 from careledger.ledger.transaction import TRANSACTION_SIZE_MAX
 from careledger.ledger.tree import MapProof, MapTree
-from careledger.primitives.errors import Conflict, Corrupt, Misconfigured, NotFound, TooLarge, VerificationFailed
+from careledger.primitives.errors import (
+    Conflict,
+    Corrupt,
+    Misconfigured,
+    NotFound,
+    TooLarge,
+    VerificationFailed,
+)
 from careledger.primitives.hashing import ZERO_DIGEST
 from careledger.primitives.signing import ed25519_public_key, ml_dsa_44_public_key
 from careledger.primitives.types import Did
