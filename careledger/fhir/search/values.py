@@ -1,6 +1,6 @@
 """Index values as bytes: how each FHIR data type is written into a values blob, by kind of search parameter.
 
-Tokens and references are 8-byte hashes (BLAKE2b): equal values give equal bytes, which compress well and compare
+Tokens and references are 8-byte hashes (of SHA-256): equal values give equal bytes, which compress well and compare
 fast; the blob is sealed by the vault, so the hash need not be keyed. So are uris. Dates are pairs of integers,
 strings and decimals are text. An element that is there but holds nothing to search for leaves a mark for `:missing`.
 """
@@ -11,12 +11,12 @@ import struct
 import unicodedata
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from hashlib import blake2b
 from typing import Any, Final
 
 from careledger.fhir.definitions import definitions
 from careledger.fhir.search.dates import BEGINNING, END, date_range
 from careledger.primitives.errors import Invalid
+from careledger.primitives.hashing import sha256
 
 Encoder = Callable[[Sequence[Any], str], bytes]
 """(values, own base URL) -> bytes; empty if none of the values is there."""
@@ -50,7 +50,7 @@ _SPECIAL: Final = "http://terminology.hl7.org/CodeSystem/special-values"
 @lru_cache(maxsize=65536)
 def hash8(text: str) -> bytes:
     """8 bytes that stand for `text`; `NONE` for the empty string."""
-    return blake2b(text.encode("utf-8", "replace"), digest_size=8).digest() if text else NONE
+    return sha256(text.encode("utf-8", "replace"))[:8] if text else NONE
 
 
 @lru_cache(maxsize=65536)
