@@ -17,10 +17,6 @@ from careledger.fhir.messages import FhirRequest, FhirResponse
 T = TypeVar("T")
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(work)
-
-
 def actor(
     scope: str = "system/*.cruds", *, patient: str = "", organisation: str = "did:careledger:house"
 ) -> Actor:
@@ -28,12 +24,16 @@ def actor(
 
 
 class Client:
-    """One caller. Every method returns the raw answer."""
+    """One caller. Every method returns the raw answer. A backend that lives in a loop of its own brings `run`."""
 
     def __init__(self, backend: Any, who: Actor | None = None, app: FhirApp | None = None) -> None:
         self.backend = backend
         self.who = who or actor(organisation=backend.organisation)
         self.app = app or FhirApp(backend)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        found: T = getattr(self.backend, "run", asyncio.run)(work)
+        return found
 
     def as_(self, scope: str = "patient/*.cruds", *, patient: str = "") -> Client:
         return Client(
@@ -51,7 +51,7 @@ class Client:
         return await self.app.handle(FhirRequest(method, path, query, sent, raw, self.who, os.urandom(16)))
 
     def send(self, method: str, url: str, body: Any = None, **headers: str) -> FhirResponse:
-        return run(self.asend(method, url, body, **headers))
+        return self.run(self.asend(method, url, body, **headers))
 
     def get(self, url: str, **headers: str) -> FhirResponse:
         return self.send("GET", url, **headers)

@@ -15,7 +15,7 @@ from careledger.fhir.context import Limits
 from careledger.fhir.http import FhirApp
 from careledger.fhir.links import Links
 from careledger.vault.model import HOUSE_CHART, Commit, ResourceWrite
-from tests.fhir.client import Client, entries, observation, of, patient, practitioner, run
+from tests.fhir.client import Client, entries, observation, of, patient, practitioner
 from tests.fhir.fakes import FakeBackend
 
 NPI = "http://hl7.org/fhir/sid/us-npi"
@@ -246,7 +246,7 @@ def test_if_none_exist_in_parallel_transactions_has_one_winner(client: Client) -
         answers = await asyncio.gather(*[client.asend("POST", "", one) for _ in range(30)])
         return [statuses(answer)[0] for answer in answers]
 
-    assert sorted(run(race())) == ["200"] * 29 + ["201"]
+    assert sorted(client.run(race())) == ["200"] * 29 + ["201"]
 
 
 def test_each_entry_of_a_batch_stands_alone(client: Client) -> None:
@@ -335,4 +335,4 @@ def test_a_large_bundle_lets_small_requests_through() -> None:
         assert (await work).status == 200
         return served
 
-    assert run(both()) > 20
+    assert client.run(both()) > 20

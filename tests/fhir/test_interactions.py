@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from careledger.vault.model import HOUSE_CHART, Commit
-from tests.fhir.client import Client, entries, header, observation, of, patient, practitioner, run
+from tests.fhir.client import Client, entries, header, observation, of, patient, practitioner
 
 
 def leaves_of(client: Client) -> list[tuple[int, str, tuple[int, ...]]]:
@@ -186,7 +186,7 @@ def test_two_updates_of_one_version_have_one_winner(client: Client) -> None:
         answers = [client.asend("PUT", url, {**made, "gender": "male"}, if_match='W/"1"') for _ in range(20)]
         return [answer.status for answer in await asyncio.gather(*answers)]
 
-    statuses = run(race())
+    statuses = client.run(race())
     assert (statuses.count(200), statuses.count(412)) == (1, 19)
 
 
@@ -219,7 +219,7 @@ def test_conditional_create_in_parallel_has_one_winner(client: Client) -> None:
         done = await asyncio.gather(*answers)
         return [(answer.status, of(answer)["id"]) for answer in done]
 
-    answers = run(race())
+    answers = client.run(race())
     assert sorted(status for status, _ in answers) == [200] * 99 + [201]
     assert len({id for _, id in answers}) == 1
 
