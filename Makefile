@@ -49,7 +49,7 @@ test: dev check  ## format, lint, types, layers, tests (ARGS=… goes to pytest)
 
 .PHONY: check
 check: dev  ## the static half of `make test`
-	@$(BIN)/ruff format --check --quiet . || { echo 'formatting differs: run `make format`' >&2; exit 1; }
+	@$(BIN)/ruff format --check --quiet . >/dev/null || { echo 'formatting differs: run `make format`' >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/codespell --quiet-level 2 $$(git ls-files '*.md' '*.py' 'Makefile' 2>/dev/null || find . -name '*.py' -not -path './.*')
 	@$(BIN)/vulture

@@ -39,6 +39,7 @@ def test_commands_and_targets_exist(document):
     text = document.read_text("utf-8")
     code = "\n".join(re.findall(r"```[a-z]*\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text))
     targets = set(re.findall(r"^([a-z][a-z%-]*):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    targets |= {f"campaign-{path.stem}" for path in (ROOT / "tests" / "campaigns").glob("*.py")}
     named = set(re.findall(r"(?:^|[`(\s])make ([a-z][a-z-]+)", code))
     assert named <= targets, named - targets
     commands = {command.name for command in COMMANDS}
