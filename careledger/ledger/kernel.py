@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from careledger.ledger.log import Frontier, Node, leaf_hash
 from careledger.primitives.encoding import U8, U64, Bytes, Codec, Fixed, Pair, Schema, Text
-from careledger.primitives.errors import CareLedgerError
+from careledger.primitives.errors import CareLedgerError, Corrupt, Invalid
 from careledger.primitives.hashing import new_sha256, tag_prefix
 from careledger.primitives.signing import ML_DSA_65_PUBLIC_SIZE
 from careledger.primitives.types import Did
@@ -83,7 +83,12 @@ class Map(Generic[K, V]):
     def get(self, state: State, key: K) -> V | None:
         """The value, or None."""
         raw = state.get(self.state_key(key))
-        return None if raw is None else self.value.decode(raw)
+        if raw is None:
+            return None
+        try:
+            return self.value.decode(raw)
+        except Invalid:  # never the transaction's fault
+            raise Corrupt(f"the state of {self.contract}/{self.name} cannot be read") from None
 
     def set(self, state: State, key: K, value: V) -> None:
         """Sets the value."""

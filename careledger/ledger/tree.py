@@ -282,12 +282,21 @@ class MapTree:
             if place == _ROOT_PLACE and self._nodes[place] == EMPTY:
                 return _Bucket([], [], [])
             raise Corrupt("a bucket of a ledger map is missing", hint="run `careledger fsck`")
-        return _Bucket.from_bytes(data)
+        try:
+            return _Bucket.from_bytes(data)
+        except (IndexError, struct.error):
+            raise Corrupt("a bucket of a ledger map is cut short", hint="run `careledger fsck`") from None
 
     def get(self, kv: KV, key: bytes) -> bytes | None:
-        """The value of the key, or None."""
+        """The value of the key, or None. Raises Corrupt rather than return a value that was not set."""
         bucket = self._load(kv, self._locate(key))
-        return bucket.values[bucket.keys.index(key)] if key in bucket.keys else None
+        if key not in bucket.keys:
+            return None
+        at = bucket.keys.index(key)
+        value = bucket.values[at]
+        if hash_leaf(key, hash_value(value)) != bucket.leaves[at]:
+            raise Corrupt("a value of a ledger map was altered", hint="run `careledger fsck`")
+        return value
 
     def update(self, kv: KV, changes: Mapping[bytes, bytes | None]) -> bytes:
         """Sets every key to its value, removes those with None; the new root."""

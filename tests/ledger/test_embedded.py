@@ -95,8 +95,9 @@ def test_an_altered_block_does_not_replay(change):
     play = run_chain(2)
     blocks = list(play.blocks)
     blocks[1] = BLOCK.encode(dataclasses.replace(BLOCK.decode(blocks[1]), **change))
-    with pytest.raises(Corrupt):
-        replay(blocks)
+    for bad in (blocks[1], blocks[1][:-1]):
+        with pytest.raises(Corrupt):
+            replay([blocks[0], bad])
 
 
 def test_an_aborted_block_leaves_nothing():

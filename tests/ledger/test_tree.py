@@ -134,6 +134,24 @@ def test_a_missing_bucket_is_corrupt():
         tree.get(kv, next(iter(items)))
 
 
+def test_an_altered_value_is_corrupt_and_never_returned():
+    kv, tree, items = grown(20)
+    for place, data in list(kv.scan(b"", b"\xff")):
+        if data[32:34] != b"\x00\x00":
+            kv.put(place, data[:-1] + bytes([data[-1] ^ 1]))
+    corrupt = 0
+    for one, value in items.items():
+        try:
+            assert tree.get(kv, one) == value
+        except Corrupt:
+            corrupt += 1
+    assert corrupt >= 20 // BUCKET_LIMIT
+    for place, data in list(kv.scan(b"", b"\xff")):
+        kv.put(place, data[:33])
+    with pytest.raises(Corrupt):
+        tree.get(kv, next(iter(items)))
+
+
 @pytest.mark.vectors
 def test_map_vectors(vector):
     cases = []

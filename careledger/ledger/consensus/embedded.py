@@ -49,6 +49,7 @@ from careledger.ledger.tree import MapProof, MapTree
 from careledger.primitives.errors import (
     Conflict,
     Corrupt,
+    Invalid,
     Misconfigured,
     NotFound,
     TooLarge,
@@ -210,7 +211,10 @@ class EmbeddedLedger:
     def replay(self, kv: KV, block: bytes) -> None:
         """Executes a block of the journal again. Raises Corrupt if it is not next, or anything in it comes out
         otherwise: codes, app hash, signature. The caller then aborts and resets."""
-        expected = BLOCK.decode(block)
+        try:
+            expected = BLOCK.decode(block)
+        except Invalid:
+            raise Corrupt("a block of the journal cannot be read") from None
         if expected.height != self.height + 1 or expected.time_ms < self.time_ms:
             raise Corrupt(f"block {expected.height} does not follow block {self.height}")
         outcome = self._apply(kv, expected.height, expected.time_ms, expected.transactions)
