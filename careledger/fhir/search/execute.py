@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 from careledger.fhir.search.bitsets import members, membership
 from careledger.fhir.search.candidates import Plan, plan
@@ -21,6 +21,9 @@ from careledger.fhir.search.query import Query
 from careledger.fhir.search.scope import EVERYTHING, Scope, version_at
 from careledger.primitives.errors import Invalid
 from careledger.vault.model import Row, Snapshot, Version
+
+ROWS_COUNTED: Final = 200
+"""Candidate rows up to which a page is always counted whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,21 +281,34 @@ def _order_at(view: _View, after: Cursor, hits: list[_Hit]) -> tuple[Any, ...]:
 
 
 def _of_rows(view: _View, rows: tuple[tuple[int, int], ...], after: Cursor | None) -> _Page:
-    """Candidates opened singly: matched in small indexes of their own, one a chart."""
-    hits: list[_Hit] = []
-    seen: set[str] = set()
-    snapshot, query = view.snapshot, view.query
-    by_chart: dict[int, TypeIndex] = {}
-    for chart, number in rows:  # ascending: of a resource in several charts the first stays
-        row = snapshot.row(chart, number)
-        if row is None or row.id in seen or not _is_current(view, row, query.type):
+    """Candidates opened singly. Many of them, in the default order, are opened only as far as the page goes."""
+    query = view.query
+    counted = query.count_only or query.sort or query.total in ("accurate", "estimate")
+    if counted or len(rows) <= ROWS_COUNTED:
+        return _sorted_page(view, list(_row_hits(view, rows)), after)
+    first = 0 if after is None else bisect_right(rows, (after.chart, after.row))
+    hits = list(islice(_row_hits(view, rows, first), query.count + 1))
+    shown = hits[: query.count]
+    following = view.cursor(shown[-1].chart, shown[-1].row) if len(hits) > query.count else None
+    total = _total(query, len(hits)) if first == 0 and following is None else None
+    return [hit.version for hit in shown], total, following
+
+
+def _row_hits(view: _View, rows: tuple[tuple[int, int], ...], first: int = 0) -> Iterator[_Hit]:
+    """Matches among the candidates from `first` on, in their order, each resource once."""
+    charts = {chart for chart, _ in rows}
+    for chart, number in rows[first:]:
+        row = view.snapshot.row(chart, number)
+        if row is None or not _is_current(view, row, view.query.type):
             continue
-        seen.add(row.id)
-        by_chart.setdefault(chart, TypeIndex(query.type, chart)).add(row)
-    for index in by_chart.values():
+        index = TypeIndex(view.query.type, chart)
+        index.add(row)
         index.settle(0)
-        hits += [view.hit(index, ordinal) for ordinal in members(view.match(index))]
-    return _sorted_page(view, hits, after)
+        if view.match(index):
+            hit = view.hit(index, 0)
+            held = {hit.version.chart, *(other for other, _ in hit.version.links)}
+            if not index.shared or min(held & charts, default=chart) == chart:
+                yield hit
 
 
 def _is_current(view: _View, row: Row, type: str) -> bool:

@@ -104,6 +104,28 @@ def test_a_resource_of_very_many_references_is_found_by_each() -> None:
     assert ids(run(store, "Provenance", ("target", "Observation/101"))) == []
 
 
+def test_many_patients_are_opened_only_as_far_as_the_page_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("careledger.fhir.search.execute.ROWS_COUNTED", 0)
+    store, cache = world(), ChartIndexCache()
+    store.put(*[{"resourceType": "Patient", "id": f"x{n}"} for n in range(30)])
+    links = [{"target": {"reference": f"Patient/x{n}"}} for n in range(9)]
+    store.put({"resourceType": "Person", "id": "person", "link": links})
+    query, after, found, opened = parse("Patient", [("_count", "7")]), None, [], []
+    with store.snapshot() as snapshot:
+        row = snapshot.row
+        snapshot.row = lambda *place: opened.append(place) or row(*place)  # type: ignore[method-assign,func-returns-value]
+        while True:
+            page = search(snapshot, cache, query, after=after)
+            found += ids(page)
+            after = page.next
+            if after is None:
+                break
+    assert sorted(found) == sorted(store.resources("Patient"))
+    assert len(opened) <= 32 + 5
+    assert ids(run(store, "Person")) == ["person"]
+    assert run(store, "Person", ("_count", "1")).next is None
+
+
 def test_the_house_chart_is_searched_without_chart_terms() -> None:
     store = world()
     assert ids(run(store, "Practitioner")) == ["doc"]
