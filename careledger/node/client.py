@@ -74,7 +74,7 @@ def _ask(connection: socket.socket, method: str, params: dict[str, Any], progres
             if message.kind == "progress":
                 progress(msgspec.msgpack.decode(message.content, type=dict[str, Any]))
             elif message.kind == "error":
-                wire.raise_failure(message.content)
+                raise wire.error_of(message.content)
             else:
                 return msgspec.msgpack.decode(message.content, type=dict[str, Any])
 

@@ -10,7 +10,8 @@ from careledger.node.home import OpenHome
 from careledger.node.lognodes import LogNodes
 from careledger.node.receipts import Anchor, Block, Head, build_checkpoint, build_receipt, parse_header
 from careledger.primitives.errors import Corrupt, Invalid, NotFound
-from careledger.vault.envelope import derive, header_of, open_body, open_meta
+from careledger.vault.commitments import derive
+from careledger.vault.envelope import header_of, open_body, open_meta
 from careledger.vault.model import Version
 from careledger.vault.records import unpack_version
 from careledger.vault.snapshot import VaultReader
@@ -45,7 +46,7 @@ def make_receipt(home: OpenHome, reader: VaultReader, reference: str) -> bytes:
 def _assemble(home: OpenHome, version: Version, header: Header, salt: bytes) -> bytes:
     ledger = home.the_ledger
     with home.tables.env.begin() as txn:
-        data = txn.get(CHART_KEY.pack(version.chart), db=home.tables.chart)
+        data = txn.get(CHART_KEY.pack(version.chart), b"", db=home.tables.chart)
         frontier = Frontier.from_bytes(data[CHART.size :])
         nodes = LogNodes(txn, home.tables, version.chart, RECORD_LOG)
         path = inclusion_path(version.leaf, frontier.size, nodes.get)

@@ -50,10 +50,7 @@ class RemoteSequencer:
             if future is None or future.done():
                 continue
             if message.kind == "error":
-                try:
-                    wire.raise_failure(message.content, _ERRORS)
-                except Exception as error:  # noqa: BLE001 - handed to the one who asked
-                    future.set_exception(error)
+                future.set_exception(wire.error_of(message.content, _ERRORS))
             else:
                 future.set_result(message.content)
         waiting, self._waiting = self._waiting, {}

@@ -32,7 +32,7 @@ SLICE_SECONDS = 0.003
 ACCESS_ANCHOR_SECONDS = 1.0
 INDEX_LAG_SECONDS = 0.25
 PENDING_ACCESS_MAX = 4_000
-INLINE_SYNC_SECONDS = 0.0006
+INLINE_SYNC_SECONDS = 0.002
 HEADS_PER_SLICE = 100
 STOPPED_HINT = "restart the node; then run `careledger fsck`"
 
@@ -136,6 +136,8 @@ class Sequencer:
             self._home.journal.sync()
             self.sync_times.add(time.perf_counter() - started)
         self._tasks = [asyncio.create_task(self._run_records()), asyncio.create_task(self._run_accesses())]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
         """Finish what was accepted, anchor, and leave a clean home."""
@@ -145,6 +147,18 @@ class Sequencer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._failure is None and self._home.access.changed:
             await self._run_group([])
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A defect ended a loop: nobody may wait for ever, and nothing more is accepted."""
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        self._fail(error)
+        self._refuse_all(self._failure or Unavailable("the node has stopped"))
+        for _, done in self._accesses:
+            if not done.done():
+                done.set_exception(self._failure or error)
+        self._accesses.clear()
 
     def _fail(self, error: BaseException) -> None:
         """Nothing can be promised any more: refuse everything until the node is started anew."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +15,14 @@ from careledger.primitives.errors import CareLedgerError, Unavailable
 
 LENGTH: Final = struct.Struct(">I")
 MESSAGE_BYTES_MAX: Final = 1 << 30
+
+BY_NAME: Final[Mapping[str, type[CareLedgerError]]] = MappingProxyType(
+    {
+        name: value
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, CareLedgerError)
+    }
+)
 
 encode = msgspec.msgpack.Encoder().encode
 
@@ -60,11 +70,13 @@ def failure_of(error: CareLedgerError) -> Failure:
     return Failure(type(error).__name__, error.code, error.message, error.hint)
 
 
-def raise_failure(content: msgspec.Raw, known: dict[str, type[CareLedgerError]] | None = None) -> None:
-    """Raise what the other side raised, as the same class where this side knows it."""
+def error_of(
+    content: msgspec.Raw, known: Mapping[str, type[CareLedgerError]] = MappingProxyType({})
+) -> CareLedgerError:
+    """What the other side raised, as the same class where this side knows it."""
     failure = _decode_failure(content)
-    kind = (known or {}).get(failure.name) or getattr(errors, failure.name, CareLedgerError)
-    raise kind(failure.message, hint=failure.hint, code=failure.code)
+    kind = known.get(failure.name) or BY_NAME.get(failure.name, CareLedgerError)
+    return kind(failure.message, hint=failure.hint, code=failure.code)
 
 
 def gone() -> Unavailable:

@@ -7,15 +7,15 @@ storage and no key, so a handler can be tested with a snapshot of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 HOUSE_CHART = 0
 """Number of the organisation's own chart: resources that name no patient."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceWrite:
+class ResourceWrite(msgspec.Struct, frozen=True):
     """One new version of a resource, decided but not yet sealed.
 
     `expected_version` is the current version the author based this on; 0 says that the resource must not exist.
@@ -36,8 +36,7 @@ class ResourceWrite:
     chart_terms: tuple[bytes, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AccessEntry:
+class AccessEntry(msgspec.Struct, frozen=True, gc=False):
     """Who had what of a chart, on what authority: durable before the answer leaves.
 
     `leaves` are record-log positions of the versions that leave. Denials, counts and empty answers name
@@ -60,8 +59,7 @@ class AccessEntry:
     directives: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True):
     """All or nothing: every version and entry becomes durable together, or none does."""
 
     writes: tuple[ResourceWrite, ...] = ()
@@ -70,15 +68,13 @@ class Commit:
     events: tuple[bytes, ...] = ()  # node events (revoked tokens), packed; no patient data
 
 
-@dataclass(frozen=True, slots=True)
-class CommitResult:
+class CommitResult(msgspec.Struct, frozen=True, gc=False):
     """Where the commit became durable: the block's height."""
 
     height: int
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(msgspec.Struct, frozen=True, gc=False):
     """A stored version, found but not opened: `Snapshot.body` opens it."""
 
     type: str
@@ -92,8 +88,7 @@ class Version:
     links: tuple[tuple[int, int], ...] = ()  # (chart, leaf) in each further chart that holds it
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, gc=False):
     """One opened index row: holds from `height` until the next row of the same resource in the same chart."""
 
     number: int  # position among the chart's rows

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from careledger.primitives.errors import Corrupt
 
@@ -142,7 +142,7 @@ def unpack_cut(content: bytes) -> int:
     return int(sequence)
 
 
-def _head(layout: struct.Struct, content: bytes) -> tuple[int, ...]:  # type: ignore[type-arg]
+def _head(layout: struct.Struct, content: bytes) -> tuple[Any, ...]:
     if len(content) < layout.size:
         raise Corrupt("a journal record is too short", hint="run `careledger fsck`")
     return layout.unpack_from(content)

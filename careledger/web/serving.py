@@ -22,7 +22,8 @@ from careledger.vault.keyring import Keyring
 from careledger.vault.keystore import Keys
 from careledger.vault.snapshot import VaultReader
 from careledger.vault.tables import Tables
-from careledger.web.app import AsgiApp, RequestLog, Services, create_app
+from careledger.web.app import AsgiApp, create_app
+from careledger.web.requests import services_of
 from careledger.web.server import announce
 from careledger.web.server import serve as serve_http
 
@@ -100,37 +101,4 @@ def make_app(fhir: FhirApp, backend: NodeBackend, file: HomeFile, keys: Keys, co
     verifier = TokenVerifier(
         issuer.public_key, file.did, file.chain_id, backend.is_revoked, system_clock_ms, config.cache.tokens
     )
-    return create_app(
-        Services(
-            fhir=fhir,
-            authenticate=verifier.authenticate,
-            problems=backend.problems,
-            log=_request_logger(config),
-            max_body_bytes=config.limits.max_body_bytes,
-            max_gzip_ratio=config.limits.max_gzip_ratio,
-            body_seconds=config.server.body_seconds,
-            request_seconds=config.server.request_seconds,
-            gzip_responses=config.server.gzip_responses,
-        )
-    )
-
-
-def _request_logger(config: Config) -> Callable[[RequestLog], None]:
-    wanted = config.log.requests
-
-    def log(request: RequestLog) -> None:
-        if wanted == "none" or (wanted == "errors" and request.status < 500 and request.error is None):
-            return
-        emit = logging.logger().error if request.status >= 500 else logging.logger().info
-        emit(
-            "request",
-            request_id=request.request_id.hex(),
-            method=request.method,
-            route=request.route,
-            status=request.status,
-            duration_ms=round(request.duration_ms, 2),
-            client=request.client,
-            error=type(request.error).__name__ if request.error else None,
-        )
-
-    return log
+    return create_app(services_of(config, fhir, verifier.authenticate, backend.problems))

@@ -247,7 +247,7 @@ def test_an_index_used_again_gets_another_key():
 
 
 def test_leaves_of_an_entry_are_a_set():
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     leaf, sealed = seal_access(CHART, 1, replace(ENTRY, leaves=(9, 2, 9, 5)))
     assert open_access(CHART, 4, 1, leaf, sealed).leaves == (2, 5, 9)
