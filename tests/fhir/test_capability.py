@@ -43,7 +43,8 @@ def test_every_stated_interaction_is_routed_and_every_route_is_stated(client: Cl
     }
     assert {found["code"] for found in rest["interaction"]} == {"transaction", "batch"}
     operations = {
-        found["type"]: {operation["name"] for operation in found.get("operation", ())} for found in rest["resource"]
+        found["type"]: {operation["name"] for operation in found.get("operation", ())}
+        for found in rest["resource"]
     }
     assert operations["Patient"] == {"validate", "everything"}
     assert operations["Observation"] == {"validate"}
