@@ -61,10 +61,11 @@ def demo(
         (home / DONE).touch()
     token = calls.call(options, "token.issue", make_token_request())
     print_welcome(options, port, token)
-    from careledger.node import serve as node_serve
+    from careledger.cli import serving
 
     overrides = {"server.listen": f"{HOST}:{port}", "server.base_url": f"http://localhost:{port}"}
-    return node_serve.serve(home, overrides, read_passphrase(passphrase_file)) or 0
+    serving.serve(home, overrides, read_passphrase(passphrase_file))
+    return 0
 
 
 def check_port_is_free(port: int) -> None:

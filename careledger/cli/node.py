@@ -65,9 +65,10 @@ def serve(
     }
     overrides = {name: value for name, value in flags.items() if value is not None}
     passphrase = read_passphrase(options.passphrase_file or configured_passphrase_file(home))
-    from careledger.node import serve as node_serve
+    from careledger.cli import serving
 
-    return node_serve.serve(home, overrides, passphrase) or OK
+    serving.serve(home, overrides, passphrase)
+    return OK
 
 
 def fsck(*, options: NodeOptions = NodeOptions()) -> int:  # noqa: B008 (frozen)
