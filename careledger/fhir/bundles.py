@@ -61,7 +61,7 @@ async def _transaction(
         if slices.due():
             await slices.rest()
     for number, entry_request in reads:
-        response = await dispatch(context, _sub_request(request, entry_request, b""))
+        response = await dispatch(context, _sub_request(context, request, entry_request, b""))
         answers[number] = answered_entry(response)
     return [answers[number] for number in range(len(form.entry))]
 
@@ -237,7 +237,9 @@ async def _alone(
             len(address(sent.url, context.backend.base_url, context.types).path) > 1
             and (sent.method == "POST")
         ):
-            return answered_entry(await dispatch(context, _sub_request(request, sent, bytes(entry.resource))))
+            return answered_entry(
+                await dispatch(context, _sub_request(context, request, sent, bytes(entry.resource)))
+            )
         steps = [step_of(context, 0, entry, sent)]
         async with conditional_locks(context, steps):
             await _commit(context, request, steps, slices, transaction=False)
@@ -248,9 +250,9 @@ async def _alone(
         return answered_entry(await refuse(context, request, error))
 
 
-def _sub_request(request: FhirRequest, sent: EntryRequest, body: bytes) -> FhirRequest:
+def _sub_request(context: Context, request: FhirRequest, sent: EntryRequest, body: bytes) -> FhirRequest:
     """The entry as a request of its own, with the caller and the preferences of the Bundle."""
-    path, _, query = sent.url.lstrip("/").partition("?")
+    path, _, query = sent.url.removeprefix(context.backend.base_url).lstrip("/").partition("?")
     headers: dict[bytes, bytes] = {
         name: request.headers[name] for name in (b"prefer", b"accept") if name in request.headers
     }

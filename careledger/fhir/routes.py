@@ -42,7 +42,6 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "{type}/{id}/_history/{vid}", "vread", "vread"),
     Route("POST", "{type}/{id}/$validate", "validate"),
     Route("GET", "Patient/{id}/$everything", "everything", "$everything"),
-    Route("POST", "Patient/{id}/$everything", "everything"),
 )
 """HEAD is answered as GET without the body."""
 

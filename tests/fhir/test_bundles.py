@@ -115,7 +115,7 @@ def test_a_transaction_runs_delete_post_put_get(client: Client) -> None:
     answer = client.post(
         "",
         bundle(
-            bare("GET", f"Patient/{kept['id']}"),
+            bare("GET", f"{client.backend.base_url}/Patient/{kept['id']}"),
             put({**kept, "gender": "other"}, ifMatch='W/"1"'),
             post(patient("New")),
             bare("DELETE", f"Patient/{gone['id']}"),
@@ -259,7 +259,7 @@ def test_each_entry_of_a_batch_stands_alone(client: Client) -> None:
             post(observation("1") | {"status": "nope"}),
             put({**kept, "gender": "male"}, ifMatch='W/"9"'),
             bare("GET", f"Patient/{kept['id']}"),
-            bare("GET", "Patient/absent"),
+            bare("GET", f"{client.backend.base_url}/Patient/absent"),
             bare("GET", "Paitent/1"),
             post(practitioner("2")),
             kind="batch",
