@@ -349,16 +349,17 @@ class MapTree:
         levels: dict[int, set[int]] = {}
         for place in dirty:
             levels.setdefault(place.bit_length(), set()).add(place)
-        nodes, singles = self._nodes, self._singles
+        nodes, singles, sha256 = self._nodes, self._singles, new_sha256
         for depth in range(max(levels, default=0), 0, -1):
             level = levels.get(depth)
             if level is None:
                 continue
-            for place in level:
+            for place in sorted(level):  # neighbours lie close in memory
                 left, right = nodes[2 * place], nodes[2 * place + 1]
                 if left != EMPTY and right != EMPTY:
-                    nodes[place] = new_sha256(b"\x03" + left + right).digest()
-                    singles.discard(place)
+                    nodes[place] = sha256(b"\x03" + left + right).digest()
+                    if place in singles:
+                        singles.discard(place)
                 else:
                     self._join(place, left, right)
             if depth > 1:
