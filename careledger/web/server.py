@@ -42,6 +42,9 @@ class Worker(Protocol):
     async def stop(self) -> None: ...
 
 
+GC_THRESHOLDS = (50_000, 20, 50)
+"""A large Bundle is a hundred thousand objects that soon go by reference count: look for cycles rarely."""
+
 MakeWriter = Callable[[], Writer]
 MakeWorker = Callable[[int], Worker]
 OnReady = Callable[[str], None]
@@ -189,6 +192,7 @@ async def serve_worker(
         server = _Server(uvicorn_config(app, config), listener, loads)
         gc.collect()
         gc.freeze()  # what is loaded by now stays: the collector need not walk it again
+        gc.set_threshold(*GC_THRESHOLDS)
         serving = asyncio.create_task(server.serve())
         sweeping = asyncio.create_task(sweep_forever(server.server_state.connections))
         stopping = asyncio.create_task(stop.wait())
