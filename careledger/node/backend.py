@@ -31,7 +31,9 @@ class Order(Protocol):
 class NodeBackend:
     """`careledger.fhir.backend.Backend` over the real node. One a process."""
 
-    def __init__(self, keys: Keys, reader: VaultReader, order: Order, base_url: str, organisation: str) -> None:
+    def __init__(
+        self, keys: Keys, reader: VaultReader, order: Order, base_url: str, organisation: str
+    ) -> None:
         self._keys = keys
         self._reader = reader
         self._order = order

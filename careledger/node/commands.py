@@ -98,7 +98,9 @@ def token_id_of(text: str) -> str:
     try:
         if "." in text:
             payload = text.split(".")[1]
-            text = str(msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["jti"])
+            text = str(
+                msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["jti"]
+            )
     except (ValueError, KeyError, TypeError, msgspec.DecodeError):
         text = ""
     if not 1 <= len(text) <= TOKEN_ID_MAX or not text.isascii():

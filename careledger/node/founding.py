@@ -15,7 +15,7 @@ from careledger.ledger.genesis import EMBEDDED, GENESIS, QUOTA_BYTES_DAY_DEFAULT
 from careledger.ledger.kernel import ED25519, Key
 from careledger.ledger.store.kv import KV
 from careledger.ledger.transaction import SecretKey, build_transaction
-from careledger.primitives.encoding import U64, DIGEST, Pair
+from careledger.primitives.encoding import DIGEST, U64, Pair
 from careledger.primitives.errors import Corrupt
 from careledger.primitives.hashing import tagged
 from careledger.primitives.signing import ed25519_public_key, ml_dsa_44_public_key

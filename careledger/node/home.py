@@ -29,8 +29,8 @@ from careledger.primitives.errors import Corrupt, Invalid, Misconfigured
 from careledger.primitives.types import did_text, parse_did
 from careledger.vault import records
 from careledger.vault.index import AccessIndex, IndexWriter
-from careledger.vault.journal import Journal, Position, pack_record, start_position
 from careledger.vault.journal import COMMITTED as FRAME_COMMITTED
+from careledger.vault.journal import Journal, Position, pack_record, start_position
 from careledger.vault.keyring import Keyring
 from careledger.vault.keystore import Keys, KeyStore
 from careledger.vault.model import HOUSE_CHART
@@ -150,7 +150,9 @@ def init(path: Path, name: str, passphrase: str) -> HomeFile:
     """Make a home: fresh keys, genesis, the organisation registered, the house chart begun. Raises if one is there."""
     layout = Layout(path)
     if layout.file.exists():
-        raise Misconfigured(f"there is a home at {path} already", hint="choose another folder", code="home-exists")
+        raise Misconfigured(
+            f"there is a home at {path} already", hint="choose another folder", code="home-exists"
+        )
     if path.exists() and any(entry.name != "config.toml" for entry in path.iterdir()):
         raise Misconfigured(f"{path} is not empty", hint="choose an empty folder", code="folder-not-empty")
     if not name.strip() or len(name.encode()) > NAME_BYTES_MAX:
@@ -159,7 +161,9 @@ def init(path: Path, name: str, passphrase: str) -> HomeFile:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         layout.journal.parent.mkdir(mode=0o700)
     except OSError as error:
-        raise Misconfigured(f"{path} cannot be made: {error.strerror}", hint="choose a folder you may write") from error
+        raise Misconfigured(
+            f"{path} cannot be made: {error.strerror}", hint="choose a folder you may write"
+        ) from error
     keys = KeyStore.create(layout.keys, passphrase)
     now_ms = time.time_ns() // 1_000_000
     genesis = founding.make_genesis(keys, name, now_ms)
@@ -175,6 +179,7 @@ def init(path: Path, name: str, passphrase: str) -> HomeFile:
         _found(home, genesis, now_ms)
     finally:
         home.close()
+    mark_stopped(layout, keys.journal_key)
     layout.write(file)
     return file
 
@@ -224,6 +229,10 @@ def open_keys(layout: Layout, passphrase: str) -> tuple[HomeFile, Keys]:
     file = layout.read()
     keys = KeyStore.open(layout.keys, passphrase)
     keys.require_home(bytes.fromhex(file.home_id))
+    genesis = founding.read_genesis(bytes.fromhex(file.genesis))
+    chain_id = compute_chain_id(compute_genesis_hash(genesis))
+    if (file.did, file.chain_id) != (did_text(founding.founder(keys)), chain_id):
+        raise Misconfigured("home.json is not of this home", hint="put back the file that belongs to it")
     return file, keys
 
 
@@ -232,32 +241,38 @@ class LockedHome:
 
     def __init__(self, path: Path, file: HomeFile, keys: Keys, progress: Progress | None = None) -> None:
         """Raises with a hint; changes nothing then, apart from a torn last write that nobody was told of."""
-        from careledger.node.recovery import catch_up
+        from careledger.node.recovery import catch_up, check_journal
 
         self._layout = Layout(path)
+        self._key = keys.journal_key
         self._lock = HomeLock(self._layout)
         try:
-            self.rebuilt = _prepare_index(self._layout)
+            Journal.open(self._layout.journal, keys.home_id, self._key, write=True).close()
+            self.rebuilt = _prepare_index(self._layout, self._key)
             self.home = OpenHome(self._layout, keys, file, self._layout.index, write=True)
+        except BaseException:
+            self._lock.release()
+            raise
+        try:
+            check_journal(self.home)
             mark_running(self._layout)
             catch_up(self.home, progress)
         except BaseException:
+            self.home.close()
             self._lock.release()
             raise
 
     def close(self) -> None:
         """Leave the home clean."""
         self.home.close()
-        mark_stopped(self._layout)
+        mark_stopped(self._layout, self._key)
         self._lock.release()
 
 
-def _prepare_index(layout: Layout) -> bool:
+def _prepare_index(layout: Layout, key: bytes) -> bool:
     """Remove an index that cannot be trusted; says whether it will be rebuilt."""
-    trusted = index_is_trusted(layout)
+    trusted = index_is_trusted(layout, key)
     if not trusted and layout.index.exists():
         shutil.rmtree(layout.index)
     layout.index.mkdir(mode=0o700, exist_ok=True)
     return not trusted
-
-

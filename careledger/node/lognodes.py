@@ -38,4 +38,6 @@ class LogNodes:
 
 
 def _lost() -> Corrupt:
-    return Corrupt("the index has lost a node of a log", hint="remove the folder `index` of the home and restart")
+    return Corrupt(
+        "the index has lost a node of a log", hint="remove the folder `index` of the home and restart"
+    )

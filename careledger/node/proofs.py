@@ -34,7 +34,9 @@ def make_receipt(home: OpenHome, reader: VaultReader, reference: str) -> bytes:
     with reader.snapshot() as snapshot:
         version = snapshot.current(type_, id_) if number is None else snapshot.version(type_, id_, number)
         if version is None:
-            raise NotFound(f"there is no such {type_ if type_.isalpha() else 'resource'}", hint="check type and id")
+            raise NotFound(
+                f"there is no such {type_ if type_.isalpha() else 'resource'}", hint="check type and id"
+            )
         record = unpack_version(snapshot.record(version.chart, RECORD_LOG, version.leaf))
     keys = home.keyring.get(version.chart)
     opened = open_meta(keys, record.leaf, record.meta)

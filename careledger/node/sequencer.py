@@ -178,7 +178,9 @@ class Sequencer:
             if batch:
                 await self._journal_accesses(batch)
 
-    async def _journal_accesses(self, batch: list[tuple[tuple[AccessEntry, ...], asyncio.Future[None]]]) -> None:
+    async def _journal_accesses(
+        self, batch: list[tuple[tuple[AccessEntry, ...], asyncio.Future[None]]]
+    ) -> None:
         entries = [entry for group, _ in batch for entry in group]
         error: BaseException | None = self._failure
         if error is None:
@@ -262,7 +264,9 @@ class Sequencer:
     def _take_group(self) -> list[Waiting]:
         group: list[Waiting] = []
         versions = 0
-        while self._commits and (not group or versions + len(self._commits[0].commit.versions) <= GROUP_VERSIONS_MAX):
+        while self._commits and (
+            not group or versions + len(self._commits[0].commit.versions) <= GROUP_VERSIONS_MAX
+        ):
             waiting = self._commits.pop(0)
             versions += len(waiting.commit.versions)
             group.append(waiting)
@@ -378,7 +382,9 @@ class Sequencer:
         self._indexed_at = time.monotonic()
 
     async def _catch_index_up(self) -> None:
-        if not (self._due(self._indexed_at, INDEX_LAG_SECONDS) or self._home.access.pending > PENDING_ACCESS_MAX):
+        if not (
+            self._due(self._indexed_at, INDEX_LAG_SECONDS) or self._home.access.pending > PENDING_ACCESS_MAX
+        ):
             return
         async with self._busy:
             self._flush_index()

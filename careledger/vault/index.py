@@ -49,6 +49,8 @@ class ChartState:
     tail_first: int
     frontier: Frontier
     new_rows: list[Row] = field(default_factory=list)
+    visited: set[bytes] = field(default_factory=set)
+    """Terms that already lead to this chart, as far as this process knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,9 @@ class IndexWriter:
 
     def place(self, chart: int, log: int, index: int, hashed: bytes, offset: int, length: int) -> None:
         """Where the leaf's record lies in the journal."""
-        self._open().put(LEAF_KEY.pack(chart, log, index), LEAF.pack(offset, length, hashed), db=self._tables.leaf)
+        self._open().put(
+            LEAF_KEY.pack(chart, log, index), LEAF.pack(offset, length, hashed), db=self._tables.leaf
+        )
 
     def add_resource(
         self, token: bytes, row: PlacedRow, chart: int, height: int, links: tuple[tuple[int, int], ...]
@@ -217,16 +221,26 @@ class IndexWriter:
         txn, number = self._open(), state.rows
         state.new_rows.append(
             Row(
-                number, row.type, row.id, row.version, row.deleted, row.moved, row.time_ms, height, row.leaf,
+                number,
+                row.type,
+                row.id,
+                row.version,
+                row.deleted,
+                row.moved,
+                row.time_ms,
+                height,
+                row.leaf,
                 row.values,
-            )  # fmt: skip
+            )
         )
         state.rows += 1
         place = FIND.pack(state.number, number)
         for term in row.finds:
             txn.put(term, place, db=self._tables.find)
-        for term in row.visits:
-            txn.put(term, place[:4], db=self._tables.visit)
+        if not state.visited.issuperset(row.visits):
+            for term in row.visits:
+                txn.put(term, place[:4], db=self._tables.visit)
+            state.visited.update(row.visits)
 
     def flush(self) -> None:
         """Seal the new rows and write the state of each chart that was touched."""
@@ -247,7 +261,11 @@ class IndexWriter:
             first = state.tail_first
         for at in range(0, len(rows), SEGMENT_ROWS):
             part = rows[at : at + SEGMENT_ROWS]
-            txn.put(ROW_KEY.pack(state.number, first + at), SEGMENT.pack(len(part)) + seal_rows(keys, part), db=table)
+            txn.put(
+                ROW_KEY.pack(state.number, first + at),
+                SEGMENT.pack(len(part)) + seal_rows(keys, part),
+                db=table,
+            )
             if len(part) == SEGMENT_ROWS:
                 state.tail_first = first + at + SEGMENT_ROWS
 

@@ -4,8 +4,12 @@ A *frame* is one append: it is wholly there or it is not. Frames are chained by 
 that was altered, removed, repeated or put in from another home is found. Whoever appended must call `sync` before
 telling anybody; then the frame survives a crash and a power loss (as far as the disk keeps its word).
 
+A last write that a crash cut short is told apart from damage, because only damage may concern what somebody was
+told of: a frame is *torn* if the file ends inside it although its header is sound, or if from some byte of it on
+there are only zeros up to the end of the file. Everything else that is no frame is damage, and nothing is cut.
+
 Layout (big-endian): file header = magic 8 | home id 16 | 40 zero bytes.
-Frame = magic u32 | kind u8 | payload length u32 | sequence u64 | payload | digest 16, where
+Frame = magic u32 | kind u8 | payload length u32 | sequence u64 | CRC-32 of these u32 | payload | digest 16, where
 digest = BLAKE2b-128(journal key, previous digest | the frame without its digest).
 Payload = records, each kind u8 | length u32 | content.
 """
@@ -15,20 +19,26 @@ from __future__ import annotations
 import errno
 import os
 import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from careledger.primitives.errors import Corrupt, Misconfigured, Unavailable
+from careledger.primitives.errors import Corrupt, Misconfigured, TooLarge, Unavailable
 from careledger.primitives.hashing import keyed_digest
 
 FILE_MAGIC = b"CLJRNL01"
 FRAME_MAGIC = 0x434C4652
 FILE_HEADER_BYTES = 64
-FRAME_HEADER = struct.Struct(">IBIQ")
+FRAME_HEADER = struct.Struct(">IBIQI")
+_CHECKED = struct.Struct(">IBIQ")
 RECORD_HEADER = struct.Struct(">BI")
 DIGEST_BYTES = 16
 PAYLOAD_BYTES_MAX = 1 << 30
+RECORD_BYTES_MAX = 1 << 28
+OFFSET_MAX = 1 << 62
+RESERVE_BYTES = 8 << 20
+"""Room that is left on the disk for the index to take in what the journal has accepted."""
 
 STAGED = 1
 """Frame kind: records of a group that is not finished; without effect until its COMMITTED frame."""
@@ -85,6 +95,23 @@ class Position:
     digest: bytes
 
 
+def pack_header(kind: int, length: int, sequence: int) -> bytes:
+    """The beginning of a frame; its check tells a damaged length from a write cut short."""
+    head = _CHECKED.pack(FRAME_MAGIC, kind, length, sequence)
+    return head + zlib.crc32(head).to_bytes(4, "big")
+
+
+def _unpack_header(head: bytes) -> tuple[int, int, int, int] | None:
+    """(magic, kind, length, sequence), or None if it is cut or altered."""
+    if (
+        len(head) != FRAME_HEADER.size
+        or zlib.crc32(head[: _CHECKED.size]).to_bytes(4, "big") != head[_CHECKED.size :]
+    ):
+        return None
+    magic, kind, length, sequence = _CHECKED.unpack_from(head)
+    return magic, kind, length, sequence
+
+
 def pack_record(kind: int, content: bytes) -> bytes:
     """One record, ready for `Journal.append`."""
     return RECORD_HEADER.pack(kind, len(content)) + content
@@ -100,6 +127,8 @@ class Journal:
 
     def __init__(self, path: Path, descriptor: int, key: bytes, position: Position) -> None:
         self._path = path
+        self._failed = False  # a sync failed: nobody knows what the disk holds
+        self._overhang = False  # a broken write could not be cut off
         self._descriptor = descriptor
         self._key = key
         self.position = position
@@ -114,17 +143,21 @@ class Journal:
         return cls(path, descriptor, key, start_position(home_id))
 
     @classmethod
-    def open(cls, path: Path, home_id: bytes, key: bytes, *, write: bool, at: Position | None = None) -> Journal:
+    def open(
+        cls, path: Path, home_id: bytes, key: bytes, *, write: bool, at: Position | None = None
+    ) -> Journal:
         """The journal of `home_id`; `at` is a position known to be good. Raises if it is another home's."""
         try:
             descriptor = os.open(path, (os.O_RDWR if write else os.O_RDONLY) | os.O_CLOEXEC)
         except FileNotFoundError as error:
             raise Misconfigured(
-                "the journal is missing", hint="the home was copied in part: copy it again, or restore a backup"
+                "the journal is missing",
+                hint="the home was copied in part: copy it again, or restore a backup",
             ) from error
         except OSError as error:
             raise Misconfigured(
-                f"the journal cannot be opened: {error.strerror}", hint="give this user write access to the home"
+                f"the journal cannot be opened: {error.strerror}",
+                hint="give this user write access to the home",
             ) from error
         header = os.pread(descriptor, FILE_HEADER_BYTES, 0)
         if header[:8] != FILE_MAGIC or len(header) != FILE_HEADER_BYTES:
@@ -144,16 +177,29 @@ class Journal:
         """
         payload = b"".join(records)
         position = self.position
-        frame = FRAME_HEADER.pack(FRAME_MAGIC, kind, len(payload), position.sequence) + payload
+        frame = pack_header(kind, len(payload), position.sequence) + payload
         digest = keyed_digest(self._key, position.digest + frame)
         data = frame + digest
+        if len(payload) > PAYLOAD_BYTES_MAX:
+            raise TooLarge("one commit is too large for the journal", hint="send it in parts")
         try:
+            self._check_writable(len(data))
             self._write_whole(data, position.end)
         except OSError as error:
             self._cut_back(position.end)
             raise _unavailable(error) from error
         self.position = Position(position.end + len(data), position.sequence + 1, digest)
         return position.end + FRAME_HEADER.size
+
+    def _check_writable(self, size: int) -> None:
+        if self._failed:
+            raise OSError(errno.EIO, "a sync failed before")
+        if self._overhang:
+            os.ftruncate(self._descriptor, self.position.end)
+            self._overhang = False
+        disk = os.fstatvfs(self._descriptor)
+        if disk.f_bavail * disk.f_frsize < size + RESERVE_BYTES:
+            raise OSError(errno.ENOSPC, "the reserve is reached")
 
     def _write_whole(self, data: bytes, offset: int) -> None:
         view = memoryview(data)
@@ -167,18 +213,40 @@ class Journal:
         try:
             os.ftruncate(self._descriptor, end)
         except OSError:
-            return  # the broken tail is told apart at the next start by its digest
+            self._overhang = True  # cut before the next frame, which might be shorter than what is there
 
     def sync(self) -> None:
-        """Make every appended frame durable. An error here is final: the node must stop (fsyncgate)."""
-        os.fdatasync(self._descriptor)
+        """Make every appended frame durable. An error here is final: the node must stop (fsyncgate).
+
+        The kernel reports a lost write once only, so whoever asks after a failure gets the failure again.
+        """
+        if self._failed:
+            raise OSError(errno.EIO, "a sync failed before")
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError:
+            self._failed = True
+            raise
 
     def read(self, offset: int, length: int) -> bytes:
         """`length` bytes of a record's content at `offset`; what they say is checked by whoever opens them."""
-        data = os.pread(self._descriptor, length, offset)
+        if length > RECORD_BYTES_MAX or offset > OFFSET_MAX:
+            raise _corrupt(offset, "no record can be there")
+        try:
+            data = os.pread(self._descriptor, length, offset)
+        except OSError as error:
+            raise _corrupt(
+                offset, f"the disk cannot read it ({errno.errorcode.get(error.errno or 0, 'error')})"
+            ) from None
         if len(data) != length:
             raise _corrupt(offset, "the journal is shorter than its index says")
         return data
+
+    def ends_with(self, position: Position) -> bool:
+        """Whether the frame that ends at `position` is the one whose digest the position holds."""
+        if position.sequence == 0:
+            return True
+        return os.pread(self._descriptor, DIGEST_BYTES, position.end - DIGEST_BYTES) == position.digest
 
     def frames(self, start: Position, stop: int | None = None) -> Iterator[Frame]:
         """Checked frames from `start` on. Ends silently at the end; raises TornTail at bytes that are no frame."""
@@ -191,19 +259,27 @@ class Journal:
 
     def _read_frame(self, at: Position, size: int) -> Frame:
         head = os.pread(self._descriptor, FRAME_HEADER.size, at.end)
-        if len(head) < FRAME_HEADER.size:
-            raise TornTail(at.end, "the file ends inside a frame")
-        magic, kind, length, sequence = FRAME_HEADER.unpack(head)
+        magic, kind, length, sequence = _unpack_header(head) or (0, 0, 0, 0)
         if magic != FRAME_MAGIC or kind not in FRAME_KINDS or length > PAYLOAD_BYTES_MAX:
-            raise TornTail(at.end, "these bytes are not the beginning of a frame")
+            short = at.end + FRAME_HEADER.size > size
+            raise self._torn(at.end, size, "these bytes are not the beginning of a frame", torn=short)
         end = at.end + FRAME_HEADER.size + length + DIGEST_BYTES
         if end > size:
-            raise TornTail(at.end, "the file ends inside a frame")
+            raise TornTail(at.end, "the file ends inside a frame", torn=sequence == at.sequence)
         rest = os.pread(self._descriptor, length + DIGEST_BYTES, at.end + FRAME_HEADER.size)
         payload, digest = rest[:length], rest[length:]
         if sequence != at.sequence or keyed_digest(self._key, at.digest + head + payload) != digest:
-            raise TornTail(at.end, "a frame was altered")
+            raise self._torn(at.end, size, "a frame was altered", torn=False)
         return Frame(kind, sequence, at.end, end, digest, payload)
+
+    def _torn(self, offset: int, size: int, reason: str, *, torn: bool) -> TornTail:
+        """A frame whose digest is zeros, as is all behind it, was never written wholly."""
+        if size - offset <= PAYLOAD_BYTES_MAX and not torn:
+            written = os.pread(self._descriptor, size - offset, offset).rstrip(b"\0")
+            head = _unpack_header(written[: FRAME_HEADER.size])
+            known = FRAME_HEADER.size - 1 if head is None else FRAME_HEADER.size + head[2]
+            torn = len(written) <= known and size - offset - len(written) >= DIGEST_BYTES
+        return TornTail(offset, reason, torn=torn)
 
     def size(self) -> int:
         """Bytes in the file, whatever they are."""
@@ -223,17 +299,17 @@ class Journal:
 
 
 class TornTail(Corrupt):
-    """Bytes at `offset` are not the frame that must stand there: a torn last write, or damage."""
+    """Bytes at `offset` are not the frame that must stand there: a last write cut short (`torn`), or damage."""
 
     code = "journal-damaged"
 
-    def __init__(self, offset: int, reason: str) -> None:
+    def __init__(self, offset: int, reason: str, *, torn: bool) -> None:
         super().__init__(
             f"the journal is damaged at byte {offset}: {reason}",
             hint="run `careledger fsck`; restore the newest backup into a new folder",
         )
         self.offset = offset
-        self.reason = reason
+        self.torn = torn
 
 
 def sync_folder(folder: Path) -> None:
@@ -251,7 +327,9 @@ def _corrupt(offset: int, reason: str) -> Corrupt:
 
 def _unavailable(error: OSError) -> Unavailable:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Unavailable("the disk is full: nothing was changed", hint="free space on the home's disk, then repeat")
+        return Unavailable(
+            "the disk is full: nothing was changed", hint="free space on the home's disk, then repeat"
+        )
     return Unavailable(
         f"the journal cannot be written ({errno.errorcode.get(error.errno or 0, 'error')}): nothing was changed",
         hint="check the home's disk, then restart the node",

@@ -88,7 +88,14 @@ class Sealer:
         moved = []
         for chart in left:
             sealed = seal_version(
-                self._chart_keys(chart), Kind.MOVE, write.type, write.id, version, write.time_ms, write.author, None
+                self._chart_keys(chart),
+                Kind.MOVE,
+                write.type,
+                write.id,
+                version,
+                write.time_ms,
+                write.author,
+                None,
             )
             moved.append(SealedLink(chart, True, sealed.leaf, sealed.meta))
         return tuple(moved)

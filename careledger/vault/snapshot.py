@@ -219,7 +219,15 @@ class VaultSnapshot:
 
 def _version(type: str, id: str, found: Current) -> Version:
     return Version(
-        type, id, found.version, found.deleted, found.time_ms, found.height, found.chart, found.leaf, found.links
+        type,
+        id,
+        found.version,
+        found.deleted,
+        found.time_ms,
+        found.height,
+        found.chart,
+        found.leaf,
+        found.links,
     )
 
 

@@ -87,7 +87,8 @@ class Tables:
             )  # fmt: skip
         except lmdb.Error as error:
             raise Misconfigured(
-                "the index cannot be opened", hint="remove the folder `index` of the home: it is rebuilt at start"
+                "the index cannot be opened",
+                hint="remove the folder `index` of the home: it is rebuilt at start",
             ) from error
         return cls(env, write=write)
 
