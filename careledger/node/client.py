@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from careledger.node import wire
-from careledger.node.layout import Layout
-from careledger.primitives.errors import Misconfigured
+from careledger.node.layout import Layout, connect_socket
+from careledger.primitives.errors import Corrupt, Misconfigured
 
 Progress = Callable[[dict[str, Any]], None]
 CONNECT_SECONDS = 5.0
@@ -52,18 +52,17 @@ def is_served(home: Path) -> bool:
 
 def connect(path: Path) -> socket.socket | None:
     """A connection to a served node, or None if nobody listens."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(CONNECT_SECONDS)
     try:
-        connection.connect(str(path))
+        connection = connect_socket(path, CONNECT_SECONDS)
     except OSError:
-        connection.close()
         return None
     connection.settimeout(None)
     return connection
 
 
-def _ask(connection: socket.socket, method: str, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
+def _ask(
+    connection: socket.socket, method: str, params: dict[str, Any], progress: Progress
+) -> dict[str, Any]:
     connection.sendall(wire.pack(1, method, params))
     with connection.makefile("rb") as stream:
         while True:
@@ -87,7 +86,12 @@ async def _open_and_run(
 
     file, keys = open_keys(Layout(home), passphrase)
     service = NodeService(home, file, keys, served=False)
-    await service.start()
+    try:
+        await service.start()
+    except Corrupt as error:
+        if method != "fsck":
+            raise
+        return {"ok": False, "checked": {}, "problems": [error.message]}
     try:
         return await service.command(method, params, progress)
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import Any
 
 import msgspec
 
-from careledger.node import wire
+from careledger.node import logging, wire
+from careledger.node.layout import listen_at
 from careledger.node.sequencer import Sequencer
-from careledger.primitives.errors import CareLedgerError, NotFound
+from careledger.primitives.errors import CareLedgerError, Invalid, NotFound
 from careledger.vault.model import AccessEntry
 from careledger.vault.sealed import SealedCommit
 
@@ -38,12 +38,7 @@ class Door:
 
     async def open(self) -> None:
         """Listen. Only the home's user may connect."""
-        self._path.unlink(missing_ok=True)
-        before = os.umask(0o177)
-        try:
-            self._server = await asyncio.start_unix_server(self._serve, self._path, limit=1 << 20)
-        finally:
-            os.umask(before)
+        self._server = await asyncio.start_unix_server(self._serve, sock=listen_at(self._path), limit=1 << 20)
 
     async def close(self) -> None:
         """Stop listening and drop whoever is still there."""
@@ -103,6 +98,16 @@ class Caller:
             self._send(message.number, "result", result)
         except CareLedgerError as error:
             self._send(message.number, "error", wire.failure_of(error))
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError):
+            refused = Invalid(
+                f"the parameters of {message.kind} are not as they must be", hint="see careledger --help"
+            )
+            self._send(message.number, "error", wire.failure_of(refused))
+        except Exception as error:  # the caller must not wait for ever
+            logging.logger().error(
+                "a command failed", error=type(error).__name__, frames=logging.frames_of(error)
+            )
+            self._send(message.number, "error", wire.failure_of(wire.defect()))
 
     def _send(self, number: int, kind: str, content: Any) -> None:
         if not self._writer.is_closing():

@@ -1,29 +1,35 @@
 """Where things lie in a home, who holds it, and whether it was left cleanly.
 
-    home.json        format, home id, name, genesis: no secret, no patient data
-    config.toml      configuration, if any
-    keys/            the key store, sealed by the passphrase
-    journal/log      the truth, sealed
-    index/           LMDB, derived from the journal
-    running          exists while a process serves the home, or after one that was killed
-    node.sock        the served node's door for commands
+home.json        format, home id, name, genesis, and a check over these: no secret, no patient data
+config.toml      configuration, if any
+keys/            the key store, sealed by the passphrase
+journal/log      the truth, sealed
+index/           LMDB, derived from the journal; `sum` authenticates it while nobody serves the home
+running          exists while a process serves the home, or after one that was killed
+node.sock        the served node's door for commands
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from careledger.primitives.errors import Misconfigured
+from careledger.primitives.hashing import keyed_digest, new_sha256, sha256
 from careledger.vault.journal import sync_folder
 
 FORMAT = 1
 NAME_BYTES_MAX = 200
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+SOCKET_PATH_MAX = 107
+CHUNK_BYTES = 1 << 20
 
 
 class AlreadyRunning(Misconfigured):
@@ -41,6 +47,11 @@ class HomeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     did: str
     chain_id: str
     genesis: str
+    check: str = ""
+
+    def computed_check(self) -> str:
+        """What `check` must say: SHA-256 over the other fields (against damage, it proves nothing)."""
+        return sha256(msgspec.json.encode(msgspec.structs.replace(self, check=""))).hex()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +81,16 @@ class Layout:
         return self.path / "index"
 
     @property
+    def index_data(self) -> Path:
+        """LMDB's file."""
+        return self.index / "data.mdb"
+
+    @property
+    def index_sum(self) -> Path:
+        """Authenticates the index of a stopped home."""
+        return self.index / "sum"
+
+    @property
     def running(self) -> Path:
         """The mark of a home in use."""
         return self.path / "running"
@@ -83,28 +104,38 @@ class Layout:
         """`home.json`. Raises Misconfigured if this is no home, or one of another version."""
         try:
             data = self.file.read_bytes()
+        except PermissionError as error:
+            raise Misconfigured(
+                f"the home at {self.path} cannot be read",
+                hint="run as the user who owns it",
+                code="home-forbidden",
+            ) from error
         except OSError as error:
             raise Misconfigured(
                 f"there is no CareLedger home at {self.path}",
                 hint=f"make one: careledger init {self.path} --name 'My clinic'",
             ) from error
-        try:
-            version = msgspec.json.decode(data, type=dict).get("format")
-        except msgspec.DecodeError as error:
-            raise Misconfigured("home.json is damaged", hint="restore a backup into a new folder") from error
+        version = read_format(data)
         if version != FORMAT:
+            hint = (
+                "it was made by a newer careledger: use that one"
+                if version > FORMAT
+                else f"upgrade a copy of it: careledger upgrade --home {self.path}"
+            )
             raise Misconfigured(
-                f"the home has format {version}, this program knows {FORMAT}",
-                hint="use the version of careledger that made it, or upgrade careledger",
-                code="home-version",
+                f"the home has format {version}, this program knows {FORMAT}", hint=hint, code="home-version"
             )
         try:
-            return msgspec.json.decode(data, type=HomeFile)
-        except msgspec.ValidationError as error:
-            raise Misconfigured("home.json is damaged", hint="restore a backup into a new folder") from error
+            file = msgspec.json.decode(data, type=HomeFile)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise _damaged() from error
+        if file.check != file.computed_check():
+            raise _damaged()
+        return file
 
     def write(self, content: HomeFile) -> None:
         """Write `home.json` durably; the last step of making a home."""
+        content = msgspec.structs.replace(content, check=content.computed_check())
         data = msgspec.json.format(msgspec.json.encode(content), indent=2)
         temporary = self.file.with_suffix(".new")
         with open(temporary, "wb") as out:
@@ -113,6 +144,25 @@ class Layout:
             os.fsync(out.fileno())
         temporary.rename(self.file)
         sync_folder(self.path)
+
+
+def read_format(data: bytes) -> int:
+    """The format that a home.json names, whatever its other fields are. Raises Misconfigured."""
+    try:
+        version = msgspec.json.decode(data, type=dict).get("format")
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _damaged() from error
+    if not isinstance(version, int) or not 0 < version < 1 << 16:
+        raise _damaged()
+    return version
+
+
+def _damaged() -> Misconfigured:
+    return Misconfigured(
+        "home.json is damaged",
+        hint="restore a backup into a new folder, or put the file back",
+        code="home-damaged",
+    )
 
 
 class HomeLock:
@@ -124,7 +174,8 @@ class HomeLock:
             self._descriptor = os.open(layout.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise Misconfigured(
-                f"the home cannot be written: {error.strerror}", hint="give this user write access to the home"
+                f"the home cannot be written: {error.strerror}",
+                hint="give this user write access to the home",
             ) from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -139,20 +190,25 @@ class HomeLock:
         os.close(self._descriptor)
 
 
-def index_is_trusted(layout: Layout) -> bool:
+def index_is_trusted(layout: Layout, key: bytes) -> bool:
     """Whether the index may be used as it is found, apart from frames that it has not seen.
 
     A killed process leaves a sound index, because the machine kept its pages. After a crash of the machine, or
-    in a copy of a running home, it may be torn: then it is rebuilt.
+    in a copy of a running home, it may be torn; after a clean stop its sum must hold, so that neither a flipped
+    bit nor somebody without the keys changes it unseen. Otherwise it is rebuilt.
     """
-    data = layout.index / "data.mdb"
-    if not data.exists():
+    if not layout.index_data.exists():
         return False
     try:
-        mark = layout.running.read_text()
+        return layout.running.read_text() == _mark(layout)
+    except FileNotFoundError:
+        pass
+    except (OSError, UnicodeDecodeError):
+        return False
+    try:
+        return layout.index_sum.read_bytes() == _sum_of(layout, key)
     except OSError:
-        return True
-    return mark == _mark(layout)
+        return False
 
 
 def mark_running(layout: Layout) -> None:
@@ -164,14 +220,73 @@ def mark_running(layout: Layout) -> None:
     sync_folder(layout.path)
 
 
-def mark_stopped(layout: Layout) -> None:
-    """The index is synced and whole."""
+def mark_stopped(layout: Layout, key: bytes) -> None:
+    """The index is synced and whole, and closed."""
+    with open(layout.index_sum, "wb") as out:
+        out.write(_sum_of(layout, key))
+        out.flush()
+        os.fsync(out.fileno())
     layout.running.unlink(missing_ok=True)
     sync_folder(layout.path)
 
 
+def _sum_of(layout: Layout, key: bytes) -> bytes:
+    running = new_sha256()
+    with open(layout.index_data, "rb") as data:
+        while chunk := data.read(CHUNK_BYTES):
+            running.update(chunk)
+    return keyed_digest(key, b"cl1.index" + running.digest())
+
+
+@contextmanager
+def socket_address(path: Path) -> Iterator[str]:
+    """A name for the socket at `path` that the kernel takes: a long one is reached through its open folder."""
+    name = str(path)
+    if len(os.fsencode(name)) <= SOCKET_PATH_MAX:
+        yield name
+        return
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+def connect_socket(path: Path, seconds: float | None = None) -> socket.socket:
+    """A connection to the socket at `path`. Raises OSError if nobody listens."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(seconds)
+    try:
+        with socket_address(path) as address:
+            connection.connect(address)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def listen_at(path: Path) -> socket.socket:
+    """Listen at `path`, in place of what a killed process left there. Only this user may connect."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        path.unlink(missing_ok=True)
+        with socket_address(path) as address:
+            listener.bind(address)
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise Misconfigured(
+            f"the home's socket cannot be made: {error.strerror}", hint="keep the home on a local file system"
+        ) from error
+    finally:
+        os.umask(before)
+    listener.setblocking(False)
+    return listener
+
+
 def _mark(layout: Layout) -> str:
-    status = (layout.index / "data.mdb").stat()
+    status = layout.index_data.stat()
     try:
         boot = BOOT_ID.read_text().strip()
     except OSError:

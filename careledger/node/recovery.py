@@ -35,16 +35,13 @@ BATCH_FRAMES = 256
 def catch_up(home: OpenHome, progress: Progress | None = None, stop: Position | None = None) -> int:
     """Apply every journal frame that the index has not seen; returns how many. Raises Corrupt at a damaged one.
 
-    A last frame that is cut short was never synced, so nobody was told of it: it is kept aside and cut off.
-    With `stop` nothing is cut, and frames from there on are left.
+    A last frame that is cut short was never synced, so nobody was told of it: it is kept aside and cut off; and
+    staged frames of a group that never came to its end are abandoned, so that no later replay takes them for a
+    part of the next group. With `stop` the journal is not changed, and frames from there on are left.
     """
     _open_ledger(home)
+    check_journal(home)
     size = home.journal.size() if stop is None else stop.end
-    if size < home.applied.end:
-        raise Corrupt(
-            "the journal is shorter than what this home has acknowledged",
-            hint="the file was cut or replaced by an older copy: restore the newest backup",
-        )
     replay = Replay(home)
     position = home.applied
     try:
@@ -54,20 +51,39 @@ def catch_up(home: OpenHome, progress: Progress | None = None, stop: Position | 
             if replay.frames % BATCH_FRAMES == 0 and progress:
                 progress(position.end, size)
     except TornTail as torn:
-        if torn.reason != TORN_REASON or stop is not None:
+        if not torn.torn or stop is not None:
             raise
         _cut(home, position)
     home.journal.position = position
+    if replay.unfinished and stop is None:
+        home.journal.append(frames.ABANDONED, ())
+        home.journal.sync()
+        position = home.journal.position
     replay.finish(position)
     return replay.frames
 
 
-TORN_REASON = "the file ends inside a frame"
+def check_journal(home: OpenHome) -> None:
+    """Raise Corrupt unless the journal holds what the index was made from: neither cut nor another one."""
+    if home.journal.size() < home.applied.end:
+        raise Corrupt(
+            "the journal is shorter than what this home has acknowledged",
+            hint="the file was cut or replaced by an older copy: put the right one back, or restore the newest backup",
+            code="journal-shorter",
+        )
+    if not home.journal.ends_with(home.applied):
+        raise Corrupt(
+            f"the journal is not the one that this home wrote up to byte {home.applied.end}",
+            hint="it was altered or replaced: put the right one back, or restore the newest backup",
+            code="journal-replaced",
+        )
 
 
 def _cut(home: OpenHome, position: Position) -> None:
+    """Remove a torn tail; its (sealed) bytes stay beside the journal, in case somebody wants to know."""
     aside = home.layout.journal.with_name(f"torn-{position.end}")
     aside.write_bytes(home.journal.cut_tail(position))
+    aside.chmod(0o600)
 
 
 def _open_ledger(home: OpenHome) -> None:
@@ -99,9 +115,10 @@ class Replay:
     def __init__(self, home: OpenHome) -> None:
         self._home = home
         self._staged: list[Frame] = []
-        self._waiting: list[Frame] = []  # access frames met while a group was open
+        self._waiting: list[
+            Frame
+        ] = []  # access frames since the last COMMITTED one: its cut may lie among them
         self._pending: Pending | None = None
-        self._rows: dict[tuple[int, int], PlacedRow] = {}
         self.frames = 0
 
     def add(self, frame: Frame) -> None:
@@ -111,13 +128,15 @@ class Replay:
             self._staged.append(frame)
         elif frame.kind == frames.ABANDONED:
             self._staged.clear()
-            self._take_waiting(None)
         elif frame.kind == frames.COMMITTED:
             self._commit(frame)
-        elif self._staged:
-            self._waiting.append(frame)
         else:
-            self._accesses(frame.records())
+            self._waiting.append(frame)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the last group was staged in part and never finished."""
+        return bool(self._staged)
 
     def finish(self, position: Position) -> None:
         """Index what is still pending, up to `position`."""
@@ -130,10 +149,12 @@ class Replay:
         home.access.applied()
 
     def _take_waiting(self, cut: int | None) -> None:
-        taken = [frame for frame in self._waiting if cut is None or frame.sequence < cut]
-        self._waiting = [frame for frame in self._waiting if frame not in taken]
-        for frame in taken:
-            self._accesses(frame.records())
+        waiting, self._waiting = self._waiting, []
+        for frame in waiting:
+            if cut is None or frame.sequence < cut:
+                self._accesses(frame.records())
+            else:
+                self._waiting.append(frame)
 
     def _accesses(self, found: Iterable[Record]) -> None:
         access = self._home.access
@@ -163,7 +184,6 @@ class Replay:
             else:
                 self._place(record, height)
         self._flush_pending(height)
-        self._rows.clear()
         self._anchor(txn, block, cut)
         self._take_waiting(None)
         self._accesses(late)
@@ -192,7 +212,8 @@ class Replay:
         anchored = founding.newest_anchor(home.the_ledger, kv, home.organisation)
         if anchored is None or anchored.root != home.heads.root:
             raise Corrupt(
-                f"block {home.height} anchors other records than the journal holds", hint="run `careledger fsck`"
+                f"block {home.height} anchors other records than the journal holds",
+                hint="run `careledger fsck`",
             )
 
     def _place(self, record: Record, height: int) -> None:
@@ -224,7 +245,6 @@ class Replay:
         check_version(keys, version.leaf, opened, body)
         self._leaf(version.chart, version.index, version.leaf, record)
         row = self._row(opened, body, version.index)
-        self._rows[version.chart, version.index] = row
         self._pending = Pending(version, opened, row)
 
     def _row(self, opened: Opened, body: bytes, index: int) -> PlacedRow:
@@ -276,4 +296,6 @@ class Replay:
 
 
 def _strange(record: Record) -> Corrupt:
-    return Corrupt(f"the journal holds a record of kind {record.kind} where none can be", hint="run `careledger fsck`")
+    return Corrupt(
+        f"the journal holds a record of kind {record.kind} where none can be", hint="run `careledger fsck`"
+    )

@@ -12,6 +12,7 @@ import msgspec
 
 from careledger.node import wire
 from careledger.node.group import ChartExists
+from careledger.node.layout import connect_socket
 from careledger.primitives.errors import Unavailable
 from careledger.vault.model import AccessEntry, CommitResult
 from careledger.vault.sealed import SealedCommit
@@ -34,7 +35,11 @@ class RemoteSequencer:
 
     async def start(self) -> None:
         """Connect."""
-        reader, self._writer = await asyncio.open_unix_connection(self._path, limit=1 << 20)
+        try:
+            connection = connect_socket(self._path)
+        except OSError as error:
+            raise wire.gone() from error
+        reader, self._writer = await asyncio.open_unix_connection(sock=connection, limit=1 << 20)
         self._task = asyncio.create_task(self._receive(reader))
 
     async def stop(self) -> None:

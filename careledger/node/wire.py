@@ -79,6 +79,13 @@ def error_of(
     return kind(failure.message, hint=failure.hint, code=failure.code)
 
 
+def defect() -> CareLedgerError:
+    """What a caller learns of a defect of the program: that it was one."""
+    return CareLedgerError("the node failed to do this: a defect", hint="see the node's log", code="defect")
+
+
 def gone() -> Unavailable:
     """The node went away in the middle of a request."""
-    return Unavailable("the node has gone away", hint="start it again: careledger serve --home …", code="gone")
+    return Unavailable(
+        "the node has gone away", hint="start it again: careledger serve --home …", code="gone"
+    )
