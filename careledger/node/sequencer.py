@@ -293,7 +293,8 @@ class Sequencer:
                 try:
                     group.check(one.commit)
                 except CareLedgerError as refusal:
-                    one.done.set_exception(refusal)
+                    if not one.done.done():  # whoever asked may have gone
+                        one.done.set_exception(refusal)
                     continue
                 accepted.append(one)
                 await self._apply(group, one.commit)
@@ -303,11 +304,11 @@ class Sequencer:
                 return
             block = await self._finish(group, accepted, with_accesses)
         except CareLedgerError as error:
-            self._undo(accepted, error)
+            self._undo(waiting, error)
             return
         except (OSError, lmdb.Error) as failure:
             self._fail(failure)
-            self._undo(accepted, self._failure or Unavailable("the node has stopped"))
+            self._undo(waiting, self._failure or Unavailable("the node has stopped"))
             return
         for one in accepted:
             if not one.done.done():
@@ -400,12 +401,13 @@ class Sequencer:
             self._home.writer.abort()
             self._fail(failure)
 
-    def _undo(self, accepted: list[Waiting], error: CareLedgerError) -> None:
+    def _undo(self, waiting: list[Waiting], error: CareLedgerError) -> None:
+        """Nothing of the group happened: all who still wait for it are told so."""
         self._home.access.changed |= self._taken
         self._taken = set()
         self._home.access.kept()
         self._home.abort()
-        for one in accepted:
+        for one in waiting:
             if not one.done.done():
                 one.done.set_exception(error)
 

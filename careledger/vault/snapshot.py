@@ -26,24 +26,31 @@ from careledger.vault.tables import (
     RECORD_LOG,
     ROW_KEY,
     Tables,
+    checked,
 )
 
-BODY_OVERHEAD_BYTES = 120
+BODY_OVERHEAD_BYTES = 220
+
+Place = tuple[int, int, int, str, str]
+"""(chart, leaf, version, id, type)"""
 
 
 class BodyCache:
-    """Opened bodies by (chart, leaf), least recently used out first, bounded by bytes."""
+    """Opened bodies, oldest out first, bounded by bytes.
+
+    The key names place *and* resource, so that a pointer that was altered never finds the body of another resource.
+    """
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
         self._bytes = 0
-        self._bodies: dict[int, bytes] = {}
+        self._bodies: dict[Place, bytes] = {}
 
-    def get(self, place: int) -> bytes | None:
-        """The body at `chart << 32 | leaf`, or None."""
+    def get(self, place: Place) -> bytes | None:
+        """The body opened for this place, or None."""
         return self._bodies.get(place)
 
-    def put(self, place: int, body: bytes) -> None:
+    def put(self, place: Place, body: bytes) -> None:
         """Keep the body, dropping the oldest ones when there is no room."""
         self._bytes += len(body) + BODY_OVERHEAD_BYTES
         self._bodies[place] = body
@@ -53,7 +60,7 @@ class BodyCache:
 
     def forget_chart(self, chart: int) -> None:
         """Drop every body of a chart (it was shredded, or a version erased)."""
-        for place in [p for p in self._bodies if p >> 32 == chart]:
+        for place in [p for p in self._bodies if p[0] == chart]:
             self._bytes -= len(self._bodies.pop(place)) + BODY_OVERHEAD_BYTES
 
 
@@ -91,20 +98,23 @@ class VaultSnapshot:
     # Versions
 
     def current(self, type: str, id: str) -> Version | None:
-        data = self._txn.get(self._reader.keyring.token(type, id), db=self._tables.resource)
-        return None if data is None else _version(type, id, unpack_resource(data))
+        token = self._reader.keyring.token(type, id)
+        data = self._txn.get(token, db=self._tables.resource)
+        return None if data is None else _version(type, id, unpack_resource(token, data))
 
     def version(self, type: str, id: str, version: int) -> Version | None:
         token = self._reader.keyring.token(type, id)
         data = self._txn.get(token, db=self._tables.resource)
         if data is None or not 0 < version <= 0xFFFF_FFFF:
             return None
-        found = unpack_resource(data)
+        found = unpack_resource(token, data)
         if found.version != version:
             data = self._txn.get(token + CHART_KEY.pack(version), db=self._tables.version)
             if data is None:
                 return None
-            found = unpack_resource(data)
+            found = unpack_resource(token, data)
+            if found.version != version:
+                raise _elsewhere()
         return _version(type, id, found)
 
     def versions(self, type: str, id: str) -> list[Version]:
@@ -115,14 +125,14 @@ class VaultSnapshot:
         with self._txn.cursor(self._tables.version) as cursor:
             found = cursor.set_range(token)
             while found and cursor.key()[:16] == token:
-                older.append(_version(type, id, unpack_resource(cursor.value())))
+                older.append(_version(type, id, unpack_resource(token, cursor.value())))
                 found = cursor.next()
         return [newest, *reversed(older)]
 
     # Bodies
 
     def body(self, version: Version) -> bytes:
-        place = version.chart << 32 | version.leaf
+        place = (version.chart, version.leaf, version.version, version.id, version.type)
         body = self._reader.cache.get(place)
         if body is None:
             body = self._open_body(version)
@@ -131,7 +141,7 @@ class VaultSnapshot:
 
     def bodies(self, versions: Sequence[Version]) -> list[bytes]:
         cached, opened = self._reader.cache.get, self.body
-        return [cached(v.chart << 32 | v.leaf) or opened(v) for v in versions]
+        return [cached((v.chart, v.leaf, v.version, v.id, v.type)) or opened(v) for v in versions]
 
     def _open_body(self, version: Version) -> bytes:
         content = self.record(version.chart, RECORD_LOG, version.leaf)
@@ -139,7 +149,7 @@ class VaultSnapshot:
         keys = self._reader.keyring.get(version.chart)
         opened = open_meta(keys, record.leaf, record.meta)
         if (opened.type, opened.id, opened.version) != (version.type, version.id, version.version):
-            raise Corrupt("the index points at another version", hint="run `careledger fsck`")
+            raise _elsewhere()
         return open_body(keys, opened, record.body)
 
     def record(self, chart: int, log: int, index: int) -> bytes:
@@ -155,7 +165,7 @@ class VaultSnapshot:
     def chart_of(self, patient_id: str) -> int | None:
         token = self._reader.keyring.token("Patient", patient_id)
         number = self._txn.get(token, db=self._tables.patient)
-        return None if number is None else CHART_KEY.unpack(number)[0]
+        return None if number is None else CHART_KEY.unpack(checked(token, number))[0]
 
     def chart_numbers(self) -> list[int]:
         return list(range(self._txn.stat(self._tables.chart)["entries"]))
@@ -215,6 +225,10 @@ class VaultSnapshot:
     def is_revoked(self, token_id: bytes) -> bool:
         """Whether a bearer token was revoked."""
         return self._txn.get(token_id, db=self._tables.revoked) is not None
+
+
+def _elsewhere() -> Corrupt:
+    return Corrupt("the index points at another version", hint="run `careledger fsck`")
 
 
 def _version(type: str, id: str, found: Current) -> Version:

@@ -1,14 +1,15 @@
 """The index of a home in LMDB: pointers, log nodes, sealed rows. Derived from the journal, never the truth.
 
 LMDB does not sync here and does not detect bit rot: every byte served from the journal is checked by the key that
-opens it, and the whole environment is rebuilt after an unclean stop of the machine.
+opens it, pointers that decide whose body it is carry a check of their own (CRC-32 over token and value), and the
+whole environment is rebuilt after an unclean stop of the machine.
 
 | table | key | value |
 |---|---|---|
 | meta | name | see `Applied` |
-| resource | blind(Type/id) 16 | RESOURCE, then a LINK for each further chart |
+| resource | blind(Type/id) 16 | RESOURCE, then a LINK for each further chart, check |
 | version | blind(Type/id) 16, version u32 | as `resource`: superseded versions |
-| patient | blind(Patient/id) 16 | chart u32 |
+| patient | blind(Patient/id) 16 | chart u32, check |
 | chart | chart u32 | CHART, record frontier |
 | access | chart u32 | access frontier |
 | wrap | chart u32 | wrapped keys of the chart |
@@ -24,12 +25,13 @@ opens it, and the whole environment is rebuilt after an unclean stop of the mach
 from __future__ import annotations
 
 import struct
+import zlib
 from pathlib import Path
 from typing import Final
 
 import lmdb
 
-from careledger.primitives.errors import Misconfigured
+from careledger.primitives.errors import Corrupt, Misconfigured
 
 RESOURCE: Final = struct.Struct(">IIBIQQ")  # chart, version, flags, leaf index, height, time ms
 LINK: Final = struct.Struct(">II")  # chart, leaf index
@@ -49,6 +51,19 @@ ACCESS_LOG: Final = 1
 TABLES_MAX: Final = 16
 MAP_BYTES: Final = 1 << 40
 READERS_MAX: Final = 512
+
+
+def with_check(token: bytes, value: bytes) -> bytes:
+    """The value as it is stored under a token: a flipped bit in it, or another token's value, is found."""
+    return value + zlib.crc32(value, zlib.crc32(token)).to_bytes(4, "big")
+
+
+def checked(token: bytes, data: bytes) -> bytes:
+    """The value that `with_check` stored under this token, else Corrupt."""
+    value = data[:-4]
+    if zlib.crc32(value, zlib.crc32(token)).to_bytes(4, "big") != data[-4:]:
+        raise Corrupt("a pointer of the index was altered", hint="run `careledger fsck`")
+    return value
 
 
 class Tables:
