@@ -169,7 +169,7 @@ def _row_term(type: str, condition: Condition, value: object) -> bytes | None:
         if code in t.EXACT.get(type, ()):
             return t.exact_term(type, code, NONE + value.code)
     if isinstance(value, Text) and condition.code in t.PREFIXED.get(type, ()) and value.folded:
-        return t.prefix_term(type, value.folded[: t.PREFIX_MAX])
+        return t.prefix_term(type, t.lookup_prefix(value.folded))
     if isinstance(value, DateRange) and value.prefix == "eq" and value.hi - value.lo == _DAY:
         return (
             t.exact_term(type, code, _DATE.pack(value.lo, value.hi))

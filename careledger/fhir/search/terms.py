@@ -13,8 +13,11 @@ from typing import Final
 
 from careledger.fhir.search.values import hash8, normalise
 
-PREFIX_MAX: Final = 12
-"""Characters of a name that can be looked up; longer queries are cut, then matched exactly."""
+PREFIX_LENGTHS: Final = (1, 2, 3, 4, 6, 9, 12)
+"""Lengths of a name's prefixes that can be looked up; queries are cut to one of them, then matched exactly.
+
+Not every length: each term is a random page of the index, and they were most of what a new Patient cost.
+"""
 CHART_REFERENCES_MAX: Final = 24
 """References of one resource that become chart-level terms; a resource of more leaves `crowded` instead."""
 
@@ -108,9 +111,14 @@ def crowded_term(type: str) -> bytes:
 
 
 def prefixes(texts: Iterable[str]) -> set[str]:
-    """Every prefix, up to `PREFIX_MAX`, of every text as normalised."""
+    """The prefixes, of the lengths that can be looked up, of every text as normalised."""
     found: set[str] = set()
     for text in texts:
         folded = normalise(text)
-        found.update(folded[:length] for length in range(1, min(len(folded), PREFIX_MAX) + 1))
+        found.update(folded[:length] for length in PREFIX_LENGTHS if length <= len(folded))
     return found
+
+
+def lookup_prefix(folded: str) -> str:
+    """The longest prefix of a query's text that can be looked up: of everything that matches, it is a prefix."""
+    return folded[: max((length for length in PREFIX_LENGTHS if length <= len(folded)), default=0)]
