@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import lmdb
 import msgspec
@@ -26,8 +25,7 @@ class ChartExists(Conflict):
     code = "chart-exists"
 
 
-@dataclass(frozen=True, slots=True)
-class Unplaced:
+class Unplaced(msgspec.Struct, frozen=True, gc=False):
     """A leaf whose record is not in the journal yet."""
 
     chart: int

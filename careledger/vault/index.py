@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import lmdb
+import msgspec
 
 from careledger.ledger.log import Frontier
 from careledger.ledger.log import leaf_hash as log_leaf
@@ -55,8 +56,7 @@ class ChartState:
     """Terms that already lead to this chart, as far as this process knows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Current:
+class Current(msgspec.Struct, frozen=True, gc=False):
     """Where a resource stands before a write."""
 
     chart: int
@@ -68,8 +68,7 @@ class Current:
     links: tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedRow:
+class PlacedRow(msgspec.Struct, frozen=True, gc=False):
     """What the index learns of a version in one chart."""
 
     type: str
@@ -292,8 +291,7 @@ class IndexWriter:
         return {n: (s.handle, s.frontier.size, s.frontier.root()) for n, s in self._touched.items()}
 
 
-@dataclass(slots=True)
-class PlacedAccess:
+class PlacedAccess(msgspec.Struct, gc=False):
     """An access entry that is in the journal at `offset`, and not yet in the index."""
 
     chart: int
