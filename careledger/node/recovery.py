@@ -89,14 +89,14 @@ def _cut(home: OpenHome, position: Position) -> None:
 def _open_ledger(home: OpenHome) -> None:
     genesis = founding.read_genesis(bytes.fromhex(home.file.genesis))
     signer = founding.signer(home.keys)
-    if home.applied.sequence == 0:
-        txn = home.writer.begin()
-        kv = LmdbKV(txn, home.tables.ledger)
-        home.ledger = EmbeddedLedger.create(kv, genesis, CONTRACTS, signer, genesis.time_ms)
-        home.writer.commit()
-        return
     with home.tables.env.begin() as txn:
-        home.ledger = EmbeddedLedger.open(LmdbKV(txn, home.tables.ledger), CONTRACTS, signer)
+        if txn.stat(home.tables.ledger)["entries"]:
+            home.ledger = EmbeddedLedger.open(LmdbKV(txn, home.tables.ledger), CONTRACTS, signer)
+            return
+    txn = home.writer.begin()
+    kv = LmdbKV(txn, home.tables.ledger)
+    home.ledger = EmbeddedLedger.create(kv, genesis, CONTRACTS, signer, genesis.time_ms)
+    home.writer.commit()
 
 
 @dataclass(slots=True)
