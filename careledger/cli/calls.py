@@ -4,7 +4,7 @@ The methods and what they take and give are this table; `node` implements the sa
 
 | method | params | result |
 |---|---|---|
-| status | | served, height, address, resources |
+| status | | served, address, height, charts, resources, journal_bytes, sync_ms, problems |
 | token.issue | client, scope, patient, practitioner, org, expires_s | token, id, expires (ISO 8601) |
 | token.revoke | token (the token or its id) | id |
 | receipt | reference (`TYPE/ID[/_history/V]`) | file (text of the receipt) |
@@ -14,6 +14,7 @@ The methods and what they take and give are this table; `node` implements the sa
 | fsck | progress | ok, checked (counts), problems (list of text) |
 | backup | path (absolute); progress | path, bytes, height |
 | doctor | | ok, checks (list of name, ok, detail, hint) |
+| upgrade | | before, after, changed |
 | config | | did, name, home, settings (name -> value, origin) |
 """
 

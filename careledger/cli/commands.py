@@ -37,6 +37,10 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "restore", "careledger.cli.backup:restore", "Make a home from a backup and verify everything in it"
     ),
+    Command("status", "careledger.cli.node:status", "Say how far a node is: height, charts, resources"),
+    Command(
+        "upgrade", "careledger.cli.node:upgrade", "Let this version of program and Python execute the ledger"
+    ),
     Command("doctor", "careledger.cli.node:doctor", "Say what is wrong with this machine, home or node"),
     Command("config", "careledger.cli.config:app", "Show the configuration and where each value comes from"),
     Command("bench", "careledger.cli.bench:bench", "Measure this machine: the table of figures"),

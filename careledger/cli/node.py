@@ -89,3 +89,15 @@ def doctor(*, options: NodeOptions = NodeOptions()) -> int:  # noqa: B008 (froze
             lines.append(f"      hint: {check['hint']}\n")
     print_result(result, as_json=options.json, text="".join(lines) or compute_lines(result))
     return OK if result["ok"] else FAILURE
+
+
+def status(*, options: NodeOptions = NodeOptions()) -> int:  # noqa: B008 (frozen)
+    """Say how far the node is and whether it can serve."""
+    result = calls.call(options, "status")
+    print_result(result, as_json=options.json)
+    return OK if not result["problems"] else FAILURE
+
+
+def upgrade(*, options: NodeOptions = NodeOptions()) -> None:  # noqa: B008 (frozen)
+    """Let this version of the program, of Python and of its packages execute the ledger; signed by the operator."""
+    print_result(calls.call(options, "upgrade"), as_json=options.json)

@@ -85,7 +85,7 @@ async def _open_and_run(
     from careledger.node.service import NodeService
 
     file, keys = open_keys(Layout(home), passphrase)
-    service = NodeService(home, file, keys, served=False)
+    service = NodeService(home, file, keys, served=False, any_profile=method == "upgrade")
     try:
         await service.start()
     except Corrupt as error:

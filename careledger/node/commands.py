@@ -17,7 +17,7 @@ import msgspec
 from careledger.access.tokens import TokenIssuer
 from careledger.fhir.http import FhirApp
 from careledger.fhir.json import instant
-from careledger.node import backup, doctor, fsck, importing, proofs
+from careledger.node import backup, doctor, fsck, importing, profile, proofs
 from careledger.node.backend import NodeBackend
 from careledger.node.config import Config
 from careledger.node.group import Revoked, encode_event
@@ -193,6 +193,17 @@ async def show_config(node: CommandContext, params: dict[str, Any], progress: Pr
     }
 
 
+async def upgrade(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """This program, Python and its packages execute the ledger from the next block on."""
+    before = profile.describe(profile.pinned_profile(node.home))
+    transaction = profile.adoption(node.home)
+    if transaction is not None:
+        await node.backend.commit(Commit(transactions=(transaction,)))
+        profile.check_profile(node.home)
+    after = profile.describe(profile.pinned_profile(node.home))
+    return {"before": before, "after": after, "changed": transaction is not None}
+
+
 Function = Callable[[CommandContext, dict[str, Any], Progress], Awaitable[dict[str, Any]]]
 
 COMMANDS: Mapping[str, Function] = MappingProxyType(
@@ -208,6 +219,7 @@ COMMANDS: Mapping[str, Function] = MappingProxyType(
         "backup": write_backup,
         "doctor": examine,
         "config": show_config,
+        "upgrade": upgrade,
     }
 )
 

@@ -42,8 +42,14 @@ class Revoked(msgspec.Struct, frozen=True, tag="revoked"):
     expires_ms: int
 
 
+class BaseUrl(msgspec.Struct, frozen=True, tag="base"):
+    """Node event: the FHIR base from here on. Absolute references below it are indexed as local."""
+
+    url: str
+
+
 encode_event = msgspec.msgpack.Encoder().encode
-decode_event = msgspec.msgpack.Decoder(Revoked).decode
+_decode_event = msgspec.msgpack.Decoder(Revoked | BaseUrl).decode
 
 
 class Group:
@@ -159,8 +165,12 @@ def placed_row(version: SealedVersion, index: int, *, moved: bool) -> PlacedRow:
 
 def apply_event(home: OpenHome, txn: lmdb.Transaction, event: bytes) -> None:
     """A node event takes effect in the index."""
-    revoked = decode_event(event)
-    txn.put(revoked.token_id, revoked.expires_ms.to_bytes(8, "big"), db=home.tables.revoked)
+    happened = _decode_event(event)
+    if isinstance(happened, Revoked):
+        txn.put(happened.token_id, happened.expires_ms.to_bytes(8, "big"), db=home.tables.revoked)
+    else:
+        txn.put(b"base", happened.url.encode(), db=home.tables.meta)
+        home.base_url = happened.url
 
 
 def _number(chart: int, first_chart: int) -> int:

@@ -61,6 +61,7 @@ class OpenHome:
         with self.tables.env.begin() as txn:
             self.applied = self._read_applied(txn)
             self.access.changed = _read_changed(txn, self.tables)
+            self.base_url = txn.get(b"base", b"", db=self.tables.meta).decode()
             self.heads = MapTree.open(LmdbKV(txn, self.tables.heads))
         self.journal = Journal.open(
             layout.journal, keys.home_id, keys.journal_key, write=write, at=self.applied

@@ -250,7 +250,7 @@ class Replay:
     def _row(self, opened: Opened, body: bytes, index: int) -> PlacedRow:
         deleted = opened.kind == Kind.DELETION
         blind = self._home.keyring.blind
-        found = extract(opened.type, {} if deleted else fhir_json.loads(body))
+        found = extract(opened.type, {} if deleted else fhir_json.loads(body), self._home.base_url)
         return PlacedRow(
             type=opened.type,
             id=opened.id,

@@ -6,17 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from careledger.access.tokens import TokenIssuer
+from careledger.fhir.context import Limits
 from careledger.fhir.http import FhirApp
 from careledger.node import config as configuration
 from careledger.node.backend import NodeBackend
 from careledger.node.commands import COMMANDS, CommandContext, Progress
 from careledger.node.config import Config
 from careledger.node.door import Command, Door
+from careledger.node.group import BaseUrl, encode_event
 from careledger.node.home import LockedHome, OpenHome
 from careledger.node.layout import HomeFile
+from careledger.node.profile import check_profile
 from careledger.node.sequencer import Sequencer, system_clock_ms
 from careledger.primitives.errors import NotFound
 from careledger.vault.keystore import Keys
+from careledger.vault.model import Commit
 from careledger.vault.snapshot import VaultReader
 
 
@@ -24,12 +28,20 @@ class NodeService:
     """Opens a home for writing. `served` says whether others may connect; one command can do without."""
 
     def __init__(
-        self, path: Path, file: HomeFile, keys: Keys, *, served: bool, config: Config | None = None
+        self,
+        path: Path,
+        file: HomeFile,
+        keys: Keys,
+        *,
+        served: bool,
+        config: Config | None = None,
+        any_profile: bool = False,
     ) -> None:
         self._path = path
         self._file = file
         self._keys = keys
         self._served = served
+        self._any_profile = any_profile  # only to adopt another one
         self.config = config or configuration.load(path)
         self._locked: LockedHome | None = None
         self._door: Door | None = None
@@ -40,24 +52,32 @@ class NodeService:
         """Lock, unlock, recover, begin. Raises with a hint; then nothing is left running."""
         locked = LockedHome(self._path, self._file, self._keys)
         try:
+            if not self._any_profile:
+                check_profile(locked.home)
             sequencer = Sequencer(locked.home, system_clock_ms)
             reader = locked.home.reader(self.config.cache.body_bytes)
             backend = NodeBackend(
-                locked.home.keys, reader, sequencer, fhir_base(self.config), locked.home.did
+                locked.home.keys, reader, sequencer, self._base(locked.home), locked.home.did
             )
-            fhir = FhirApp(backend)
+            fhir = fhir_app(backend, self.config)
             self._context = CommandContext(
                 self._path, self.config, locked.home, sequencer, reader, backend, fhir,
                 token_issuer(locked.home, self.config), self._served,
             )  # fmt: skip
             await sequencer.start()
             self._locked, self._sequencer = locked, sequencer
+            if backend.base_url != locked.home.base_url:
+                await backend.commit(Commit(events=(encode_event(BaseUrl(backend.base_url)),)))
             if self._served:
                 self._door = Door(locked.home.layout.socket, sequencer, self._commands())
                 await self._door.open()
         except BaseException:
             locked.close()
             raise
+
+    def _base(self, home: OpenHome) -> str:
+        """A served node is where its configuration says; a stopped one is still where it was served last."""
+        return fhir_base(self.config) if self._served else home.base_url or fhir_base(self.config)
 
     async def stop(self) -> None:
         """Finish what was accepted and leave a clean home."""
@@ -95,6 +115,14 @@ class NodeService:
         if found is None:
             raise NotFound(f"there is no method {name}", hint="client and node differ in version")
         return await found(self.context, params, progress)
+
+
+def fhir_app(backend: NodeBackend, config: Config) -> FhirApp:
+    """The FHIR interface within the configured bounds."""
+    limits = Limits(
+        page_max=config.limits.max_page_entries, bundle_entries_max=config.limits.max_bundle_entries
+    )
+    return FhirApp(backend, limits=limits, chart_cache_max_bytes=config.cache.chart_bytes)
 
 
 def fhir_base(config: Config) -> str:

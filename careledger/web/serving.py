@@ -15,7 +15,7 @@ from careledger.node.home import open_keys
 from careledger.node.layout import HomeFile, Layout
 from careledger.node.remote import RemoteSequencer
 from careledger.node.sequencer import system_clock_ms
-from careledger.node.service import NodeService, fhir_base
+from careledger.node.service import NodeService, fhir_app, fhir_base
 from careledger.primitives.types import parse_did
 from careledger.vault.journal import Journal
 from careledger.vault.keyring import Keyring
@@ -89,7 +89,7 @@ class RemoteWorker:
         reader = VaultReader(tables, journal, keyring, self._config.cache.body_bytes)
         await self._order.start()
         backend = NodeBackend(keys, reader, self._order, fhir_base(self._config), self._file.did)
-        return make_app(FhirApp(backend), backend, self._file, keys, self._config)
+        return make_app(fhir_app(backend, self._config), backend, self._file, keys, self._config)
 
     async def stop(self) -> None:
         await self._order.stop()
