@@ -177,22 +177,19 @@ def test_an_interrupted_rebuild_is_taken_up(tmp_path: Path, monkeypatch: pytest.
         for at in range(3):
             node.client.put(f"Patient/p{at}", patient(f"p{at}"))
         state = node.state()
+    add = recovery.Replay.add
     for point in range(4):
         shutil.rmtree(path / "index")
-        seen = 0
-        original = recovery.Replay.add
 
-        def dying(self: Any, frame: Any, *, _point: int = point) -> None:
-            nonlocal seen
-            seen += 1
-            if seen > _point:
+        def dying(self: recovery.Replay, frame: Any, *, _point: int = point) -> None:
+            if self.frames == _point:
                 raise KeyboardInterrupt
-            original(self, frame)
+            add(self, frame)
 
         monkeypatch.setattr(recovery.Replay, "add", dying)
         with pytest.raises(KeyboardInterrupt):
             open_home(path)
-        monkeypatch.setattr(recovery.Replay, "add", original)
+        monkeypatch.setattr(recovery.Replay, "add", add)
         with node_of(path) as node:
             assert node.state() == state
             assert node.fsck() == []
