@@ -16,10 +16,16 @@ from careledger.fhir.outcomes import Issue
 from careledger.fhir.validation import bindings, targets
 from careledger.fhir.validation.primitive import PRIMITIVE_CHECKS, PrimitiveCheck, check_currency
 from careledger.fhir.validation.problems import PROBLEMS_MAX, Check, Problem, Scope, added, one
+from careledger.fhir.validation.remembered import concept_check, flat_check, text_check
 
 SHAPES_MAX = 200
 """Remembered shapes of one type; real traffic has some ten."""
 SHAPE_PROPERTIES_MAX = 40
+
+REPEATED = frozenset({"canonical", "code", "date", "dateTime", "instant", "string", "uri", "url"})
+"""Primitive types whose values repeat. (Numbers cannot be remembered; ids and narratives do not repeat.)"""
+FLAT = frozenset({"Coding", "Period"})
+"""Data types that are mostly a few strings that repeat. (A Reference depends on what it may name: see `targets`.)"""
 
 _SPELLING = (
     "element names are those of hl7.org/fhir/R4; JSON has valueString for value[x], never value[x] itself"
@@ -111,13 +117,15 @@ def object_check(name: str) -> Check:
                 if len(shapes) >= SHAPES_MAX:
                     shapes.clear()
                 shapes[names] = checks
-        for check_item, item, property in zip(checks, value.values(), names, strict=False):
+        for check_item, item, property in zip(checks, value.values(), names):  # noqa: B905 (`strict` costs time)
             found = check_item(item, scope)
             if found is not None:
                 problems = added(problems, rules.step(property), found)
         return problems
 
-    return check
+    if name == "CodeableConcept":
+        return concept_check(check)
+    return flat_check(check) if name in FLAT else check
 
 
 class _Rules:
@@ -230,7 +238,7 @@ def _item_check(element: Element, *, contained: bool) -> Check:
             return bindings.code_check(element.binding)
         if element.type == "code" and element.name == "currency":
             return _primitive(check_currency)
-        return _primitive(PRIMITIVE_CHECKS[element.type])
+        return primitive_check(element.type)
     if element.type == "Resource":
         return check_contained if contained else check_resource
     check = object_check(element.type)
@@ -243,6 +251,13 @@ def _item_check(element: Element, *, contained: bool) -> Check:
     if element.profile == "SimpleQuantity":
         return _simple_quantity(check)
     return check
+
+
+@functools.cache
+def primitive_check(type: str) -> Check:
+    """The check of a primitive type; shared, so that its values are remembered once."""
+    check_value = PRIMITIVE_CHECKS[type]
+    return text_check(check_value) if type in REPEATED else _primitive(check_value)
 
 
 def _primitive(check_value: PrimitiveCheck) -> Check:
