@@ -63,7 +63,7 @@ async def status(node: CommandContext, params: dict[str, Any], progress: Progres
         "charts": charts,
         "resources": resources,
         "journal_bytes": node.home.journal.position.end,
-        "sync_ms": round(node.sequencer.sync_times.median_ms(), 3),
+        "sync_ms": round(1000 * node.sequencer.sync_times.seconds, 3),
         "problems": list(node.backend.problems()),
     }
 
@@ -177,7 +177,7 @@ async def write_backup(node: CommandContext, params: dict[str, Any], progress: P
 
 async def examine(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """What is wrong with this machine, home or node."""
-    return doctor.run(node.home, node.config, node.sequencer.sync_times.median_ms())
+    return doctor.run(node.home, node.config, 1000 * node.sequencer.sync_times.seconds)
 
 
 async def show_config(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:

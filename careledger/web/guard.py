@@ -37,6 +37,46 @@ class GuardLimits:
     idle_seconds: float = 75
 
 
+class CorkedTransport:
+    """Holds the head of an answer until its body follows: one system call an answer, and one wake-up of the client.
+
+    Everything else goes straight through. `flush` sends a head that no body follows (HEAD, 204, 304).
+    """
+
+    __slots__ = ("_held", "_transport", "_write")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._write = transport.write
+        self._held = b""
+
+    def write(self, data: bytes) -> None:
+        held = self._held
+        if held:
+            self._held = b""
+            self._transport.writelines((held, data) if data else (held,))
+        elif data.startswith(_FINAL_HEAD):
+            self._held = data
+        else:
+            self._write(data)
+
+    def flush(self) -> None:
+        """Send what is held."""
+        if self._held:
+            held, self._held = self._held, b""
+            self._write(held)
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+_FINAL_HEAD = (b"HTTP/1.1 2", b"HTTP/1.1 3", b"HTTP/1.1 4", b"HTTP/1.1 5")
+
+
 class _HeadTooLarge(Exception):
     """Stops the parser; the answer is in `refusal`."""
 
@@ -55,7 +95,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.refusal = (400, "http-invalid", "this is not an HTTP request")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(CorkedTransport(transport))  # type: ignore[arg-type]
         self.waiting_since = self.loop.time()
         if len(self.connections) > self.limits.max_connections:
             self.refusal = (503, "connections-exhausted", "too many connections")
@@ -99,6 +139,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
+        self.transport.flush()  # type: ignore[attr-defined]
         super().on_response_complete()
         if not self.pipeline:
             self.waiting_since = self.loop.time()
