@@ -1,11 +1,14 @@
 """Backups: one file with everything a home cannot rebuild, sealed as it is at rest; restored only after proof.
 
-The file is a tar of home.json, config.toml, keys/, the journal up to a position, and what that position must hold.
+The file is a tar of home.json, config.toml, keys/, the journal up to a position, and what that position must hold,
+followed by a seal: magic 8 | SHA-256 of all before 32 | BLAKE2b-128 of that under the journal key 16. The first finds
+damage before anything is unpacked, the second that somebody without the keys shortened or changed it.
 Its keys are sealed by the passphrase: whoever has the file and the passphrase can read everything, so keep them apart.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
@@ -13,13 +16,14 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
 from careledger.node.home import LockedHome, OpenHome, open_keys
 from careledger.node.layout import Layout
 from careledger.primitives.errors import Corrupt, Misconfigured, NotFound, Unavailable
+from careledger.primitives.hashing import keyed_digest, new_sha256
 from careledger.vault.journal import sync_folder
 
 Progress = Callable[[dict[str, Any]], None]
@@ -27,6 +31,8 @@ MANIFEST = "backup.json"
 JOURNAL = "journal/log"
 CHUNK_BYTES = 1 << 20
 SMALL_BYTES_MAX = 1 << 20
+SEAL_MAGIC = b"CLBACK01"
+SEAL_BYTES = len(SEAL_MAGIC) + 32 + 16
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,11 +51,20 @@ class Plan:
 
     layout: Layout
     manifest: Manifest
+    key: bytes
+
+    def __repr__(self) -> str:
+        return f"Plan({self.layout.path})"
 
 
 def plan(home: OpenHome) -> Plan:
-    """Fix the moment. Call while no group is in progress."""
-    home.journal.sync()
+    """Fix the moment. Call while no group is in progress. Raises Unavailable if the journal cannot be synced."""
+    try:
+        home.journal.sync()
+    except OSError as error:
+        raise Unavailable(
+            "the journal cannot be synced", hint="check the disk, then restart the node"
+        ) from error
     return Plan(
         home.layout,
         Manifest(
@@ -59,6 +74,7 @@ def plan(home: OpenHome) -> Plan:
             home.heads.root.hex(),
             home.journal.position.end,
         ),
+        home.keys.journal_key,
     )
 
 
@@ -67,18 +83,41 @@ def write(plan: Plan, path: Path, progress: Progress) -> dict[str, Any]:
     temporary = path.with_name(path.name + ".part")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as out:
+        with os.fdopen(descriptor, "wb") as file:
+            out = _Hashed(file)
             _write_tar(plan, out, progress)
+            digest = out.running.digest()
+            out.write(SEAL_MAGIC + digest + keyed_digest(plan.key, SEAL_MAGIC + digest))
             out.flush()
-            os.fsync(out.fileno())
+            os.fsync(file.fileno())
         temporary.rename(path)
         sync_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise Unavailable(
-            f"the backup cannot be written: {error.strerror}", hint="choose a folder with room that you may write"
+            f"the backup cannot be written: {error.strerror}",
+            hint="choose a folder with room that you may write",
         ) from error
     return {"path": str(path), "bytes": path.stat().st_size, "height": plan.manifest.height}
+
+
+class _Hashed:
+    """A file that is hashed as it is written."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.running = new_sha256()
+
+    def write(self, data: bytes) -> int:
+        self.running.update(data)
+        return self._file.write(data)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def flush(self) -> None:
+        self._file.flush()
 
 
 def _write_tar(plan: Plan, out: Any, progress: Progress) -> None:
@@ -110,25 +149,55 @@ def restore(file: Path, directory: Path, passphrase: str) -> dict[str, Any]:
 
     Raises Corrupt, Misconfigured (folder not empty, wrong passphrase); then nothing is left behind.
     """
-    if directory.exists() and any(directory.iterdir()):
-        raise Misconfigured(f"{directory} is not empty", hint="choose an empty folder", code="folder-not-empty")
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise Misconfigured(
+            f"{directory} is not empty", hint="choose an empty folder", code="folder-not-empty"
+        )
+    seal = _check_seal(file)
     scratch = directory.with_name(directory.name + ".restoring")
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         scratch.mkdir(mode=0o700, parents=True)
         manifest = _unpack(file, scratch)
-        _prove(scratch, passphrase, manifest)
+        _prove(scratch, passphrase, manifest, seal)
         if directory.exists():
             directory.rmdir()
         scratch.rename(directory)
         sync_folder(directory.parent)
     except OSError as error:
         raise Unavailable(
-            f"the home cannot be written: {error.strerror}", hint="choose a folder with room that you may write"
+            f"the home cannot be written: {error.strerror}",
+            hint="choose a folder with room that you may write",
         ) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return {"home": str(directory), "height": manifest.height, "journal_bytes": manifest.journal_bytes}
+
+
+def _check_seal(file: Path) -> bytes:
+    """The seal of an undamaged backup; whether it is of these keys is checked once they are open."""
+    running = new_sha256()
+    try:
+        with open(file, "rb") as source:
+            left = os.fstat(source.fileno()).st_size - SEAL_BYTES
+            while left > 0:
+                chunk = source.read(min(left, CHUNK_BYTES))
+                if not chunk:
+                    raise _broken()
+                running.update(chunk)
+                left -= len(chunk)
+            seal = source.read(SEAL_BYTES + 1)
+    except FileNotFoundError as error:
+        raise NotFound(
+            "there is no such backup", hint="name the file that `careledger backup` wrote"
+        ) from error
+    except OSError as error:
+        raise Misconfigured(
+            f"the backup cannot be read: {error.strerror}", hint="name a file you may read"
+        ) from error
+    if len(seal) != SEAL_BYTES or not seal.startswith(SEAL_MAGIC + running.digest()):
+        raise _broken()
+    return seal
 
 
 def _unpack(file: Path, scratch: Path) -> Manifest:
@@ -148,9 +217,7 @@ def _unpack(file: Path, scratch: Path) -> Manifest:
                     shutil.copyfileobj(source, out, CHUNK_BYTES)
                     out.flush()
                     os.fsync(out.fileno())
-    except FileNotFoundError as error:
-        raise NotFound("there is no such backup", hint="name the file that `careledger backup` wrote") from error
-    except (tarfile.TarError, msgspec.DecodeError, FileExistsError, EOFError) as error:
+    except (tarfile.TarError, msgspec.DecodeError, FileExistsError, EOFError, ValueError) as error:
         raise _broken() from error
     journal = scratch / JOURNAL
     if manifest is None or not journal.exists() or journal.stat().st_size != manifest.journal_bytes:
@@ -170,17 +237,19 @@ def _target(member: tarfile.TarInfo, scratch: Path) -> Path:
     return scratch / name
 
 
-def _prove(scratch: Path, passphrase: str, manifest: Manifest) -> None:
+def _prove(scratch: Path, passphrase: str, manifest: Manifest, seal: bytes) -> None:
     """Rebuild the index from the journal, which checks everything, and compare where it ends."""
     file, keys = open_keys(Layout(scratch), passphrase)
+    if keyed_digest(keys.journal_key, seal[:-16]) != seal[-16:]:
+        raise Corrupt("the backup was not sealed with the keys that are in it", hint="use another backup")
     locked = LockedHome(scratch, file, keys)
     try:
         home = locked.home
-        found = (home.height, home.the_ledger.app_hash.hex(), home.heads.root.hex(), home.journal.position.end)
+        found = (home.height, home.the_ledger.app_hash.hex(), home.heads.root.hex())
+        whole = home.journal.position.end >= manifest.journal_bytes  # more, if a group was left unfinished
     finally:
         locked.close()
-    wanted = (manifest.height, manifest.app_hash, manifest.heads_root, manifest.journal_bytes)
-    if found != wanted:
+    if found != (manifest.height, manifest.app_hash, manifest.heads_root) or not whole:
         raise Corrupt("the backup does not come to the state that it names", hint="use another backup")
 
 

@@ -21,10 +21,11 @@ from careledger.vault import records
 from careledger.vault.envelope import check_version, open_access, open_body, open_meta
 from careledger.vault.index import open_segment
 from careledger.vault.journal import FRAME_HEADER, Journal, Position, Record, TornTail
-from careledger.vault.tables import ROW_KEY, Tables
+from careledger.vault.tables import CHART_KEY, LEAF, LEAF_KEY, NODE_KEY, RESOURCE, ROW_KEY, Tables
 
 Progress = Callable[[dict[str, Any]], None]
 PROBLEMS_MAX = 100
+_LOGS = ("leaf", "access entry")
 COMPARED = (
     "resource", "version", "patient", "chart", "access", "wrap", "leaf", "node", "find", "visit", "revoked",
     "ledger", "heads",
@@ -73,7 +74,10 @@ def _check(
         with rebuilt.tables.env.begin() as txn:
             for name in COMPARED:
                 counts[name] = _compare(name, home.tables, view.txn, rebuilt.tables, txn, problems)
-            counts["rows"] = _compare_rows(home, view.txn, rebuilt, txn, problems)
+            try:
+                counts["rows"] = _compare_rows(home, view.txn, rebuilt, txn, problems)
+            except lmdb.Error as error:
+                problems.append(f"the index rows cannot be read: {type(error).__name__}")
     finally:
         rebuilt.close()
 
@@ -81,7 +85,9 @@ def _check(
 def _check_accesses(rebuilt: OpenHome, problems: list[str], counts: dict[str, int]) -> None:
     """Open every access entry."""
     counts["access entries"] = 0
-    for frame in rebuilt.journal.frames(frames.start_position(rebuilt.keys.home_id), rebuilt.journal.position.end):
+    for frame in rebuilt.journal.frames(
+        frames.start_position(rebuilt.keys.home_id), rebuilt.journal.position.end
+    ):
         for record in frame.records():
             if record.kind == records.ACCESS:
                 counts["access entries"] += 1
@@ -133,19 +139,44 @@ def _items(tables: Tables, txn: lmdb.Transaction, name: str) -> Iterator[tuple[b
 
 
 def _compare(
-    name: str, mine: Tables, txn: lmdb.Transaction, rebuilt: Tables, fresh: lmdb.Transaction, problems: list[str]
+    name: str,
+    mine: Tables,
+    txn: lmdb.Transaction,
+    rebuilt: Tables,
+    fresh: lmdb.Transaction,
+    problems: list[str],
 ) -> int:
     """Both tables must hold the same. Returns how many entries there are."""
     count = 0
     wanted, found = _items(rebuilt, fresh, name), _items(mine, txn, name)
-    for expected in wanted:
-        count += 1
-        if next(found, None) != expected:
-            problems.append(f"the index table `{name}` differs from the journal at entry {count}")
-            return count
-    if next(found, None) is not None:
-        problems.append(f"the index table `{name}` holds more than the journal")
+    try:
+        for expected in wanted:
+            count += 1
+            if next(found, None) != expected:
+                place = _place_of(name, *expected)
+                problems.append(f"the index table `{name}` differs from the journal at entry {count}{place}")
+                return count
+        if next(found, None) is not None:
+            problems.append(f"the index table `{name}` holds more than the journal")
+    except lmdb.Error as error:
+        problems.append(f"the index table `{name}` cannot be read: {type(error).__name__}")
     return count
+
+
+def _place_of(name: str, key: bytes, value: bytes) -> str:
+    """Which chart and leaf an entry is about, where it says so: never whose."""
+    if name == "leaf":
+        chart, log, index = LEAF_KEY.unpack(key)
+        return f": {_LOGS[log]} {index} of chart {chart} (byte {LEAF.unpack(value)[0]})"
+    if name == "node":
+        chart, log, level, index = NODE_KEY.unpack(key)
+        return f": node {level}/{index} over the {_LOGS[log]} entries of chart {chart}"
+    if name in ("resource", "version"):
+        chart, _, _, leaf = RESOURCE.unpack_from(value)[:4]
+        return f": the version at leaf {leaf} of chart {chart}"
+    if name in ("chart", "access", "wrap"):
+        return f": chart {CHART_KEY.unpack(key)[0]}"
+    return ""
 
 
 def _compare_rows(

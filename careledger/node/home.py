@@ -125,6 +125,19 @@ class OpenHome:
         """Height of the newest block."""
         return self.the_ledger.height
 
+    def sign_checkpoint(self, txn: lmdb.Transaction) -> str:
+        """The newest checkpoint with its post-quantum signature; made at most once a height, kept in the index."""
+        height = self.height.to_bytes(8, "big")
+        kept = txn.get(b"checkpoint", b"", db=self.tables.meta)
+        if kept[:8] == height:
+            return kept[8:].decode()
+        return self.the_ledger.checkpoint(LmdbKV(txn, self.tables.ledger), post_quantum=True)
+
+    def keep_checkpoint(self, txn: lmdb.Transaction) -> None:
+        """Sign the newest checkpoint now (protocol.md: ML-DSA-44 is added each second)."""
+        note = self.sign_checkpoint(txn)
+        txn.put(b"checkpoint", self.height.to_bytes(8, "big") + note.encode(), db=self.tables.meta)
+
     def abort(self) -> None:
         """Forget what the open transaction changed, in the index and in memory."""
         for number in self.writer.new_charts:
@@ -134,6 +147,17 @@ class OpenHome:
             self.heads.reset(LmdbKV(txn, self.tables.heads))
             if self.ledger is not None:
                 self.ledger.reset(LmdbKV(txn, self.tables.ledger))
+
+    def reload(self) -> None:
+        """Forget what memory holds and bring the index up to the journal, as a restart would."""
+        from careledger.node.recovery import catch_up
+
+        self.writer.abort()
+        with self.tables.env.begin() as txn:
+            self.applied = self._read_applied(txn)
+            self.access.reset(_read_changed(txn, self.tables))
+            self.heads.reset(LmdbKV(txn, self.tables.heads))
+        catch_up(self)
 
     def close(self) -> None:
         """Sync the index and give everything back. Only after the sequencer has stopped."""

@@ -71,7 +71,7 @@ def _assemble(home: OpenHome, version: Version, header: Header, salt: bytes) -> 
             state_proof=state.proof,
             block=Block(ledger.height, ledger.time_ms, ledger.app_hash),
             history_path=ledger.history_path(kv, ledger.height, ledger.height + 1),
-            note=ledger.checkpoint(kv, post_quantum=True),
+            note=home.sign_checkpoint(txn),
         )
 
 
@@ -79,7 +79,7 @@ def make_checkpoint(home: OpenHome) -> bytes:
     """The newest checkpoint with the operator's keys: what others keep."""
     ledger = home.the_ledger
     with home.tables.env.begin() as txn:
-        note = ledger.checkpoint(LmdbKV(txn, home.tables.ledger), post_quantum=True)
+        note = home.sign_checkpoint(txn)
     return build_checkpoint(
         chain=ledger.chain_id,
         keys=[

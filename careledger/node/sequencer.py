@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import lmdb
 
@@ -35,6 +35,7 @@ PENDING_ACCESS_MAX = 4_000
 INLINE_SYNC_SECONDS = 0.002
 HEADS_PER_SLICE = 100
 ARRIVAL_TURNS = 4
+REPAIR_SECONDS = 1.0
 STOPPED_HINT = "restart the node; then run `careledger fsck`"
 
 
@@ -70,6 +71,7 @@ class Sequencer:
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._failure: Unavailable | None = None
+        self._index_behind = False
         self._stopping = False
         self._staged = False  # frames of an unfinished group are in the journal
         self._anchored_at = time.monotonic()
@@ -232,6 +234,8 @@ class Sequencer:
                 await self._wait_for_work()
             if self._failure is not None:
                 self._refuse_all(self._failure)
+                if self._index_behind and not self._stopping:
+                    await self._repair_index()
             elif self._commits:
                 await self._let_arrive()
                 await self._run_group(self._take_group())
@@ -307,7 +311,10 @@ class Sequencer:
         except CareLedgerError as error:
             self._undo(waiting, error)
             return
-        except (OSError, lmdb.Error) as failure:
+        except lmdb.Error as failure:
+            self._undo(waiting, Unavailable(f"the index cannot be written ({type(failure).__name__})"))
+            return
+        except OSError as failure:
             self._fail(failure)
             self._undo(waiting, self._failure or Unavailable("the node has stopped"))
             return
@@ -358,16 +365,45 @@ class Sequencer:
             home.access.forget({entry.chart for entry in placed})
             raise
         self._staged = False
-        group.place(base)
-        self.place_entries(base + sum(map(len, packed)) + sum(map(len, tail)), access_packed, placed)
-        self._index_accesses(txn, block.height)
-        await self._sync()
-        home.writer.commit()
+        try:
+            group.place(base)
+            if with_accesses:
+                home.keep_checkpoint(txn)
+            self.place_entries(base + sum(map(len, packed)) + sum(map(len, tail)), access_packed, placed)
+            self._index_accesses(txn, block.height)
+            await self._sync()
+            home.writer.commit()
+        except (lmdb.Error, Unavailable) as failure:
+            raise self._index_failed(failure) from failure
         home.access.applied()
         self._taken = set()
         if with_accesses:
             self._anchored_at = time.monotonic()
         return block
+
+    def _index_failed(self, failure: Exception) -> Unavailable:
+        """The journal holds what the index could not take: nothing is served until the index has caught up."""
+        self._index_behind = True
+        self._failure = Unavailable(
+            f"the index cannot be written ({type(failure).__name__}): a write may have been kept all the same",
+            hint="free space on the home's disk; read before you repeat a write",
+            code="outcome-unknown",
+        )
+        return self._failure
+
+    async def _repair_index(self) -> None:
+        """Bring the index up to the journal as a restart would; try again in a second if it cannot be written."""
+        try:
+            self._home.reload()
+        except (lmdb.Error, Unavailable):
+            await asyncio.sleep(REPAIR_SECONDS)
+            return
+        except CareLedgerError as error:
+            self._index_behind = False
+            self._fail(error)
+            return
+        self._index_behind = False
+        self._failure = None
 
     async def _update_heads(self, txn: lmdb.Transaction, changes: dict[bytes, bytes]) -> bytes:
         keys = list(changes)
@@ -397,10 +433,10 @@ class Sequencer:
             self._index_accesses(txn, self._home.height)
             self._home.writer.commit()
             self._home.access.applied()
-        except lmdb.Error as failure:
+        except (lmdb.Error, Unavailable) as failure:
             self._home.access.kept()
             self._home.writer.abort()
-            self._fail(failure)
+            self._index_failed(failure)
 
     def _undo(self, waiting: list[Waiting], error: CareLedgerError) -> None:
         """Nothing of the group happened: all who still wait for it are told so."""

@@ -366,6 +366,13 @@ class AccessIndex:
         if len(self._frontiers) > STATES_MAX and not self._pending:
             self._frontiers.clear()
 
+    def reset(self, changed: set[int]) -> None:
+        """Forget everything: the journal will say it again."""
+        self._frontiers.clear()
+        self._pending.clear()
+        self._applying = 0
+        self.changed = changed
+
     def kept(self) -> None:
         """The transaction was aborted: everything stays pending."""
         self._applying = 0

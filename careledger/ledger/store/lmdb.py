@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
 import lmdb
 
@@ -24,7 +24,7 @@ class LmdbKV:
 
     def get(self, key: bytes) -> bytes | None:
         try:
-            return cast(bytes | None, self._get(key, None, self._db))
+            return self._get(key, None, self._db)
         except lmdb.Error as error:
             raise _failed(error) from error
 
@@ -45,7 +45,7 @@ class LmdbKV:
             with self._txn.cursor(self._db) as cursor:
                 found = cursor.set_range(start)
                 while found:
-                    key, value = cast(tuple[bytes, bytes], cursor.item())
+                    key, value = cursor.item()
                     if key >= stop:
                         return
                     yield key, value
