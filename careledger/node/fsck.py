@@ -117,6 +117,7 @@ def _damaged_records(home: OpenHome, rebuilt: OpenHome, error: CareLedgerError) 
 
 def _try(home: OpenHome, record: Record) -> str:
     """Why this record does not open; empty if it does."""
+    where = f"record at byte {record.offset}"
     try:
         if record.kind == records.VERSION:
             version = records.unpack_version(record.content)
@@ -124,6 +125,10 @@ def _try(home: OpenHome, record: Record) -> str:
             keys = home.keyring.get(version.chart)
             opened = open_meta(keys, version.leaf, version.meta)
             check_version(keys, version.leaf, opened, open_body(keys, opened, version.body))
+        elif record.kind == records.LINK:
+            link = records.unpack_link(record.content)
+            where = f"link at leaf {link.index} of chart {link.chart} (byte {record.offset})"
+            open_meta(home.keyring.get(link.chart), link.leaf, link.meta)
         elif record.kind == records.ACCESS:
             entry = records.unpack_access(record.content)
             where = f"access entry {entry.index} of chart {entry.chart} (byte {record.offset})"

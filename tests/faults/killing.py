@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import http.client
 import json
 import os
@@ -164,6 +165,12 @@ def prepare(path: Path) -> str:
         return token
 
 
+def wait_until_free(path: Path) -> None:
+    """The kernel may take a moment to bury killed children: until then they hold the home's lock."""
+    with (path / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
 def load_and_kill(path: Path, token: str, told: Told, round_: int, *, workers: int, seconds: float) -> None:
     """Serve, load from four clients, kill after so many seconds of load."""
     with serving(path, workers) as (process, port):
@@ -174,6 +181,7 @@ def load_and_kill(path: Path, token: str, told: Told, round_: int, *, workers: i
         kill(process)
         for loader in loaders:
             loader.join(35)
+    wait_until_free(path)
 
 
 def find_losses(path: Path, told: Told) -> list[str]:
