@@ -65,10 +65,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("cache.tokens", 4096, "verified tokens kept a worker", 16, 1_000_000),
     Setting("cache.chart_bytes", 64 * MIB, "opened chart indexes kept a worker", MIB, 65_536 * MIB),
     Setting("cache.body_bytes", 32 * MIB, "opened bodies kept a worker", 0, 65_536 * MIB),
-    Setting("cache.key_entries", 10_000, "opened chart keys kept a worker", 16, 10_000_000),
     Setting("keys.passphrase_file", "", "file that holds the passphrase of the key store"),
-    Setting("store.fsync", "fdatasync", "how a group commit is made durable", choices=("fdatasync", "fsync")),
-    Setting("store.index_map_bytes", 1 << 36, "address space of the index", 1 << 24, 1 << 44),
     Setting("log.level", "info", "least level that is logged", choices=("debug", "info", "warning", "error")),
     Setting("log.requests", "errors", "which requests are logged", choices=("none", "errors", "all")),
 )
@@ -135,7 +132,6 @@ class CacheConfig:
     tokens: int
     chart_bytes: int
     body_bytes: int
-    key_entries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +139,6 @@ class KeysConfig:
     """[keys]: where the passphrase comes from."""
 
     passphrase_file: str
-
-
-@dataclass(frozen=True, slots=True)
-class StoreConfig:
-    """[store]: how commits become durable."""
-
-    fsync: str
-    index_map_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +157,6 @@ class Config:
     limits: LimitsConfig
     cache: CacheConfig
     keys: KeysConfig
-    store: StoreConfig
     log: LogConfig
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 

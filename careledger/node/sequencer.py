@@ -36,6 +36,7 @@ INLINE_SYNC_SECONDS = 0.002
 HEADS_PER_SLICE = 100
 ARRIVAL_TURNS = 4
 REPAIR_SECONDS = 1.0
+REAP_SECONDS = 30.0
 STOPPED_HINT = "restart the node; then run `careledger fsck`"
 
 
@@ -76,6 +77,7 @@ class Sequencer:
         self._staged = False  # frames of an unfinished group are in the journal
         self._anchored_at = time.monotonic()
         self._indexed_at = time.monotonic()
+        self._reaped_at = 0.0
         self._taken: set[int] = set()  # access heads on their way into a block
         self._busy = asyncio.Lock()
         self.sync_times = SyncTimes()
@@ -249,6 +251,9 @@ class Sequencer:
     async def _wait_for_work(self) -> None:
         if self._stopping:
             return
+        if self._due(self._reaped_at, REAP_SECONDS):
+            self._home.tables.env.reader_check()  # a worker that was killed holds back the index's free pages
+            self._reaped_at = time.monotonic()
         try:
             await asyncio.wait_for(self._wake.wait(), INDEX_LAG_SECONDS)
         except TimeoutError:

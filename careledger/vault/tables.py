@@ -49,7 +49,8 @@ RECORD_LOG: Final = 0
 ACCESS_LOG: Final = 1
 
 TABLES_MAX: Final = 16
-MAP_BYTES: Final = 1 << 40
+MAP_BYTES: Final = 1 << 36
+"""Address space, not disk: room for about a hundred million resources."""
 READERS_MAX: Final = 512
 
 
