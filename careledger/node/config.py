@@ -317,7 +317,6 @@ def _build(values: Mapping[str, Value], origins: Mapping[str, str]) -> Config:
         limits=LimitsConfig(**section("limits")),
         cache=CacheConfig(**section("cache")),
         keys=KeysConfig(**section("keys")),
-        store=StoreConfig(**section("store")),
         log=LogConfig(**section("log")),
         origins=MappingProxyType(dict(origins)),
     )
