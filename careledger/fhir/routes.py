@@ -80,13 +80,7 @@ def match(method: str, path: Sequence[str], types: frozenset[str]) -> Match:
     Raises Refused: 404 for what is no path of this interface, 501 for a FHIR path not offered, 405 for a method
     that the path does not take (with `Allow`).
     """
-    segments = tuple(path)
-    if segments and segments[-1] == "":
-        segments = segments[:-1]
-    shape = _shape(segments, types)
-    routes = _TABLE.get(shape)
-    if len(segments) == 3 and segments[2][:1] == "$":
-        routes = _TABLE.get(f"{segments[0]}/{{id}}/{segments[2]}", routes)
+    segments, shape, routes = _routes_at(path, types)
     if routes is None:
         raise _no_such_path(segments, types)
     route = routes.get("GET" if method == "HEAD" else method)
@@ -125,6 +119,27 @@ def _no_such_path(segments: tuple[str, ...], types: frozenset[str]) -> Refused:
     if segments[-1][:1] == "$":
         return Refused(501, "not-supported", "This operation is not supported.", hint="See metadata.")
     return Refused(404, "not-found", "There is no such path in the FHIR interface.", hint="See metadata.")
+
+
+def _routes_at(
+    path: Sequence[str], types: frozenset[str]
+) -> tuple[tuple[str, ...], str, dict[str, Route] | None]:
+    segments = tuple(path)
+    if segments and segments[-1] == "":
+        segments = segments[:-1]
+    shape = _shape(segments, types)
+    routes = _TABLE.get(shape)
+    if len(segments) == 3 and segments[2][:1] == "$":
+        routes = _TABLE.get(f"{segments[0]}/{{id}}/{segments[2]}", routes)
+    return segments, shape, routes
+
+
+def allowed_methods(path: Sequence[str], types: frozenset[str]) -> frozenset[str]:
+    """The methods that a path takes, HEAD and OPTIONS included; none where there is no such path."""
+    routes = _routes_at(path, types)[2]
+    if not routes:
+        return frozenset()
+    return frozenset((*routes, "OPTIONS", *(("HEAD",) if "GET" in routes else ())))
 
 
 def _no_such_method(method: str, routes: dict[str, Route]) -> Refused:

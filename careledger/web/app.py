@@ -21,7 +21,9 @@ import msgspec
 
 from careledger.access.actor import Actor
 from careledger.access.tokens import challenge
+from careledger.fhir.definitions import definitions
 from careledger.fhir.messages import FhirRequest, FhirResponse
+from careledger.fhir.routes import allowed_methods
 from careledger.primitives.errors import CareLedgerError, Invalid, NotFound, Unauthenticated
 from careledger.web.body import Disconnected, Receive, declared_length, read_body, unpack_gzip
 from careledger.web.outcome import FHIR_JSON, outcome, status_of
@@ -218,7 +220,8 @@ class _Exchange:
         if method not in FHIR_METHODS:
             raise _Refused(405, "method-not-allowed", "this method is not possible here", allow=FHIR_METHODS)
         if method == "OPTIONS":
-            return self.options(FHIR_METHODS, "/fhir")
+            types = frozenset(definitions().resource_types)
+            return self.options(allowed_methods(split_path(below), types) or FHIR_METHODS, "/fhir")
         path = split_path(below)
         if method == "HEAD":
             method = "GET"
