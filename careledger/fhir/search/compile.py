@@ -11,7 +11,7 @@ Slot numbers are part of the stored format: they follow the sorted expressions o
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
@@ -37,7 +37,8 @@ ERRATA: Final = frozenset({"http://hl7.org/fhir/SearchParameter/DeviceDefinition
 BY_ROW: Final = frozenset({"_id", "_lastUpdated"})
 """Answered from the row itself: no values are stored."""
 
-Handler = Callable[[Any, str, list[tuple[int, bytes]]], None]
+Handler = tuple[int, str, Encoder]
+"""A slot, the property below the first one where its path has just two ("" for others), and the encoder from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,6 @@ class TypeSearch:
     paths: tuple[tuple[_Path, ...], ...]
     _handlers: dict[str, tuple[Handler, ...]]
     _always: tuple[tuple[str, int], ...]
-    _choices: bool  # whether invalid content could fill a slot twice
 
     def elements(self, resource: dict[str, Any], parameter: Parameter) -> list[Any]:
         """What the parameter finds in `resource`, as JSON: for includes, which need ids and not their hashes."""
@@ -84,39 +84,38 @@ class TypeSearch:
                 found += _elements(resource, path)
         return found
 
-    def values(self, resource: dict[str, Any], base: str = "") -> list[tuple[int, bytes]]:
-        """(slot, values) of everything in `resource` that a parameter finds; no slot twice."""
-        found: list[tuple[int, bytes]] = []
+    def values(self, resource: dict[str, Any], base: str = "") -> dict[int, bytes]:
+        """Slot -> values of everything in `resource` that a parameter finds, in the order in which it is found."""
+        found: dict[int, bytes] = {}
         handlers = self._handlers
-        for name in resource:
-            todo = handlers.get(name)
-            if todo is not None:
-                value = resource[name]
-                for handler in todo:
-                    handler(value, base, found)
+        for name, value in resource.items():
+            for slot, inner, encode in handlers.get(name, ()):
+                nodes = value
+                if inner:
+                    if value.__class__ is dict:
+                        nodes = value.get(inner)
+                        if nodes is None:
+                            continue
+                    else:
+                        nodes = _children(value, inner) if value.__class__ is list else []
+                data = encode(nodes if nodes.__class__ is list else (nodes,), base)
+                if data:  # only a choice of types can fill a slot twice
+                    found[slot] = found[slot] + data if slot in found else data
         for _, slot in self._always:
-            if not any(number == slot for number, _ in found):
-                found.append((slot, truths([False], base)))
-        return _merged(found) if self._choices and len(found) != len({slot for slot, _ in found}) else found
+            if slot not in found:
+                found[slot] = truths([False], base)
+        return found
 
 
-def _merged(found: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
-    by_slot: dict[int, bytes] = {}
-    for slot, data in found:
-        by_slot[slot] = by_slot.get(slot, b"") + data
-    return list(by_slot.items())
-
-
-def pack(found: list[tuple[int, bytes]]) -> bytes:
-    """The values blob."""
+def pack(found: dict[int, bytes]) -> bytes:
+    """The values blob of slot -> values."""
     if not found:
         return _EMPTY
-    slots, datas = zip(*found, strict=True)
-    ends = tuple(accumulate(map(len, datas)))
+    ends = tuple(accumulate(map(len, found.values())))
     narrow = ends[-1] < 65536
     form = f"<{len(ends)}{'H' if narrow else 'I'}"
-    head = bytes((NARROW if narrow else WIDE, len(ends), *slots))
-    return head + struct.pack(form, *ends) + b"".join(datas)
+    head = bytes((NARROW if narrow else WIDE, len(ends), *found))
+    return head + struct.pack(form, *ends) + b"".join(found.values())
 
 
 def slot_values(blob: bytes, slot: int) -> bytes:
@@ -171,9 +170,8 @@ def search_of(type: str) -> TypeSearch:
         for code, kind, url, targets, uses in wanted
     }
     handlers, always = _handlers(order, slots, paths)
-    choices = any(len({path.properties[0] for path in several}) > 1 for several in paths.values())
     return TypeSearch(
-        type, parameters, order, frozenset(unsupported), tuple(paths.values()), handlers, always, choices
+        type, parameters, order, frozenset(unsupported), tuple(paths.values()), handlers, always
     )
 
 
@@ -239,46 +237,30 @@ def _handlers(
 
 
 def _handler(slot: int, path: _Path, encode: Encoder) -> Handler:
-    """A closure from the value of the path's first property to (slot, values)."""
-    if len(path.properties) == 1 and not path.filters and path.index < 0:
+    """How the values of a slot are reached. Paths of one or two plain properties, nearly all, need no call."""
+    plain = not path.filters and path.index < 0
+    if plain and len(path.properties) == 1:
+        return slot, "", encode
+    if plain and len(path.properties) == 2:
+        return slot, path.properties[1], encode
+    return slot, "", _deep(path, encode)
 
-        def direct(value: Any, base: str, found: list[tuple[int, bytes]]) -> None:
-            data = encode(value if value.__class__ is list else (value,), base)
-            if data:
-                found.append((slot, data))
 
-        return direct
-    rest = path.properties[1:]
-    if len(rest) == 1 and not path.filters and path.index < 0:
-        name = rest[0]
-
-        def second(value: Any, base: str, found: list[tuple[int, bytes]]) -> None:
-            if value.__class__ is dict:
-                inner = value.get(name)
-                if inner is None:
-                    return
-                data = encode(inner if inner.__class__ is list else (inner,), base)
-            else:
-                data = encode(_children(value, name) if value.__class__ is list else (), base)
-            if data:
-                found.append((slot, data))
-
-        return second
+def _deep(path: _Path, encode: Encoder) -> Encoder:
+    """From the values of the path's first property, through filters and further properties, to those encoded."""
     by_depth: dict[int, tuple[str, str]] = {depth: (key, value) for depth, key, value in path.filters}
     index = path.index
+    rest = path.properties[1:]
 
-    def deep(value: Any, base: str, found: list[tuple[int, bytes]]) -> None:
-        nodes: Sequence[Any] = value if value.__class__ is list else [value]
+    def deep(nodes: Sequence[Any], base: str) -> bytes:
         if index >= 0:
             nodes = nodes[index : index + 1]
         nodes = _filtered(nodes, by_depth.get(1))
         for depth, name in enumerate(rest, 2):
             nodes = _filtered(_children(nodes, name), by_depth.get(depth))
             if not nodes:
-                return
-        data = encode(nodes, base)
-        if data:
-            found.append((slot, data))
+                return b""
+        return encode(nodes, base)
 
     return deep
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
+
+import msgspec
 
 from careledger.fhir.charts import patients_of
 from careledger.fhir.search import terms as t
@@ -15,8 +17,7 @@ from careledger.fhir.search.values import LOGICAL, REFERENCE, hash8, type_tags
 Terms = list[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Extracted:
+class Extracted(msgspec.Struct, frozen=True, gc=False):
     """`values` is opaque to the vault and sealed by it; the terms are keyed by it (see `terms`)."""
 
     values: bytes
@@ -24,30 +25,35 @@ class Extracted:
     chart_terms: tuple[bytes, ...]
 
 
-def extract(type: str, resource: dict[str, Any], base: str = "") -> Extracted:
+def extract(
+    type: str, resource: dict[str, Any], base: str = "", patients: Sequence[str] | None = None
+) -> Extracted:
     """Index values and terms of `resource`, 10 to 20 microseconds for an Observation.
 
-    `base` is the server's own FHIR base: absolute references below it are local. Content is expected to be valid;
-    what is not is left out rather than refused. Raises NotFound for a type that R4 does not define.
+    `base` is the server's own FHIR base: absolute references below it are local. `patients` is what `patients_of`
+    says, if the caller knows it. Content is expected to be valid; what is not is left out rather than refused.
+    Raises NotFound for a type that R4 does not define.
     """
     found = search_of(type).values(resource, base)
-    patients = patients_of(resource, base)
+    if patients is None:
+        patients = patients_of(resource, base)
     row_terms: Terms = []
     chart_terms: Terms = []
-    by_slot, listed = _plan(type)
+    plan = _plan(type)
     references: list[bytes] = []
-    for slot, data in found:
-        maker = by_slot.get(slot)
-        if maker is not None:
-            maker(data, row_terms, chart_terms, references)
-    if listed:
+    for slot, data in found.items():
+        if slot in plan.references:
+            references.append(data)
+        elif slot in plan.makers:
+            plan.makers[slot](data, row_terms, chart_terms)
+    if plan.listed:
         row_terms.append(t.listed_term(type))
     if patients:
         chart_terms.append(t.type_term(type))
         if references:
             _reference_terms(type, references, patients, chart_terms)
         if len(patients) > 1:
-            found.append((PATIENTS_SLOT, " ".join(patients).encode()))
+            found[PATIENTS_SLOT] = " ".join(patients).encode()
     else:
         chart_terms = []  # the house chart is always searched: it needs none
     if len(row_terms) > 1:
@@ -57,15 +63,16 @@ def extract(type: str, resource: dict[str, Any], base: str = "") -> Extracted:
     return Extracted(pack(found), tuple(row_terms), tuple(chart_terms))
 
 
-def _reference_terms(
-    type: str, references: list[bytes], patients: tuple[str, ...], chart_terms: Terms
-) -> None:
+def _reference_terms(type: str, references: list[bytes], patients: Sequence[str], chart_terms: Terms) -> None:
     own = [_patient_reference(patient) for patient in patients]
     others: list[bytes] = []
     for data in references:
         if data in own:
             continue
-        others += [data] if len(data) == 9 else [one for one in each_reference(data) if one not in own]
+        if len(data) == 9:
+            others.append(data)
+        else:
+            others += [one for one in each_reference(data) if one not in own]
         if len(others) > t.CHART_REFERENCES_MAX and len(set(others)) > t.CHART_REFERENCES_MAX:
             chart_terms.append(t.crowded_term(type))
             return
@@ -95,17 +102,25 @@ def each_text(data: bytes) -> Iterator[str]:
         at += 2 + size
 
 
-Maker = Callable[[bytes, Terms, Terms, list[bytes]], None]
+Maker = Callable[[bytes, Terms, Terms], None]
+"""Adds the terms of a slot's values to those of the row and of the chart."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Which slots of a type make which terms, and whether its rows are listed."""
+
+    references: frozenset[int]
+    makers: dict[int, Maker]
+    listed: bool
 
 
 @cache
-def _plan(type: str) -> tuple[dict[int, Maker], bool]:
-    """Which slots of the type make which terms, from the tables in `terms`."""
+def _plan(type: str) -> _Plan:
+    """From the tables in `terms`."""
     parameters = search_of(type).parameters
+    references = {slot for found in parameters.values() if found.kind == REFERENCE for slot in found.slots}
     plan: dict[int, Maker] = {}
-    for parameter in parameters.values():
-        if parameter.kind == REFERENCE:
-            plan.update(dict.fromkeys(parameter.slots, _keep_references))
     if "identifier" in parameters:
         plan.update(dict.fromkeys(parameters["identifier"].slots, _identifiers(type)))
     if type in t.NAMED:
@@ -114,22 +129,18 @@ def _plan(type: str) -> tuple[dict[int, Maker], bool]:
         plan.update(dict.fromkeys(parameters[code].slots, _exact(type, code)))
     if type in t.CHART_TOKENS and parameters[t.CHART_TOKENS[type]].kind != REFERENCE:
         plan.update(dict.fromkeys(parameters[t.CHART_TOKENS[type]].slots, _chart_tokens(type)))
-    return plan, type in t.LISTED
-
-
-def _keep_references(data: bytes, rows: Terms, charts: Terms, references: list[bytes]) -> None:
-    references.append(data)
+    return _Plan(frozenset(references.difference(plan)), plan, type in t.LISTED)
 
 
 def _identifiers(type: str) -> Maker:
-    def make(data: bytes, rows: Terms, charts: Terms, references: list[bytes]) -> None:
+    def make(data: bytes, rows: Terms, charts: Terms) -> None:
         rows += [t.identifier_term(type, data[at : at + 8]) for at in range(8, len(data), 16)]
 
     return make
 
 
 def _prefixes(type: str) -> Maker:
-    def make(data: bytes, rows: Terms, charts: Terms, references: list[bytes]) -> None:
+    def make(data: bytes, rows: Terms, charts: Terms) -> None:
         rows += [t.prefix_term(type, prefix) for prefix in sorted(t.prefixes(each_text(data)))]
 
     return make
@@ -138,14 +149,14 @@ def _prefixes(type: str) -> Maker:
 def _exact(type: str, code: str) -> Maker:
     """Dates by their range (16 bytes), tokens by system and code (16 bytes)."""
 
-    def make(data: bytes, rows: Terms, charts: Terms, references: list[bytes]) -> None:
+    def make(data: bytes, rows: Terms, charts: Terms) -> None:
         rows += [t.exact_term(type, code, data[at : at + 16]) for at in range(0, len(data), 16)]
 
     return make
 
 
 def _chart_tokens(type: str) -> Maker:
-    def make(data: bytes, rows: Terms, charts: Terms, references: list[bytes]) -> None:
+    def make(data: bytes, rows: Terms, charts: Terms) -> None:
         charts += [t.token_term(type, data[at : at + 8]) for at in range(8, len(data), 16)]
 
     return make

@@ -98,6 +98,8 @@ def _framed(texts: Sequence[str]) -> bytes:
 
 def codes(values: Sequence[Any], base: str) -> bytes:
     """code, id, string, uri: no system."""
+    if len(values) == 1:
+        return token("", values[0]) if values[0].__class__ is str else b""
     return b"".join([token("", value) for value in values if value.__class__ is str])
 
 
@@ -186,6 +188,8 @@ def _packed_date(text: str) -> bytes:
 
 
 def dates(values: Sequence[Any], base: str) -> bytes:
+    if len(values) == 1:
+        return _packed_date(values[0]) if values[0].__class__ is str else b""
     return b"".join([_packed_date(value) for value in values if value.__class__ is str])
 
 
@@ -241,6 +245,9 @@ def literal(reference: str, base: str) -> bytes:
 
 
 def references(values: Sequence[Any], base: str) -> bytes:
+    if len(values) == 1 and values[0].__class__ is dict and "identifier" not in values[0]:
+        target = values[0].get("reference")  # nearly always
+        return literal(target, base) if target.__class__ is str else b""
     found = []
     for value in values:
         if value.__class__ is dict:
