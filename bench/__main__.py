@@ -74,6 +74,9 @@ class Run:
             )
             self.raw["first_start_s"] = round(node.start(), 3)
             await self._on(node)
+        except ConnectionError:
+            say(node.log_tail())
+            raise
         finally:
             node.remove()
 

@@ -54,7 +54,7 @@ class Node:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if "ready" not in line:
-            raise RuntimeError(f"serve did not start: {(self.folder / 'serve.log').read_text()[-2000:]}")
+            raise RuntimeError(f"serve did not start: {self.log_tail()}")
         return time.perf_counter() - begin
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> float:
@@ -68,6 +68,10 @@ class Node:
         if process.stdout is not None:
             process.stdout.close()
         return time.perf_counter() - begin
+
+    def log_tail(self) -> str:
+        """The end of the server's log."""
+        return _read(self.folder / "serve.log")[-3000:]
 
     def remove(self) -> None:
         """Stop and delete everything."""
