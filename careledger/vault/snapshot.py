@@ -31,6 +31,8 @@ from careledger.vault.tables import (
 
 BODY_OVERHEAD_BYTES = 220
 
+ROWS_MAX = 20_000
+
 Place = tuple[int, int, int, str, str]
 """(chart, leaf, version, id, type)"""
 
@@ -72,6 +74,8 @@ class VaultReader:
         self.journal = journal
         self.keyring = keyring
         self.cache = BodyCache(cache_bytes)
+        self.rows: dict[tuple[int, int], Row] = {}
+        """Rows opened singly, by chart and number: a row never changes once it is committed."""
 
     def snapshot(self) -> VaultSnapshot:
         """A view of what is committed now."""
@@ -192,6 +196,17 @@ class VaultSnapshot:
         return rows
 
     def row(self, chart: int, number: int) -> Row | None:
+        kept = self._reader.rows.get((chart, number))
+        if kept is not None and kept.height <= self.height:
+            return kept
+        found = self._open_row(chart, number)
+        if found is not None:
+            if len(self._reader.rows) >= ROWS_MAX:
+                self._reader.rows.clear()
+            self._reader.rows[chart, number] = found
+        return found
+
+    def _open_row(self, chart: int, number: int) -> Row | None:
         with self._txn.cursor(self._tables.row) as cursor:
             if not self._seek(cursor, chart, number) or cursor.key()[:4] != CHART_KEY.pack(chart):
                 return None
