@@ -94,12 +94,16 @@ class Tables:
 
     @classmethod
     def open(cls, folder: Path, *, write: bool) -> Tables:
-        """The environment in `folder`. Never give it a folder that came from outside: rebuild from the journal."""
+        """The environment in `folder`. Never give it a folder that came from outside: rebuild from the journal.
+
+        `meminit` must stay on: without it LMDB writes pages with whatever the process's memory held before, which
+        is patients' records in clear.
+        """
         try:
             env = lmdb.open(
                 str(folder), map_size=MAP_BYTES, max_dbs=TABLES_MAX, max_readers=READERS_MAX,
                 sync=False, metasync=False, readonly=not write, create=write, mode=0o600, readahead=False,
-                meminit=False, max_spare_txns=16,
+                meminit=True, max_spare_txns=16,
             )  # fmt: skip
         except lmdb.Error as error:
             raise Misconfigured(
