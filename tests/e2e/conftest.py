@@ -31,7 +31,9 @@ class Loaded:
     node: Node
     caller: Caller
     sent: list[Resource]
-    held: dict[str, dict[str, Resource]] = field(default_factory=dict)  # type -> id -> resource, numbers exact
+    held: dict[str, dict[str, Resource]] = field(
+        default_factory=dict
+    )  # type -> id -> resource, numbers exact
 
     @property
     def largest(self) -> str:
@@ -45,7 +47,9 @@ class Loaded:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "loaded" in metafunc.fixturenames:
-        metafunc.parametrize("loaded", (1, 2), ids=("one-process", "two-workers"), indirect=True, scope="session")
+        metafunc.parametrize(
+            "loaded", (1, 2), ids=("one-process", "two-workers"), indirect=True, scope="session"
+        )
 
 
 @pytest.fixture(scope="session")

@@ -75,7 +75,9 @@ class Answer:
     def ids(self) -> list[str]:
         """`Type/id` of the entries, in order."""
         return [
-            f"{e['resource']['resourceType']}/{e['resource']['id']}" for e in self.json.get("entry", ()) if "resource" in e
+            f"{e['resource']['resourceType']}/{e['resource']['id']}"
+            for e in self.json.get("entry", ())
+            if "resource" in e
         ]
 
 
@@ -140,7 +142,9 @@ class Caller:
             assert page.status == 200, (page.status, page.body[:400])
             yield page
             limit -= 1
-            following = next((l["url"] for l in page.json.get("link", ()) if l["relation"] == "next"), None)
+            following = next(
+                (link["url"] for link in page.json.get("link", ()) if link["relation"] == "next"), None
+            )
         assert limit, "pages without end"
 
     def all_ids(self, path: str) -> list[str]:
@@ -195,7 +199,9 @@ class Node:
         assert self.process.stdout is not None
         line = self.process.stdout.readline().decode()
         self.start_seconds = time.monotonic() - before
-        assert line.rstrip().endswith(f":{self.port}"), f"not ready: {line!r} {self.log_path.read_text()[-2000:]}"
+        assert line.rstrip().endswith(f":{self.port}"), (
+            f"not ready: {line!r} {self.log_path.read_text()[-2000:]}"
+        )
         return self
 
     def stop(self, kind: signal.Signals = signal.SIGTERM) -> int:

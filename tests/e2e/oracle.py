@@ -140,7 +140,12 @@ def at(resource: Resource, path: str) -> Iterator[Any]:
     """Everything found at a dotted path, lists opened."""
     found: list[Any] = [resource]
     for step in path.split("."):
-        found = [inner for item in found if isinstance(item, dict) and step in item for inner in _listed(item[step])]
+        found = [
+            inner
+            for item in found
+            if isinstance(item, dict) and step in item
+            for inner in _listed(item[step])
+        ]
     yield from found
 
 
@@ -211,7 +216,19 @@ def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
         return
-    for part in ("family", "given", "prefix", "suffix", "text", "line", "city", "district", "state", "country", "postalCode"):
+    for part in (
+        "family",
+        "given",
+        "prefix",
+        "suffix",
+        "text",
+        "line",
+        "city",
+        "district",
+        "state",
+        "country",
+        "postalCode",
+    ):
         yield from (str(one) for one in _listed(value.get(part, [])))
 
 
@@ -231,7 +248,15 @@ def span(text: str) -> tuple[datetime, datetime]:
     if zone and zone != "Z":
         sign = -1 if zone[0] == "-" else 1
         offset = timezone(sign * timedelta(hours=int(zone[1:3]), minutes=int(zone[4:6])))
-    lo = datetime(int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0), int(second or 0), tzinfo=offset)
+    lo = datetime(
+        int(year),
+        int(month or 1),
+        int(day or 1),
+        int(hour or 0),
+        int(minute or 0),
+        int(second or 0),
+        tzinfo=offset,
+    )
     if fraction:
         lo += timedelta(milliseconds=int(fraction[:3].ljust(3, "0")))
         return lo, lo + timedelta(milliseconds=1 if len(fraction) >= 3 else 10 ** (3 - len(fraction)))
@@ -290,7 +315,7 @@ def _number(value: Any, text: str, modifier: str) -> bool:
 
 
 def _quantity(value: Any, text: str, modifier: str) -> bool:
-    number, bar, rest = text.partition("|")
+    number, _, rest = text.partition("|")
     system, _, code = rest.partition("|")
     if "value" not in value or not _number(value["value"], number, ""):
         return False

@@ -78,9 +78,10 @@ def at_once(loaded: Loaded, number: int, act: Callable[[Caller], Answer]) -> lis
     return answers
 
 
-def height(loaded: Loaded) -> tuple[int, int]:
+def compute_state(loaded: Loaded) -> tuple[int, int]:
+    """What a write would change. (Not the height: the access log is anchored each second.)"""
     status = loaded.node.command("status")
-    return status["height"], status["resources"]
+    return status["charts"], status["resources"]
 
 
 def test_every_resource_reads_back_equal(loaded: Loaded) -> None:
@@ -116,11 +117,11 @@ def test_versions(loaded: Loaded) -> None:
     assert c.put(f"Patient/{id}", first.json, If_None_Match="*").status == 412
     second = c.put(f"Patient/{id}", {**first.json, "active": True}, If_Match='W/"1"')
     assert (second.status, second.etag) == (200, 'W/"2"')
-    before = height(loaded)
+    before = compute_state(loaded)
     assert c.put(f"Patient/{id}", first.json, If_Match='W/"1"').status == 412
     assert c.delete(f"Patient/{id}", If_Match='W/"1"').status == 412
     assert c.put(f"Patient/{id}", first.json, If_Match="nonsense").status == 400
-    assert height(loaded) == before
+    assert compute_state(loaded) == before
     assert c.get(f"Patient/{id}/_history/1").body == first.body
     assert c.get(f"Patient/{id}", If_None_Match='W/"2"').status == 304
     assert c.get(f"Patient/{id}", If_None_Match='W/"1"').body == second.body
@@ -139,7 +140,8 @@ def test_versions(loaded: Loaded) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prefer", "body"), [("minimal", ""), ("representation", "Basic"), ("OperationOutcome", "OperationOutcome")]
+    ("prefer", "body"),
+    [("minimal", ""), ("representation", "Basic"), ("OperationOutcome", "OperationOutcome")],
 )
 def test_prefer(loaded: Loaded, prefer: str, body: str) -> None:
     resource = {"resourceType": "Basic", "code": {"text": "x"}}
@@ -180,7 +182,7 @@ def test_conditions_that_match_several_or_say_nothing(loaded: Loaded) -> None:
     c, value = loaded.caller, mark()
     for _ in range(2):
         c.post("Patient", patient(value))
-    before = height(loaded)
+    before = compute_state(loaded)
     criteria = f"identifier=urn:e2e|{value}"
     assert c.put(f"Patient?{criteria}", patient(value)).status == 412
     assert c.post("Patient", patient(value), If_None_Exist=criteria).status == 412
@@ -189,7 +191,7 @@ def test_conditions_that_match_several_or_say_nothing(loaded: Loaded) -> None:
     assert c.delete("Patient").status == 412
     assert c.post("Patient", patient(value), If_None_Exist="frobnicate=1").status in (400, 412)
     assert c.delete("Patient?identifier=urn:e2e|nothing").status == 204
-    assert height(loaded) == before
+    assert compute_state(loaded) == before
 
 
 def test_transaction_rewrites_references_and_answers_in_order(loaded: Loaded) -> None:
@@ -245,14 +247,14 @@ def test_a_transaction_is_all_or_nothing(
     for _ in range(2):
         c.post("Patient", patient("two" + value))
     c.put(f"Patient/u-{value}", {**patient("u" + value), "id": f"u-{value}"})
-    before = height(loaded)
+    before = compute_state(loaded)
     first = entry("PUT", f"Patient/u-{value}", {**patient("u" + value), "id": f"u-{value}", "active": True})
     answer = c.post("", bundle(first, make(value)))
     assert (answer.status, answer.json["resourceType"]) == (status, "OperationOutcome"), answer.body
     issue = answer.json["issue"][0]
     assert issue["expression"][0].startswith("Bundle.entry[1]"), issue
     assert value not in answer.body.decode()
-    assert height(loaded) == before
+    assert compute_state(loaded) == before
     assert c.get(f"Patient/u-{value}").version == "1"
 
 

@@ -77,7 +77,11 @@ def test_searches_equal_brute_force(loaded: Loaded) -> None:
         type, _, criteria = query.format(**names).partition("?")
         pairs = [tuple(part.split("=", 1)) for part in criteria.split("&")]
         # What other tests added later is left out on both sides.
-        url = f"{type}?" + "&".join(f"{k}={quote(v, safe='|,:/')}" for k, v in pairs) + f"&_lastUpdated=le{loaded_at}"
+        url = (
+            f"{type}?"
+            + "&".join(f"{k}={quote(v, safe='|,:/')}" for k, v in pairs)
+            + f"&_lastUpdated=le{loaded_at}"
+        )
         want = {f"{type}/{id}" for id, r in loaded.held[type].items() if oracle.matches(r, pairs)}
         first = c.get(url + "&_count=100&_total=accurate")
         assert first.status == 200, (query, first.body[:300])
@@ -134,7 +138,9 @@ def test_links_hold_only_what_was_sent(loaded: Loaded) -> None:
 
 def test_includes(loaded: Loaded) -> None:
     c, patient = loaded.caller, loaded.largest
-    page = c.get(f"Observation?patient={patient}&_count=20&_include=Observation:patient&_include=Observation:encounter")
+    page = c.get(
+        f"Observation?patient={patient}&_count=20&_include=Observation:patient&_include=Observation:encounter"
+    )
     matches = [e["resource"] for e in page.json["entry"] if e["search"]["mode"] == "match"]
     included = [e["resource"] for e in page.json["entry"] if e["search"]["mode"] == "include"]
     want = {r[name]["reference"] for r in matches for name in ("subject", "encounter") if name in r}
@@ -160,7 +166,9 @@ def test_everything_is_the_whole_chart(loaded: Loaded) -> None:
         if type != "Patient" and named in json.dumps(resource)
     }
     assert chart <= set(found)
-    assert not {id for id in set(found) - chart if id.startswith(("Patient/", "Observation/", "Encounter/"))} - {found[0]}
+    assert not {
+        id for id in set(found) - chart if id.startswith(("Patient/", "Observation/", "Encounter/"))
+    } - {found[0]}
 
 
 def test_pages_stay_whole_while_others_write(loaded: Loaded) -> None:
@@ -169,7 +177,12 @@ def test_pages_stay_whole_while_others_write(loaded: Loaded) -> None:
     c.put(f"Patient/{patient}", {"resourceType": "Patient", "id": patient})
     entries = []
     for day in range(60):
-        resource = {"resourceType": "Observation", "status": "final", "code": {"text": "p"}, "subject": {"reference": f"Patient/{patient}"}}
+        resource = {
+            "resourceType": "Observation",
+            "status": "final",
+            "code": {"text": "p"},
+            "subject": {"reference": f"Patient/{patient}"},
+        }
         resource |= {"effectiveDateTime": f"2020-{day // 28 + 1:02d}-{day % 28 + 1:02d}"}
         entries.append({"resource": resource, "request": {"method": "POST", "url": "Observation"}})
     assert c.post("", {"resourceType": "Bundle", "type": "transaction", "entry": entries}).status == 200
@@ -186,7 +199,12 @@ def test_pages_stay_whole_while_others_write(loaded: Loaded) -> None:
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        for url in (f"Observation?patient={patient}&", f"Observation?patient={patient}&_sort=-date&", "Observation?_sort=date&date=lt2021&", f"Patient/{patient}/$everything?"):
+        for url in (
+            f"Observation?patient={patient}&",
+            f"Observation?patient={patient}&_sort=-date&",
+            "Observation?_sort=date&date=lt2021&",
+            f"Patient/{patient}/$everything?",
+        ):
             before = c.all_ids(f"{url}_count=1000")
             paged = c.all_ids(f"{url}_count=40")
             assert len(paged) == len(set(paged)), url
@@ -199,7 +217,11 @@ def test_pages_stay_whole_while_others_write(loaded: Loaded) -> None:
 
 def test_altered_or_borrowed_cursors_are_refused(loaded: Loaded) -> None:
     c = loaded.caller
-    url = next(l["url"] for l in c.get("Observation?status=final&_count=3").json["link"] if l["relation"] == "next")
+    url = next(
+        link["url"]
+        for link in c.get("Observation?status=final&_count=3").json["link"]
+        if link["relation"] == "next"
+    )
     address, _, cursor = url.rpartition("=")
     for place in range(0, len(cursor), 5):
         altered = cursor[:place] + ("B" if cursor[place] == "A" else "A") + cursor[place + 1 :]
@@ -209,7 +231,15 @@ def test_altered_or_borrowed_cursors_are_refused(loaded: Loaded) -> None:
 
 def test_every_listed_parameter_answers(loaded: Loaded) -> None:
     """The CapabilityStatement promises nothing that strict handling refuses."""
-    value = {"token": "a", "string": "a", "date": "2020", "reference": "Patient/x", "quantity": "1", "number": "1", "uri": "urn:x"}
+    value = {
+        "token": "a",
+        "string": "a",
+        "date": "2020",
+        "reference": "Patient/x",
+        "quantity": "1",
+        "number": "1",
+        "uri": "urn:x",
+    }
     types = ("Patient", "Observation", "Encounter", "ExplanationOfBenefit", "ValueSet", "RiskAssessment")
     for resource in loaded.caller.get("metadata").json["rest"][0]["resource"]:
         if resource["type"] in types:
