@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import lmdb
 
 from careledger.ledger.consensus.embedded import ExecutedBlock
+from careledger.node.accesses import AccessEntries
 from careledger.node.group import Group
 from careledger.node.home import OpenHome, head_changes
 from careledger.primitives.errors import CareLedgerError, Unavailable
 from careledger.vault import journal as journal_frames
 from careledger.vault import records
-from careledger.vault.envelope import seal_access
-from careledger.vault.index import PlacedAccess
-from careledger.vault.journal import RECORD_HEADER, pack_record
+from careledger.vault.journal import pack_record
 from careledger.vault.model import AccessEntry, CommitResult
 from careledger.vault.sealed import SealedCommit
 
@@ -38,6 +37,10 @@ ARRIVAL_TURNS = 4
 REPAIR_SECONDS = 1.0
 REAP_SECONDS = 30.0
 STOPPED_HINT = "restart the node; then run `careledger fsck`"
+
+
+Entered = tuple[tuple[AccessEntry, ...], asyncio.Future[None]]
+"""Access entries of one answer, and whom to tell."""
 
 
 @dataclass(slots=True)
@@ -66,7 +69,8 @@ class Sequencer:
         self._home = home
         self._clock_ms = clock_ms
         self._commits: list[Waiting] = []
-        self._accesses: list[tuple[tuple[AccessEntry, ...], asyncio.Future[None]]] = []
+        self._accesses: list[Entered] = []
+        self._entries = AccessEntries(home)
         self._wake = asyncio.Event()
         self._wake_access = asyncio.Event()
         self._locks: dict[str, asyncio.Lock] = {}
@@ -174,21 +178,15 @@ class Sequencer:
             if batch:
                 await self._journal_accesses(batch)
 
-    async def _journal_accesses(
-        self, batch: list[tuple[tuple[AccessEntry, ...], asyncio.Future[None]]]
-    ) -> None:
-        entries = [entry for group, _ in batch for entry in group]
+    async def _journal_accesses(self, batch: list[Entered]) -> None:
         error: BaseException | None = self._failure
-        if error is None:
-            try:
-                packed, placed = self.seal_entries(entries)
-                self._append_accesses(packed, placed)
+        try:
+            if error is None:
+                batch = self._append_accesses(batch)
                 await self._sync()
-            except CareLedgerError as refusal:
-                error = refusal
-            except OSError as failure:
-                self._fail(failure)
-                error = self._failure
+        except OSError as failure:
+            self._fail(failure)
+            error = self._failure
         for _, done in batch:
             if done.done():
                 continue
@@ -196,37 +194,20 @@ class Sequencer:
                 done.set_result(None)
             else:
                 done.set_exception(error)
-
-    def _append_accesses(self, packed: list[bytes], placed: list[PlacedAccess]) -> None:
-        try:
-            base = self._home.journal.append(journal_frames.ACCESS, packed)
-        except Unavailable:
-            self._home.access.forget({entry.chart for entry in placed})
-            raise
-        self.place_entries(base, packed, placed)
         if self._home.access.pending > PENDING_ACCESS_MAX:
             self._wake.set()
 
-    def seal_entries(self, entries: Iterable[AccessEntry]) -> tuple[list[bytes], list[PlacedAccess]]:
-        """Seal entries at the next places of their charts' access logs: records, and where they will stand."""
-        access, keyring = self._home.access, self._home.keyring
-        packed, placed = [], []
-        for entry in entries:
-            keys = keyring.get(entry.chart)
-            index = access.frontier(entry.chart).size
-            leaf, sealed = seal_access(keys, index, entry)
-            index, hashed, nodes = access.append(entry.chart, leaf)
-            content = records.pack_access(entry.chart, index, leaf, sealed)
-            packed.append(pack_record(records.ACCESS, content))
-            placed.append(PlacedAccess(entry.chart, index, hashed, 0, len(content), nodes))
-        return packed, placed
-
-    def place_entries(self, base: int, packed: list[bytes], placed: list[PlacedAccess]) -> None:
-        """The records were journalled from `base` on."""
-        for record, entry in zip(packed, placed, strict=True):
-            entry.offset = base + RECORD_HEADER.size
-            self._home.access.placed(entry)
-            base += len(record)
+    def _append_accesses(self, batch: list[Entered]) -> list[Entered]:
+        """Journal all of them in one frame; if that is refused, each caller's alone. Returns those journalled."""
+        try:
+            self._entries.append([entry for entries, _ in batch for entry in entries])
+            return batch
+        except CareLedgerError as refusal:
+            if len(batch) == 1:
+                if not batch[0][1].done():
+                    batch[0][1].set_exception(refusal)
+                return []
+        return [one for waiting in batch for one in self._append_accesses([waiting])]
 
     # Record groups
 
@@ -359,22 +340,22 @@ class Sequencer:
         transactions = [t for one in accepted for t in one.commit.transactions]
         block = home.execute(txn, root if changes else None, transactions, self._clock_ms())
         packed = group.take_records()
-        access_packed, placed = self.seal_entries(own)
+        sealed = self._entries.seal(own)
         tail = [pack_record(records.BLOCK, block.block)]
         if with_accesses:
             tail.append(pack_record(records.CUT, records.pack_cut(cut)))
         tail += [pack_record(records.EVENT, event) for one in accepted for event in one.commit.events]
         try:
-            base = home.journal.append(journal_frames.COMMITTED, [*packed, *tail, *access_packed])
+            base = home.journal.append(journal_frames.COMMITTED, [*packed, *tail, *sealed.packed])
         except Unavailable:
-            home.access.forget({entry.chart for entry in placed})
+            self._entries.give_back(sealed)
             raise
         self._staged = False
         try:
             group.place(base)
             if with_accesses:
                 home.keep_checkpoint(txn)
-            self.place_entries(base + sum(map(len, packed)) + sum(map(len, tail)), access_packed, placed)
+            self._entries.place(base + sum(map(len, packed)) + sum(map(len, tail)), sealed)
             self._index_accesses(txn, block.height)
             await self._sync()
             home.writer.commit()

@@ -1,0 +1,72 @@
+"""Access entries on their way into the journal: sealed at the next places of their charts' access logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from careledger.node.home import OpenHome
+from careledger.primitives.errors import CareLedgerError, Unavailable
+from careledger.vault import journal as frames
+from careledger.vault import records
+from careledger.vault.envelope import seal_access
+from careledger.vault.index import PlacedAccess
+from careledger.vault.journal import RECORD_HEADER, pack_record
+from careledger.vault.model import AccessEntry
+
+
+@dataclass(frozen=True, slots=True)
+class SealedEntries:
+    """Records for the journal, and where each will stand once it is there."""
+
+    packed: list[bytes]
+    placed: list[PlacedAccess]
+
+
+class AccessEntries:
+    """Seals and places entries. What was sealed must be journalled before anything else is sealed, or given back."""
+
+    def __init__(self, home: OpenHome) -> None:
+        self._home = home
+
+    def seal(self, entries: Sequence[AccessEntry]) -> SealedEntries:
+        """Take the next places for these entries. If one cannot be sealed, none has taken a place."""
+        try:
+            return self._seal(entries)
+        except CareLedgerError:
+            self._home.access.forget({entry.chart for entry in entries})
+            raise
+
+    def _seal(self, entries: Iterable[AccessEntry]) -> SealedEntries:
+        access, keyring = self._home.access, self._home.keyring
+        packed, placed = [], []
+        for entry in entries:
+            keys = keyring.get(entry.chart)
+            index = access.frontier(entry.chart).size
+            leaf, sealed = seal_access(keys, index, entry)
+            index, hashed, nodes = access.append(entry.chart, leaf)
+            content = records.pack_access(entry.chart, index, leaf, sealed)
+            packed.append(pack_record(records.ACCESS, content))
+            placed.append(PlacedAccess(entry.chart, index, hashed, 0, len(content), nodes))
+        return SealedEntries(packed, placed)
+
+    def place(self, base: int, sealed: SealedEntries) -> None:
+        """The records were journalled from `base` on."""
+        for record, entry in zip(sealed.packed, sealed.placed, strict=True):
+            entry.offset = base + RECORD_HEADER.size
+            self._home.access.placed(entry)
+            base += len(record)
+
+    def give_back(self, sealed: SealedEntries) -> None:
+        """The records did not reach the journal: their places are free again."""
+        self._home.access.forget({entry.chart for entry in sealed.placed})
+
+    def append(self, entries: Sequence[AccessEntry]) -> None:
+        """Seal and journal entries in a frame of their own; the caller syncs. Raises, with nothing changed."""
+        sealed = self.seal(entries)
+        try:
+            base = self._home.journal.append(frames.ACCESS, sealed.packed)
+        except Unavailable:
+            self.give_back(sealed)
+            raise
+        self.place(base, sealed)
