@@ -28,8 +28,8 @@ help:  ## show this help
 	  /^[a-z][a-z%-]*:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 .PHONY: setup
-setup: $(STAMPS)/package  ## create .venv with everything pinned; leaves .venv/bin/careledger
-	@:
+setup:  ## create .venv with everything pinned; leaves .venv/bin/careledger
+	@mkdir -p .cache && flock .cache/setup.lock $(MAKE) -s $(STAMPS)/package
 
 .PHONY: run
 run: setup  ## start the demo hospital on PORT (8080); keeps its data in demo-home
@@ -40,6 +40,8 @@ reset:  ## empty the demo hospital (deletes demo-home)
 	@case '$(HOME_DIR)' in ''|/|.|..|*/..*) echo 'HOME_DIR must name a folder of its own' >&2; exit 2;; esac; \
 	if [ -d '$(HOME_DIR)' ] && [ ! -e '$(HOME_DIR)/keys' ] && [ -n "$$(ls -A '$(HOME_DIR)')" ]; then \
 	  echo '$(HOME_DIR) does not look like a CareLedger home: nothing deleted' >&2; exit 2; fi; \
+	if [ -e '$(HOME_DIR)/lock' ] && ! flock -n '$(HOME_DIR)/lock' true; then \
+	  echo 'the demo hospital is running: stop it with Ctrl-C, then: make reset' >&2; exit 5; fi; \
 	rm -rf -- '$(HOME_DIR)' '$(HOME_DIR).passphrase' && echo 'the demo hospital is empty; start it again with: make run'
 
 ##@ Check
@@ -124,4 +126,5 @@ $(STAMPS)/dev: requirements/dev.txt | $(STAMPS)/run
 	@touch $@
 
 .PHONY: dev
-dev: setup $(STAMPS)/dev
+dev: setup
+	@flock .cache/setup.lock $(MAKE) -s $(STAMPS)/dev

@@ -395,7 +395,7 @@ def main(arguments):
         return 6
     header, (seconds, ms) = r["header"], divmod(r["block"]["time"], 1000)
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    print(f"holds: {header['kind']} {header['type']}/{header['id']} version {header['version']}")
+    print(f"holds: {header['kind']} {header['version']} of {header['type']}/{header['id']}")
     print(f"of: did:careledger:{header['org'].hex()}, leaf {r['index']} of {r['head']['size']}")
     print(f"level: {level}\nas of: {stamp}.{ms:03d}Z (height {r['block']['height']} of {r['chain']})")
     return 0

@@ -50,7 +50,7 @@ def demo(
     if client.is_served(home):
         raise Conflict(
             f"the demo hospital in {home} is running already",
-            hint=f"stop it with Ctrl-C, or start another: careledger demo --home {home}-2 --port {port + 1}",
+            hint=f"stop it with Ctrl-C, or start another: make run PORT={port + 1} HOME_DIR={home}-2",
         )
     check_port_is_free(port)
     passphrase_file = home.parent / f"{home.name}.passphrase"
