@@ -20,6 +20,7 @@ from careledger.fhir.authority import (
 )
 from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context
+from careledger.fhir.json import Received, receive
 from careledger.fhir.links import Links
 from careledger.fhir.messages import FhirRequest, FhirResponse
 from careledger.fhir.preferences import check_content_type, if_match, is_fresh, view
@@ -102,11 +103,11 @@ async def create(context: Context, request: FhirRequest, match: Match) -> FhirRe
 
 
 def _compose_create(
-    context: Context, request: FhirRequest, type: str, new: writing.Resource, interaction: str
+    context: Context, request: FhirRequest, type: str, new: Received, interaction: str
 ) -> ResourceWrite:
     """The first version of a resource with a new id; fresh ids are not looked up, the commit refuses a clash."""
-    new["id"] = id = str(uuid4())
-    patients = patients_of(new, context.backend.base_url)
+    new.resource["id"] = id = str(uuid4())
+    patients = patients_of(new.resource, context.backend.base_url)
     writing.allow_new(context, request, interaction, type, patients, 0)
     return writing.compose(
         type,
@@ -120,18 +121,19 @@ def _compose_create(
     )
 
 
-async def _received(context: Context, request: FhirRequest, type: str) -> writing.Resource:
+async def _received(context: Context, request: FhirRequest, type: str) -> Received:
     """The body, read strictly, its conditional references resolved (and what they find logged), validated."""
     check_content_type(request)
     if type == "Bundle" or b"?" not in request.body:
-        new = writing.read_resource(request.body, type)
+        new = receive(request.body)
     else:
-        new = writing.of_type(await _resolved(context, request), type)
-    writing.check(new)
+        new = await _resolved(context, request)
+    writing.check_type(new.resource, type)
+    writing.check(new.resource)
     return new
 
 
-async def _resolved(context: Context, request: FhirRequest) -> writing.Resource:
+async def _resolved(context: Context, request: FhirRequest) -> Received:
     charts: ByChart = {}
     with context.backend.snapshot() as snapshot:
         decisions = []
@@ -142,7 +144,7 @@ async def _resolved(context: Context, request: FhirRequest) -> writing.Resource:
             decisions.append(decision)
             return f"{version.type}/{version.id}"
 
-        new: writing.Resource = Links(find, urn=False).load(request.body)
+        new = Links(find, urn=False).load(request.body)
         height = snapshot.height
     if decisions:
         await record(context, request, decisions[0], "search", "conditional references", height, charts)
@@ -157,7 +159,7 @@ async def update(context: Context, request: FhirRequest, match: Match) -> FhirRe
 
 
 async def _update(
-    context: Context, request: FhirRequest, type: str, id: str, new: writing.Resource, interaction: str
+    context: Context, request: FhirRequest, type: str, id: str, new: Received, interaction: str
 ) -> FhirResponse:
     expected = if_match(request)
     for _ in range(context.limits.retries):
@@ -171,8 +173,8 @@ async def _update(
     raise _busy()
 
 
-def _check_id(new: writing.Resource, type: str, id: str) -> None:
-    if new.get("id") != id:
+def _check_id(new: Received, type: str, id: str) -> None:
+    if new.resource.get("id") != id:
         raise Refused(
             400,
             "invalid",
@@ -211,7 +213,7 @@ async def _delete(
 async def conditional_update(context: Context, request: FhirRequest, match: Match) -> FhirResponse:
     """Update of the one match; create if nothing matches; 412 if more than one does."""
     new = await _received(context, request, match.type)
-    sent_id = new.get("id")
+    sent_id = new.resource.get("id")
     async with context.backend.conditional_lock(match.type):
         with context.backend.snapshot() as snapshot:
             found, _ = conditional.find(
@@ -221,7 +223,7 @@ async def conditional_update(context: Context, request: FhirRequest, match: Matc
             raise several()
         if found:
             id = found[0].id
-            new.setdefault("id", id)
+            new.resource.setdefault("id", id)
             _check_id(new, match.type, id)
         elif sent_id is None:
             write = _compose_create(context, request, match.type, new, "conditional-update")

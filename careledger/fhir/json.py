@@ -99,8 +99,43 @@ _decode = msgspec.json.Decoder(float_hook=read_number).decode
 _encode = msgspec.json.Encoder(decimal_format="number", enc_hook=_encode_number).encode
 
 
+class Received(msgspec.Struct, frozen=True, gc=False):
+    """A decoded resource, and the compact bytes of all that follows the properties which `canonical` writes itself.
+
+    `rest` spares `canonical` from encoding a second time. It is empty where the resource was changed since, or where
+    those properties do not come first.
+    """
+
+    resource: Resource
+    rest: bytes = b""
+
+
 def loads(data: bytes) -> Resource:
     """The JSON object in `data`. Raises Invalid (place and hint, no content) for everything the module refuses."""
+    return _read(data)[0]
+
+
+def receive(data: bytes) -> Received:
+    """As `loads`, for a resource that is to be stored."""
+    value, compact = _read(data)
+    return Received(value, _rest(value, compact))
+
+
+def _rest(value: Resource, compact: bytes) -> bytes:
+    own: Resource = {}
+    for name, item in value.items():
+        if name not in _SERVER_OWNED:
+            break
+        own[name] = item
+    if not own or not compact or len(own) != len(value.keys() & _SERVER_OWNED):
+        return b""
+    return compact[
+        len(_encode(own)) - 1 :
+    ]  # what is left begins with the comma after them, or is the last brace
+
+
+def _read(data: bytes) -> tuple[Resource, bytes]:
+    """The object, and its compact bytes where they are at hand."""
     if len(data) > _SMALL and data.count(b'":') > PROPERTIES_MAX * data.count(b"{"):
         _refuse_properties()
     if _TOO_MANY_DIGITS in data.translate(_DIGITS_TO_ZERO):
@@ -117,12 +152,12 @@ def loads(data: bytes) -> Resource:
     if again != data and (
         data.count(b'"') != again.count(b'"') or b"\\u0022" in data or _NEGATIVE_ZERO.search(data) is not None
     ):
-        value = _loads_exactly(data)  # keeps -0, refuses a property given twice
+        value, again = _loads_exactly(data), b""  # keeps -0, refuses a property given twice
     if data.count(b"{") + data.count(b"[") > DEPTH_MAX and _is_too_deep(data):
         _refuse_depth()
     if b"null" in data:
         _check_nulls(value)
-    return value
+    return value, again
 
 
 def dumps(value: object) -> bytes:
@@ -130,13 +165,18 @@ def dumps(value: object) -> bytes:
     return _encode(value)
 
 
-def canonical(resource: Resource, id: str, version: int, last_updated_ms: int) -> bytes:
-    """The stored and served form: resourceType, id, meta (versionId and lastUpdated first), the rest as received."""
+def canonical(resource: Resource, id: str, version: int, last_updated_ms: int, rest: bytes = b"") -> bytes:
+    """The stored and served form: resourceType, id, meta (versionId and lastUpdated first), the rest as received.
+
+    `rest` is that of `Received`; without it the rest is encoded here.
+    """
     meta = {"versionId": str(version), "lastUpdated": instant(last_updated_ms)}
     received = resource.get("meta")
     if received:
         meta.update((name, item) for name, item in received.items() if name not in _SERVER_OWNED_META)
     stored: Resource = {"resourceType": resource["resourceType"], "id": id, "meta": meta}
+    if rest:
+        return _encode(stored)[:-1] + rest
     for name, item in resource.items():
         if name not in _SERVER_OWNED:
             stored[name] = item

@@ -44,32 +44,46 @@ class Links:
     def add(self, full_url: str, target: str) -> None:
         """Note what an entry becomes. Raises Refused(400) if two entries share a fullUrl."""
         if full_url in self.targets:
-            raise Refused(400, "invalid", "Two entries have one fullUrl.", where="Bundle.entry.fullUrl")
+            raise Refused(400, "invalid", "Two entries have one fullUrl.", where="fullUrl")
         self.targets[full_url] = target
         self._relative = self._relative or not full_url.startswith("urn:")
 
-    def load(self, raw: bytes, full_url: str = "") -> Any:
+    def load(self, raw: bytes, full_url: str = "") -> json.Received:
         """The strictly decoded resource with its links replaced. Raises Refused for a link that leads nowhere."""
         if b"\\" in raw or self._relative:
-            return self._rewrite_tree(json.loads(raw), _base_of(full_url))
-        raw = _REFERENCE.sub(self._replace_reference, raw)
+            return json.Received(self._rewrite_tree(json.loads(raw), _base_of(full_url)))
+        raw = self._rewrite_references(raw)
         if b"urn:" not in raw:
-            return json.loads(raw)
+            return json.receive(raw)
         if self.targets:
             raw = _URI.sub(self._replace_uri, raw)
-        resource = json.loads(raw)
-        if isinstance(resource, dict) and "text" in resource and b"urn:" in raw:
-            _rewrite_narrative(resource, self.targets)
-        return resource
+        new = json.receive(raw)
+        if "text" in new.resource and b"urn:" in raw and _rewrite_narrative(new.resource, self.targets):
+            return json.Received(new.resource)
+        return new
+
+    def _rewrite_references(self, raw: bytes) -> bytes:
+        """Compact JSON is cut at its references, which takes a third of the time of the expression for all JSON."""
+        parts = raw.split(b'"reference"')
+        for place in range(1, len(parts)):
+            part = parts[place]
+            end = part.find(b'"', 2)
+            if part[:2] != b':"' or end < 0:
+                return _REFERENCE.sub(self._replace_reference, raw)
+            old = part[2:end]
+            parts[place] = b':"' + (self._bytes.get(old) or self._lead_bytes(old)) + part[end:]
+        return b'"reference"'.join(parts)
 
     def _replace_reference(self, found: re.Match[bytes]) -> bytes:
-        lead, old = found.group(1, 2)
-        new = self._bytes.get(old)
-        if new is None:
-            new = self._bytes[old] = (
-                self.lead(old.decode("utf-8", "replace"), "").encode("utf-8", "replace") + b'"'
-            )
-        return lead + new
+        old = found[2]
+        return found[1] + (self._bytes.get(old) or self._lead_bytes(old)) + b'"'
+
+    def _lead_bytes(self, old: bytes) -> bytes:
+        if old[:1] in (b"", b"#"):
+            return old
+        new = self.lead(old.decode("utf-8", "replace"), "").encode("utf-8", "replace")
+        self._bytes[old] = new
+        return new
 
     def _replace_uri(self, found: re.Match[bytes]) -> bytes:
         old = found[2].decode("utf-8", "replace")
@@ -123,15 +137,17 @@ def _base_of(full_url: str) -> str:
     return parts[0] + "/" if len(parts) == 3 and full_url.startswith("http") else ""
 
 
-def _rewrite_narrative(resource: dict[str, Any], targets: dict[str, str]) -> None:
+def _rewrite_narrative(resource: dict[str, Any], targets: dict[str, str]) -> bool:
+    """Whether a link was looked for in the text."""
     text = resource["text"]
-    if isinstance(text, dict):
-        _rewrite_div(text, targets)
+    return isinstance(text, dict) and _rewrite_div(text, targets)
 
 
-def _rewrite_div(text: dict[str, Any], targets: dict[str, str]) -> None:
+def _rewrite_div(text: dict[str, Any], targets: dict[str, str]) -> bool:
     div = text.get("div")
-    if isinstance(div, str) and ("href=" in div or "src=" in div):
-        text["div"] = _NARRATIVE_LINK.sub(
-            lambda found: f"{found[1]}={found[2]}{targets.get(found[3], found[3])}{found[2]}", div
-        )
+    if not isinstance(div, str) or ("href=" not in div and "src=" not in div):
+        return False
+    text["div"] = _NARRATIVE_LINK.sub(
+        lambda found: f"{found[1]}={found[2]}{targets.get(found[3], found[3])}{found[2]}", div
+    )
+    return True

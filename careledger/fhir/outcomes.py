@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from careledger.fhir import json
-from careledger.fhir.refusals import Invalidated, Refused
+from careledger.fhir.refusals import Invalidated, InvalidAt, Refused
 from careledger.primitives import errors
 
 ERROR_SYSTEM = "urn:careledger:error"
@@ -58,6 +58,9 @@ SYNTAX_CODES = {
 }
 """Finer issue types for what `fhir.json` refuses."""
 
+OWN_ISSUE_CODES = frozenset({"value", "not-supported", "too-costly"})
+"""Codes of Invalid that are FHIR issue types already (search)."""
+
 
 def outcome(issues: Iterable[Issue]) -> bytes:
     """An OperationOutcome as served; with no issue it says that all is well (`$validate`)."""
@@ -83,10 +86,22 @@ def from_error(error: errors.CareLedgerError) -> tuple[int, bytes]:
         return 422, outcome(issue for issue in error.issues if isinstance(issue, Issue))
     if isinstance(error, Refused):
         return error.status, outcome([Issue("error", error.code, error.where, error.message, error.hint)])
-    status, code = next((status, code) for kind, status, code in STATUSES if isinstance(error, kind))
-    code = SYNTAX_CODES.get(error.code, code)
+    status, code = status_of(error), issue_code(error)
     severity = "fatal" if status >= 500 or error.code in SYNTAX_CODES else "error"
-    return status, outcome([Issue(severity, code, "", error.message, error.hint, error.code)])
+    return status, outcome([Issue(severity, code, where_of(error), error.message, error.hint, error.code)])
+
+
+def issue_code(error: errors.CareLedgerError) -> str:
+    """The FHIR issue type of a refusal."""
+    if isinstance(error, Refused) or (isinstance(error, errors.Invalid) and error.code in OWN_ISSUE_CODES):
+        return error.code
+    kind = next(code for kind, _, code in STATUSES if isinstance(error, kind))
+    return SYNTAX_CODES.get(error.code, kind)
+
+
+def where_of(error: errors.CareLedgerError) -> str:
+    """The place in what was sent, "" if the refusal names none."""
+    return error.where if isinstance(error, (Refused, InvalidAt)) else ""
 
 
 def status_of(error: errors.CareLedgerError) -> int:

@@ -156,22 +156,22 @@ class Plan:
             merge(self.touched, leaving(step.found))
             step.status = 200
             return
-        resource = self._resource(step)
+        new = self._received(step)
+        resource = new.resource
         resource["id"] = step.id
         patients = patients_of(resource, self._base)
         key = (step.interaction, type, patients)
         if key not in self._allowed:
             writing.allow_new(self._context, self._request, step.interaction, type, patients, snapshot.height)
             self._allowed.add(key)
-        step.write = writing.compose(
-            type, step.id, resource, 0, self.time_ms, patients, self._author, self._base
-        )
+        step.write = writing.compose(type, step.id, new, 0, self.time_ms, patients, self._author, self._base)
         step.status = 201
         if not self.transaction:
             step.identifiers = _identifiers(resource)
 
     def _compose_update(self, snapshot: Snapshot, step: Step) -> None:
-        resource = self._resource(step)
+        new = self._received(step)
+        resource = new.resource
         sent_id = resource.get("id")
         if sent_id is None and step.conditional:
             resource["id"] = step.id
@@ -186,7 +186,7 @@ class Plan:
             snapshot,
             step.address.type,
             step.id,
-            resource,
+            new,
             expected,
             step.interaction,
             self.time_ms,
@@ -207,19 +207,19 @@ class Plan:
             self.time_ms,
         )
 
-    def _resource(self, step: Step) -> writing.Resource:
+    def _received(self, step: Step) -> json.Received:
         if not step.entry.resource:
             raise Refused(400, "required", "The entry has no resource.", where="resource")
         raw = bytes(step.entry.resource)
         # A stored Bundle (document, message) has urns of its own: its links are left alone.
-        resource = (
-            json.loads(raw)
+        new = (
+            json.receive(raw)
             if step.address.type == "Bundle"
             else self.links.load(raw, step.entry.fullUrl or "")
         )
-        writing.of_type(resource, step.address.type)
-        writing.check(resource)
-        return resource
+        writing.check_type(new.resource, step.address.type)
+        writing.check(new.resource)
+        return new
 
     def _find_reference(self, reference: str) -> str:
         """What `Type?criteria` refers to: exactly one resource that the caller may find (R4 http.html#trules)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from careledger.primitives.errors import CareLedgerError
+from careledger.primitives.errors import CareLedgerError, Invalid
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 
@@ -31,6 +31,14 @@ class Refused(CareLedgerError):
         self.status = status
         self.where = where
         self.headers = headers
+
+
+class InvalidAt(Invalid):
+    """Invalid, at a place: `where` names a search parameter of our own definitions, never what was sent."""
+
+    def __init__(self, message: str, *, where: str, hint: str = "", code: str | None = None) -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.where = where
 
 
 class Invalidated(CareLedgerError):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from careledger.fhir.authority import Denied, record
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirRequest, FhirResponse
-from careledger.fhir.outcomes import Issue, from_error, outcome
+from careledger.fhir.outcomes import Issue, from_error, issue_code, outcome, where_of
 from careledger.fhir.refusals import InEntry, Invalidated, Refused, not_found
 from careledger.fhir.responses import FHIR_JSON
 from careledger.primitives.errors import CareLedgerError, Unavailable
@@ -47,15 +47,17 @@ def answer(error: CareLedgerError) -> FhirResponse:
 def _placed(body: bytes, cause: CareLedgerError, place: str) -> bytes:
     if isinstance(cause, Invalidated):
         issues = [issue for issue in cause.issues if isinstance(issue, Issue)]
-        return outcome(replace(issue, where=f"{place}.resource.{issue.where}") for issue in issues)
-    where = f"{place}.{cause.where}" if isinstance(cause, Refused) and cause.where else place
-    return outcome([Issue("error", _issue_code(cause), where, cause.message, cause.hint, cause.code)])
+        return outcome(replace(issue, where=_inside(place, issue.where)) for issue in issues)
+    where = _inside(place, where_of(cause)) if isinstance(cause, Refused) else place
+    return outcome([Issue("error", issue_code(cause), where, cause.message, cause.hint, cause.code)])
 
 
-def _issue_code(cause: CareLedgerError) -> str:
-    if isinstance(cause, Refused):
-        return cause.code
-    return "forbidden" if isinstance(cause, Denied) else "invalid"
+def _inside(place: str, where: str) -> str:
+    """`Patient.gender` in an entry is the gender of its resource; `request.url` is of the entry itself."""
+    type, _, rest = where.partition(".")
+    if type[:1].isupper():
+        return f"{place}.resource.{rest}" if rest else f"{place}.resource"
+    return f"{place}.{where}" if where else place
 
 
 def _what(request: FhirRequest) -> str:

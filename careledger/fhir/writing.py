@@ -12,6 +12,7 @@ from careledger.fhir import json
 from careledger.fhir.authority import Denied, actor_of, judge, patients_behind, patients_named
 from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context
+from careledger.fhir.json import Received
 from careledger.fhir.messages import FhirRequest
 from careledger.fhir.preferences import ABSENT
 from careledger.fhir.refusals import Invalidated, Refused, not_found, stale
@@ -22,19 +23,14 @@ from careledger.vault.model import ResourceWrite, Snapshot, Version
 Resource = dict[str, Any]
 
 
-def read_resource(body: bytes, type: str) -> Resource:
-    """The decoded body. Raises Invalid (400) for JSON that breaks a rule, Refused(400) for another resource type."""
-    return of_type(json.loads(body), type)
-
-
-def of_type(resource: Any, type: str) -> Resource:
+def check_type(resource: Any, type: str) -> None:
+    """Raises Refused(400) for another resource type than the one in the path."""
     if not isinstance(resource, dict):
         raise Refused(400, "structure", "The body is not a JSON object.")
     if resource.get("resourceType") != type:
         raise Refused(
             400, "invalid", "resourceType is not the type in the path.", where=f"{type}.resourceType"
         )
-    return resource
 
 
 def check(resource: Resource) -> None:
@@ -95,7 +91,7 @@ def next_time(context: Context, current: Version | None) -> int:
 def compose(
     type: str,
     id: str,
-    resource: Resource,
+    new: Received,
     base_version: int,
     time_ms: int,
     patients: Sequence[str],
@@ -103,9 +99,10 @@ def compose(
     base_url: str,
 ) -> ResourceWrite:
     """The write of a validated resource. `base_version` is the version it replaces, 0 for a new one."""
-    body = json.canonical(resource, id, base_version + 1, time_ms)
+    resource = new.resource
+    body = json.canonical(resource, id, base_version + 1, time_ms, new.rest)
     resource["id"] = id
-    extracted = extract(type, resource, base_url)
+    extracted = extract(type, resource, base_url, patients)
     return ResourceWrite(
         type,
         id,
@@ -126,7 +123,7 @@ def compose_update(
     snapshot: Snapshot,
     type: str,
     id: str,
-    resource: Resource,
+    new: Received,
     expected: int | None,
     interaction: str = "update",
     time_ms: int = 0,
@@ -136,8 +133,8 @@ def compose_update(
     Only callers who see the whole type may choose an id; to others an unknown id and a hidden one look alike.
     """
     current = snapshot.current(type, id)
-    resource["id"] = id
-    patients = patients_of(resource, context.backend.base_url)
+    new.resource["id"] = id
+    patients = patients_of(new.resource, context.backend.base_url)
     allow_new(context, request, interaction, type, patients, snapshot.height)
     if current is not None:
         allow_change(context, request, interaction, snapshot, current)
@@ -146,9 +143,7 @@ def compose_update(
     check_expected(expected, current)
     when = max(time_ms, next_time(context, current))
     base_version = 0 if current is None else current.version
-    return compose(
-        type, id, resource, base_version, when, patients, author_of(request), context.backend.base_url
-    )
+    return compose(type, id, new, base_version, when, patients, author_of(request), context.backend.base_url)
 
 
 def compose_delete(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from careledger.fhir.context import Limits
 from careledger.fhir.http import FhirApp
+from careledger.fhir.json import canonical
 from careledger.fhir.links import Links
 from careledger.vault.model import HOUSE_CHART, Commit, ResourceWrite
 from tests.fhir.client import Client, entries, observation, of, patient, practitioner
@@ -106,8 +107,11 @@ def test_rewriting_bytes_and_trees_agree(value: Any) -> None:
         return made
 
     resource = {"resourceType": "Basic", "extension": value}
-    raw = json.dumps(resource).encode()
-    assert links().load(raw) == links()._rewrite_tree(json.loads(raw), "")
+    for separators in ((",", ":"), (", ", ": ")):
+        raw = json.dumps(resource, separators=separators).encode()
+        new = links().load(raw)
+        assert new.resource == links()._rewrite_tree(json.loads(raw), "")
+        assert canonical(new.resource, "x", 1, 0, new.rest) == canonical(new.resource, "x", 1, 0)
 
 
 def test_a_transaction_runs_delete_post_put_get(client: Client) -> None:

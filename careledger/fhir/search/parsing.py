@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from careledger.fhir.definitions import definitions
+from careledger.fhir.refusals import InvalidAt
 from careledger.fhir.search.compile import Parameter
 from careledger.fhir.search.conditions import DateRange, Number, Reference, Text, Token, Uri, Value
 from careledger.fhir.search.dates import date_range
@@ -35,7 +36,7 @@ _ESCAPED = re.compile(r"\\([,|$\\])")
 
 
 def bad_value(code: str, what: str, hint: str = "") -> Invalid:
-    return Invalid(f"A value of the parameter {code} is not {what}.", hint=hint, code="value")
+    return InvalidAt(f"A value of the parameter {code} is not {what}.", where=code, hint=hint, code="value")
 
 
 def split(text: str, separator: str) -> list[str]:

@@ -219,7 +219,7 @@ def _plain(name: str, modifier: str) -> None:
 def _take_count(draft: _Draft, modifier: str, value: str) -> None:
     _plain("_count", modifier)
     if not (value.isascii() and value.isdigit()):
-        raise bad_value("_count", "a whole number")
+        raise bad_value("_count", "a whole number", "Write 50.")
     digits = value.lstrip("0")
     draft.count = min(int(digits or "0"), draft.count_max) if len(digits) < 10 else draft.count_max
     draft.applied.append(("_count", str(draft.count)))
@@ -312,12 +312,14 @@ def _include(name: str, modifier: str, value: str, type: str) -> Include:
     code, _, target = rest.partition(":")
     known = definitions().is_resource_type
     if not known(source) or not code or (target and not known(target)):
-        raise bad_value(name, "of the form Type:parameter or Type:parameter:Target")
+        raise bad_value(
+            name, "of the form Type:parameter or Type:parameter:Target", "See searchInclude in metadata."
+        )
     if code == "*":
         return Include(source, _reference_parameters(source), target)
     parameter = search_of(source).parameters.get(code)
     if parameter is None or parameter.kind != REFERENCE:
-        raise bad_value(name, "a reference parameter of its type")
+        raise bad_value(name, "a reference parameter of its type", "See searchInclude in metadata.")
     return Include(source, (parameter,), target)
 
 

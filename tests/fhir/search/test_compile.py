@@ -66,13 +66,13 @@ DIGEST = "b44dda939d9dc34c"
     )
 )
 def test_blob_round_trip(found: list[tuple[int, bytes]]) -> None:
-    blob = pack(found)
+    blob = pack(dict(found))
     for slot in range(255):
         assert slot_values(blob, slot) == dict(found).get(slot, b"")
 
 
 def test_wide_blob() -> None:
-    found = [(1, b"a" * 70_000), (2, b"b")]
+    found = {1: b"a" * 70_000, 2: b"b"}
     assert slot_values(pack(found), 1) == b"a" * 70_000
     assert slot_values(pack(found), 2) == b"b"
 
