@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from careledger.fhir import json
-from careledger.fhir.refusals import Invalidated, InvalidAt, Refused
+from careledger.fhir.refusals import InvalidAt, Invalidated, Refused
 from careledger.primitives import errors
 
 ERROR_SYSTEM = "urn:careledger:error"
