@@ -7,6 +7,7 @@ everybody else. Frame and resources together are read as strictly as one JSON do
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import unquote
 
 import msgspec
@@ -100,6 +101,8 @@ class Address:
 
 def address(url: str, base_url: str, types: frozenset[str]) -> Address:
     """Raises Refused(400) for a url that is not below this server's base or names no resource type."""
+    if url in types:
+        return _address_of(url)  # as every create of a Bundle
     if url.startswith(base_url + "/"):
         url = url[len(base_url) + 1 :]
     path, _, query = url.lstrip("/").partition("?")
@@ -113,3 +116,8 @@ def address(url: str, base_url: str, types: frozenset[str]) -> Address:
         )
     logical_id = segments[1] if len(segments) == 2 and is_id(segments[1]) else ""
     return Address(segments[0], logical_id, query, segments)
+
+
+@cache
+def _address_of(type: str) -> Address:
+    return Address(type, path=(type,))

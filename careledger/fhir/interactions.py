@@ -5,8 +5,6 @@ R4 http.html. A handler reads in a snapshot, closes it, makes the access entries
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 from careledger.fhir import conditional, writing
 from careledger.fhir.authority import (
     ByChart,
@@ -20,6 +18,7 @@ from careledger.fhir.authority import (
 )
 from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context
+from careledger.fhir.freshid import fresh_id
 from careledger.fhir.json import Received, receive
 from careledger.fhir.links import Links
 from careledger.fhir.messages import FhirRequest, FhirResponse
@@ -106,7 +105,7 @@ def _compose_create(
     context: Context, request: FhirRequest, type: str, new: Received, interaction: str
 ) -> ResourceWrite:
     """The first version of a resource with a new id; fresh ids are not looked up, the commit refuses a clash."""
-    new.resource["id"] = id = str(uuid4())
+    new.resource["id"] = id = fresh_id()
     patients = patients_of(new.resource, context.backend.base_url)
     writing.allow_new(context, request, interaction, type, patients, 0)
     return writing.compose(

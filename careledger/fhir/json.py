@@ -15,6 +15,7 @@ import json
 import re
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import msgspec
@@ -183,6 +184,7 @@ def canonical(resource: Resource, id: str, version: int, last_updated_ms: int, r
     return _encode(stored)
 
 
+@lru_cache(maxsize=64)  # all that one Bundle writes has one time
 def instant(milliseconds: int) -> str:
     """Milliseconds since 1970 as a FHIR instant in UTC: `2026-01-02T03:04:05.678Z`."""
     return (_EPOCH + timedelta(milliseconds=milliseconds)).isoformat(timespec="milliseconds") + "Z"

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
-from uuid import uuid4
 
 from careledger.access.decision import Decision
 from careledger.fhir import conditional, json, writing
@@ -17,6 +16,7 @@ from careledger.fhir.authority import ByChart, leaving, merge
 from careledger.fhir.bundleform import Address, Entry, EntryRequest
 from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context
+from careledger.fhir.freshid import fresh_id
 from careledger.fhir.links import Links
 from careledger.fhir.messages import FhirRequest
 from careledger.fhir.preferences import expected_version
@@ -26,6 +26,7 @@ from careledger.primitives.errors import CareLedgerError
 from careledger.vault.model import ResourceWrite, Snapshot, Version
 
 ORDER = {"DELETE": 0, "POST": 1, "PUT": 2}
+_INTERACTIONS = {"DELETE": "delete", "POST": "create", "PUT": "update"}
 
 
 @dataclass(slots=True)
@@ -56,7 +57,7 @@ class Step:
 
     @property
     def interaction(self) -> str:
-        verb = {"DELETE": "delete", "POST": "create", "PUT": "update"}[self.method]
+        verb = _INTERACTIONS[self.method]
         return "conditional-" + verb if self.conditional else verb
 
 
@@ -114,7 +115,7 @@ class Plan:
         """Settle which resource is meant. Raises Refused(412) for a condition that matches more than one."""
         step.write, step.found, step.status = None, None, 0
         if not step.conditional:
-            step.id = step.id if step.method == "POST" and step.id else step.address.id or str(uuid4())
+            step.id = step.id if step.method == "POST" and step.id else step.address.id or fresh_id()
             return
         matches, decision = conditional.find(
             self._context, self._request, snapshot, step.address.type, step.condition, step.interaction
@@ -126,9 +127,9 @@ class Plan:
             step.found = matches[0]
             step.id = step.found.id
         elif step.method == "POST":
-            step.id = str(uuid4())
+            step.id = fresh_id()
         elif step.method == "PUT":
-            step.id = _id_sent(step) or str(uuid4())
+            step.id = _id_sent(step) or fresh_id()
         else:
             step.id = ""
 

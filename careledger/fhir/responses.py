@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
-from uuid import uuid4
 
 from careledger.fhir import json
 from careledger.fhir.definitions import definitions
+from careledger.fhir.freshid import fresh_id
 from careledger.fhir.messages import FhirRequest, FhirResponse
 from careledger.fhir.outcomes import outcome
 from careledger.fhir.preferences import View, http_date, prefer
@@ -176,7 +176,7 @@ def _head(kind: str, total: int | None, links: Sequence[Link]) -> bytes:
     rows = ",".join(
         f'{{"relation":"{relation}","url":{json.dumps(url).decode()}}}' for relation, url in links
     )
-    return f'{{"resourceType":"Bundle","id":"{uuid4()}","type":"{kind}"{count},"link":[{rows}]'.encode()
+    return f'{{"resourceType":"Bundle","id":"{fresh_id()}","type":"{kind}"{count},"link":[{rows}]'.encode()
 
 
 def history_bundle(
