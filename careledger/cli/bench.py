@@ -51,4 +51,4 @@ def bench(
     command += ["--data", str(data.resolve())] if data is not None else []
     code = subprocess.run(command, cwd=ROOT, check=False).returncode
     if code:
-        raise SystemExit(1)
+        raise SystemExit(2 if code == 2 else 1)
