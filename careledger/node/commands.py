@@ -159,10 +159,13 @@ async def import_files(node: CommandContext, params: dict[str, Any], progress: P
 
 
 async def check(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Everything against everything; see `fsck`."""
+    """Everything against everything; see `fsck`. `trust` is the text of a checkpoint file kept elsewhere."""
+    trusted = str(params.get("trust") or "").encode()
     async with node.sequencer.quiet():
         view = fsck.take_view(node.home)
-    return await asyncio.get_running_loop().run_in_executor(None, fsck.run, node.home, view, progress)
+    return await asyncio.get_running_loop().run_in_executor(
+        None, fsck.run, node.home, view, progress, trusted
+    )
 
 
 async def write_backup(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:

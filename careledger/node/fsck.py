@@ -13,6 +13,9 @@ from typing import Any
 
 import lmdb
 
+from careledger.ledger.checkpoint import parse_note
+from careledger.ledger.store.lmdb import LmdbKV
+from careledger.ledger.verification import read_trust
 from careledger.node.home import OpenHome
 from careledger.node.recovery import catch_up
 from careledger.primitives.errors import CareLedgerError, Corrupt
@@ -45,17 +48,37 @@ def take_view(home: OpenHome) -> View:
     return View(home.tables.env.begin(), home.journal.position)
 
 
-def run(home: OpenHome, view: View, progress: Progress) -> dict[str, Any]:
-    """Check the view. `ok` only if nothing is wrong; `problems` says what, without patient data."""
+def run(home: OpenHome, view: View, progress: Progress, trusted: bytes = b"") -> dict[str, Any]:
+    """Check the view. `ok` only if nothing is wrong; `problems` says what, without patient data.
+
+    `trusted` is a checkpoint file kept elsewhere: the home's history must continue it, else an older copy of the home
+    was put back, or its history was written anew. Raises VerificationFailed if it is no checkpoint.
+    """
     problems: list[str] = []
     counts: dict[str, int] = {}
     scratch = Path(tempfile.mkdtemp(prefix="fsck-", dir=home.layout.path))
     try:
+        if trusted:
+            problems += _rolled_back(home, view, trusted)
         _check(home, view, scratch, progress, problems, counts)
     finally:
         view.txn.abort()
         shutil.rmtree(scratch, ignore_errors=True)
     return {"ok": not problems, "checked": counts, "problems": problems}
+
+
+def _rolled_back(home: OpenHome, view: View, trusted: bytes) -> list[str]:
+    """Why this history does not continue the checkpoint; empty if it does."""
+    trust, ledger = read_trust(trusted), home.the_ledger
+    if trust.chain != ledger.chain_id:
+        return ["the checkpoint is of another ledger"]
+    height = int.from_bytes(view.txn.get(b"height", b"", db=home.tables.meta), "big")
+    if trust.size > height + 1:
+        ahead = trust.size - 1 - height
+        return [f"the home was rolled back: the checkpoint is {ahead} blocks ahead of its block {height}"]
+    own = parse_note(ledger.checkpoint(LmdbKV(view.txn, home.tables.ledger), trust.size - 1))
+    same = own.checkpoint.root == trust.root
+    return [] if same else [f"the history up to block {trust.size - 1} was written anew"]
 
 
 def _check(
