@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib
 import importlib.util
 import os
 import re
 import shlex
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "verifier").glob("*.md")])
 READY_S = 60
 TOUR_S = 120
+DEMO = [sys.executable, "-m", "careledger", "demo", "--patients", "2"]
 
 
 def read_links(text: str) -> list[str]:
@@ -58,6 +65,38 @@ def test_every_target_is_in_the_help_of_make():
     assert phony <= set(re.findall(r"^([a-z][a-z%-]*):.*## ", makefile, re.MULTILINE))
 
 
+def test_the_vault_spec_names_every_layout_and_number():
+    """docs/spec/vault.md is written by hand: each `struct` layout and fixed number of the vault must stand in it."""
+    text = (ROOT / "docs" / "spec" / "vault.md").read_text("utf-8")
+    absent = []
+    for name in (
+        "commitments",
+        "compression",
+        "entries",
+        "envelope",
+        "journal",
+        "keystore",
+        "records",
+        "tables",
+    ):
+        module = importlib.import_module(f"careledger.vault.{name}")
+        layouts = {key: value for key, value in vars(module).items() if isinstance(value, struct.Struct)}
+        absent += [
+            f"{name}.{key}: {one.format}" for key, one in layouts.items() if f"`{one.format}`" not in text
+        ]
+    from careledger.vault import compression
+    from careledger.vault.commitments import Kind
+
+    dictionary = compression.dictionary_bytes()
+    for word in (
+        hashlib.sha256(dictionary).hexdigest(),
+        f"{len(dictionary):,} bytes",
+        f"{Kind.ACCESS} access",
+    ):
+        absent += [] if word in text else [word]
+    assert not absent, absent
+
+
 # --- the tour -----------------------------------------------------------------------------------------------------
 def read_tour() -> str:
     """The bash blocks of README's five minutes, as one script."""
@@ -75,25 +114,32 @@ def find_free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@contextmanager
+def serve_demo(folder: Path, port: int) -> Iterator[dict[str, str]]:
+    """A demo hospital as `make run` starts it, small, until SIGINT; what it prints is in `folder/demo.log`."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CARELEDGER_")}
+    environment["PYTHONPATH"] = str(ROOT)
+    with (folder / "demo.log").open("w") as log:
+        process = subprocess.Popen(
+            [*DEMO, "--port", str(port)], cwd=folder, env=environment, stdout=log, stderr=log
+        )
+        try:
+            wait_until_ready(process, port, folder)
+            yield environment
+        finally:
+            process.send_signal(signal.SIGINT)
+            code = process.wait(30)
+    assert code in (0, 130), (folder / "demo.log").read_text("utf-8")
+
+
 @pytest.fixture
 def demo(tmp_path):
-    """A demo hospital as `make run` starts it, small, in a folder that looks like the repository's."""
+    """A served demo hospital in a folder that looks like the repository's."""
     for name in (".venv", "verifier"):
         (tmp_path / name).symlink_to(ROOT / name)
     port = find_free_port()
-    command = [sys.executable, "-m", "careledger", "demo", "--port", str(port), "--patients", "2"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("CARELEDGER_")}
-    environment["PYTHONPATH"] = str(ROOT)
-    log = (tmp_path / "demo.log").open("w")
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
-    try:
-        wait_until_ready(process, port, tmp_path)
+    with serve_demo(tmp_path, port) as environment:
         yield tmp_path, port, environment
-    finally:
-        process.send_signal(signal.SIGINT)
-        code = process.wait(30)
-        log.close()
-    assert code in (0, 130), (tmp_path / "demo.log").read_text("utf-8")
 
 
 def wait_until_ready(process, port, folder):
@@ -146,3 +192,42 @@ def test_the_demo_prints_what_can_be_pasted(demo):
         )  # fmt: skip
         assert done.returncode == 0, (shlex.split(command)[:2], done.stdout[-500:], done.stderr[-500:])
         assert '"OperationOutcome"' not in done.stdout
+
+
+def ask(folder: Path, port: int, method: str) -> int:
+    """The status of reading or writing one Patient with the token that the demo printed."""
+    printed = re.search(r"^token: (\S+)$", (folder / "demo.log").read_text("utf-8"), re.MULTILINE)
+    assert printed
+    request = urllib.request.Request(
+        f"http://localhost:{port}/fhir/Patient/kept",
+        b'{"resourceType":"Patient","id":"kept"}' if method == "PUT" else None,
+        {"Authorization": f"Bearer {printed[1]}", "Content-Type": "application/fhir+json"},
+        method=method,
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return int(answer.status)
+
+
+def reset(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = ["make", "--no-print-directory", "reset", f"HOME_DIR={folder / 'demo-home'}"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_demo_keeps_its_data_until_it_is_reset(tmp_path):
+    """Started again it has what was written; a port in use says what to type; a served home is not deleted."""
+    port = find_free_port()
+    with serve_demo(tmp_path, port) as environment:
+        assert ask(tmp_path, port, "PUT") == 201
+        second = subprocess.run(
+            [*DEMO, "--home", "other", "--port", str(port)],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert second.returncode == 7
+        assert re.search(r"type: make run PORT=\d+", second.stderr)
+        refused = reset(tmp_path)
+        assert refused.returncode != 0
+        assert "stop it with Ctrl-C" in refused.stderr
+    with serve_demo(tmp_path, port):
+        assert ask(tmp_path, port, "GET") == 200
+    assert reset(tmp_path).returncode == 0
+    assert not (tmp_path / "demo-home").exists()
