@@ -27,6 +27,11 @@ def call(
     """
     report = progress or (lambda _step: None)
     layout = Layout(home)
+    adopted: dict[str, Any] = {}
+    if method == "upgrade" and passphrase is not None and layout.is_older():
+        from careledger.node.upgrade import upgrade
+
+        adopted = upgrade(home, passphrase)
     layout.read()
     connection = connect(layout.socket)
     if connection is not None:
@@ -38,7 +43,7 @@ def call(
             hint="give --passphrase-file, or set CARELEDGER_PASSPHRASE_FILE",
             code="passphrase-needed",
         )
-    return asyncio.run(_open_and_run(home, method, params, passphrase, report))
+    return asyncio.run(_open_and_run(home, method, params, passphrase, report)) | adopted
 
 
 def is_served(home: Path) -> bool:

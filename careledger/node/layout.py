@@ -100,6 +100,10 @@ class Layout:
         """Where the served node takes commands."""
         return self.path / "node.sock"
 
+    def is_older(self) -> bool:
+        """Whether there is a home of an older format than this program's."""
+        return self.file.exists() and read_format(self.file.read_bytes()) < FORMAT
+
     def read(self) -> HomeFile:
         """`home.json`. Raises Misconfigured if this is no home, or one of another version."""
         try:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from careledger.node import client, layout
+from careledger.node import upgrade as upgrades
 from careledger.node.backup import SEAL_BYTES, restore
 from careledger.node.layout import HomeFile, Layout, connect_socket, listen_at, mark_running
 from careledger.node.upgrade import upgrade
@@ -285,7 +286,8 @@ def test_an_upgrade_happens_on_a_copy_and_keeps_the_old_home(
     monkeypatch.setattr(layout, "FORMAT", 2)
     with pytest.raises(Misconfigured, match="format 1"):
         Node(home)
-    done = upgrade(home, PASSPHRASE, {1: to_two})
+    monkeypatch.setattr(upgrades.upgrade, "__defaults__", ({1: to_two},))
+    done = client.call(home, "upgrade", {}, PASSPHRASE)
     assert done["upgraded"]
     assert contents(Path(done["kept"])) == before
     with node_of(home) as node:
