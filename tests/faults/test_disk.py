@@ -8,8 +8,11 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import lmdb
 import pytest
 
+from careledger.node import sequencer
+from careledger.vault.index import IndexWriter
 from tests.faults.rig import Node, impatient, new_home, node_of, observation, patient, transaction
 
 TMPFS_BYTES = 24 << 20
@@ -203,4 +206,36 @@ def test_the_disk_fills_while_it_works(small_disk: Path) -> None:
         with node_of(small_disk / "home") as again:
             assert again.client.get(f"Observation/k{kept - 1}-299").status == 200
             assert again.client.get(f"Observation/k{kept}-0").status == 404
+            assert again.fsck() == []
+
+
+@pytest.mark.parametrize("bundle", [False, True])
+def test_an_index_that_cannot_be_written_catches_up(
+    bundle: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal took it, the index could not: nothing is served meanwhile; then it is there wholly."""
+    with impatient():
+        node = start(new_home(tmp_path / "home"))
+        commit = IndexWriter.commit
+
+        def full(self: IndexWriter) -> None:
+            raise lmdb.DiskError("planted")
+
+        monkeypatch.setattr(IndexWriter, "commit", full)
+        many = [observation(f"b{at}", "p0", at) for at in range(40 if bundle else 1)]
+        assert node.client.post("", transaction(many)).status == 503
+        assert node.client.get("Patient/p0").status == 503
+        monkeypatch.setattr(IndexWriter, "commit", commit)
+        monkeypatch.setattr(sequencer, "REPAIR_SECONDS", 0.01)
+        for _ in range(300):
+            node.settle(0.01)
+            if not node.service.context.backend.problems():
+                break
+        assert {node.client.get(f"Observation/b{at}").status for at in range(len(many))} == {200}
+        assert node.client.put("Observation/o1", observation("o1", "p0", 64)).status == 201
+        assert node.fsck() == []
+        state = node.state()
+        node.close()
+        with node_of(tmp_path / "home") as again:
+            assert again.state() >= state
             assert again.fsck() == []

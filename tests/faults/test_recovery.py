@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from careledger.node import recovery
@@ -83,7 +83,23 @@ def count_kinds(node: Node) -> list[int]:
     return [frame.kind for frame in journal.frames(start_position(node.service.context.home.keys.home_id))]
 
 
+EVERYTHING: list[tuple[Any, ...]] = [
+    ("patient", "p0", "Quill"),
+    ("observation", "r0", "p0", 60),
+    ("observation", "r0", "p1", 61),
+    ("appointment", "r1", ["p0", "p1", "p2"]),
+    ("appointment", "r1", ["p2"]),
+    ("house", "r2"),
+    ("revoke", "r3"),
+    ("read", "r0"),
+    ("large", ["p0", "p3"], 40),
+    ("everything", "p1"),
+    ("delete", "Observation", "r0"),
+]
+
+
 @settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow])
+@example(EVERYTHING, 5)
 @given(st.lists(OPERATIONS, min_size=1, max_size=14), st.integers(0, 14))
 def test_four_ways_to_the_same_state(operations: list[tuple[Any, ...]], restart_at: int) -> None:
     with tempfile.TemporaryDirectory() as folder, impatient():
