@@ -13,6 +13,7 @@ from careledger.fhir import json
 from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirRequest
+from careledger.fhir.refusals import Refused
 from careledger.fhir.search.scope import EVERYTHING, Scope
 from careledger.primitives.errors import NotPermitted, Unauthenticated
 from careledger.vault.model import HOUSE_CHART, AccessEntry, Snapshot, Version
@@ -33,6 +34,14 @@ class Denied(NotPermitted):
         super().__init__("The token does not allow this.", hint="Ask for a token whose scope covers it.")
         self.decision = decision
         self.hidden = hide and decision.absent
+
+
+class Counted(Refused):
+    """A refusal that tells how many resources a condition matches: logged as a count before it is said."""
+
+    def __init__(self, decision: Decision, refused: Refused) -> None:
+        super().__init__(refused.status, refused.code, refused.message, hint=refused.hint)
+        self.decision = decision
 
 
 def actor_of(request: FhirRequest) -> Actor:
@@ -121,7 +130,7 @@ def search_scope(context: Context, request: FhirRequest, snapshot: Snapshot, sea
             return EVERYTHING
         charts = None
     else:
-        charts = frozenset({HOUSE_CHART, own_chart(actor, snapshot)})
+        charts = frozenset({HOUSE_CHART, max(HOUSE_CHART, own_chart(actor, snapshot))})
     known: dict[tuple[str, tuple[str, ...]], bool] = {}
 
     def visible(type: str, version: Version) -> bool:

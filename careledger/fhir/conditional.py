@@ -9,10 +9,10 @@ from __future__ import annotations
 from urllib.parse import parse_qsl, quote, urlencode
 
 from careledger.access.decision import Decision
-from careledger.fhir.authority import Denied, actor_of, judge, search_scope
+from careledger.fhir.authority import Counted, Denied, actor_of, judge, search_scope
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirRequest
-from careledger.fhir.refusals import Refused
+from careledger.fhir.refusals import Refused, several
 from careledger.fhir.search.execute import search
 from careledger.fhir.search.query import CURSOR, parse
 from careledger.vault.model import Snapshot, Version
@@ -25,9 +25,10 @@ _CONTROLS = frozenset(
 def find(
     context: Context, request: FhirRequest, snapshot: Snapshot, type: str, criteria: str, interaction: str
 ) -> tuple[list[Version], Decision]:
-    """At most two of the matches, and the decision under which they were looked for.
+    """The match, if there is one, and the decision under which it was looked for.
 
-    Raises Denied, and Invalid or Refused(400) for criteria that cannot be read or say nothing.
+    Raises Denied, Counted(412) if more match, and Invalid or Refused(400) for criteria that cannot be read or say
+    nothing.
     """
     actor = actor_of(request)
     own = (actor.patient,) if actor.patient_bound else ()
@@ -48,23 +49,28 @@ def find(
             412, "incomplete", "The criteria say nothing.", hint="Name at least one search parameter."
         )
     result = search(snapshot, context.charts, query, search_scope(context, request, snapshot, type))
-    return list(result.matches[:2]), decision
+    if len(result.matches) > 1:
+        raise Counted(decision, several())
+    return list(result.matches), decision
 
 
 def resolve(
     context: Context, request: FhirRequest, snapshot: Snapshot, reference: str
 ) -> tuple[Version, Decision]:
-    """What the conditional reference `Type?criteria` means: exactly one resource, else Refused(412)."""
+    """What the conditional reference `Type?criteria` means: exactly one resource, else Counted(412)."""
     type, _, criteria = reference.partition("?")
-    matches, decision = find(context, request, snapshot, type, criteria, "search")
-    if len(matches) != 1:
-        raise Refused(
-            412,
-            "multiple-matches" if matches else "not-found",
-            "A conditional reference matches " + ("more than one resource." if matches else "nothing."),
-            hint="Store what it refers to first, or refer to it as Type/id.",
-        )
+    try:
+        matches, decision = find(context, request, snapshot, type, criteria, "search")
+    except Counted as counted:
+        raise Counted(counted.decision, _unresolved("multiple-matches", "more than one resource.")) from None
+    if not matches:
+        raise Counted(decision, _unresolved("not-found", "nothing."))
     return matches[0], decision
+
+
+def _unresolved(code: str, what: str) -> Refused:
+    hint = "Store what it refers to first, or refer to it as Type/id."
+    return Refused(412, code, f"A conditional reference matches {what}", hint=hint)
 
 
 def criteria_of(request: FhirRequest) -> str:

@@ -15,6 +15,7 @@ from careledger.fhir.authority import (
     merge,
     patients_behind,
     record,
+    record_entries,
 )
 from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context
@@ -23,7 +24,7 @@ from careledger.fhir.json import Received, receive
 from careledger.fhir.links import Links
 from careledger.fhir.messages import FhirRequest, FhirResponse
 from careledger.fhir.preferences import check_content_type, if_match, is_fresh, view
-from careledger.fhir.refusals import Refused, gone, is_id, not_found, several
+from careledger.fhir.refusals import Refused, gone, is_id, not_found
 from careledger.fhir.responses import deleted, not_modified, projected, resource, stored
 from careledger.fhir.routes import Match
 from careledger.primitives.errors import Conflict
@@ -87,17 +88,17 @@ async def create(context: Context, request: FhirRequest, match: Match) -> FhirRe
             found, decision = conditional.find(
                 context, request, snapshot, match.type, criteria.decode("latin-1"), "conditional-create"
             )
-            if len(found) > 1:
-                raise several()
             if found:
                 body = snapshot.body(found[0])
                 charts = leaving(found[0])
             height = snapshot.height
+        what = f"{match.type}?{criteria.decode('latin-1')}"
         if not found:
             write = _compose_create(context, request, match.type, new, "conditional-create")
-            await context.backend.commit(Commit((write,)))
+            seen = record_entries(context, request, decision, "search", what, height, {})
+            await context.backend.commit(Commit((write,), seen))
             return stored(context.backend.base_url, request, write, 201)
-    await record(context, request, decision, "read", f"{match.type}?", height, charts)
+    await record(context, request, decision, "read", what, height, charts)
     return stored(context.backend.base_url, request, found[0], 200, body)
 
 
@@ -214,17 +215,13 @@ async def conditional_update(context: Context, request: FhirRequest, match: Matc
     new = await _received(context, request, match.type)
     sent_id = new.resource.get("id")
     async with context.backend.conditional_lock(match.type):
-        with context.backend.snapshot() as snapshot:
-            found, _ = conditional.find(
-                context, request, snapshot, match.type, conditional.criteria_of(request), "conditional-update"
-            )
-        if len(found) > 1:
-            raise several()
+        found = await _matched(context, request, match, "conditional-update")
         if found:
             id = found[0].id
             new.resource.setdefault("id", id)
             _check_id(new, match.type, id)
         elif sent_id is None:
+            writing.check_expected(if_match(request), None)
             write = _compose_create(context, request, match.type, new, "conditional-update")
             await context.backend.commit(Commit((write,)))
             return stored(context.backend.base_url, request, write, 201)
@@ -237,11 +234,17 @@ async def conditional_update(context: Context, request: FhirRequest, match: Matc
 async def conditional_delete(context: Context, request: FhirRequest, match: Match) -> FhirResponse:
     """Delete of the one match; 204 if nothing matches, 412 if more than one does."""
     async with context.backend.conditional_lock(match.type):
-        with context.backend.snapshot() as snapshot:
-            found, _ = conditional.find(
-                context, request, snapshot, match.type, conditional.criteria_of(request), "conditional-delete"
-            )
-        if len(found) > 1:
-            raise several()
+        found = await _matched(context, request, match, "conditional-delete")
         id = found[0].id if found else ""
         return await _delete(context, request, match.type, id, "conditional-delete")
+
+
+async def _matched(context: Context, request: FhirRequest, match: Match, interaction: str) -> list[Version]:
+    """The match of a conditional write, if there is one: whatever becomes of the write, the caller learns of it."""
+    criteria = conditional.criteria_of(request)
+    with context.backend.snapshot() as snapshot:
+        found, decision = conditional.find(context, request, snapshot, match.type, criteria, interaction)
+        height = snapshot.height
+    charts = leaving(found[0]) if found else {}
+    await record(context, request, decision, "search", f"{match.type}?{criteria}", height, charts)
+    return found

@@ -20,7 +20,7 @@ from careledger.fhir.freshid import fresh_id
 from careledger.fhir.links import Links
 from careledger.fhir.messages import FhirRequest
 from careledger.fhir.preferences import expected_version
-from careledger.fhir.refusals import InEntry, Refused, several
+from careledger.fhir.refusals import InEntry, Refused
 from careledger.fhir.slices import Slices
 from careledger.primitives.errors import CareLedgerError
 from careledger.vault.model import ResourceWrite, Snapshot, Version
@@ -112,7 +112,7 @@ class Plan:
                 await slices.rest()
 
     def identify(self, snapshot: Snapshot, step: Step) -> None:
-        """Settle which resource is meant. Raises Refused(412) for a condition that matches more than one."""
+        """Settle which resource is meant. Raises Counted(412) for a condition that matches more than one."""
         step.write, step.found, step.status = None, None, 0
         if not step.conditional:
             step.id = step.id if step.method == "POST" and step.id else step.address.id or fresh_id()
@@ -121,11 +121,10 @@ class Plan:
             self._context, self._request, snapshot, step.address.type, step.condition, step.interaction
         )
         self.decision, self.height = decision, snapshot.height
-        if len(matches) > 1:
-            raise several()
         if matches:
             step.found = matches[0]
             step.id = step.found.id
+            merge(self.touched, leaving(step.found))
         elif step.method == "POST":
             step.id = fresh_id()
         elif step.method == "PUT":
@@ -154,7 +153,6 @@ class Plan:
     def _compose_create(self, snapshot: Snapshot, step: Step) -> None:
         type = step.address.type
         if step.found is not None:
-            merge(self.touched, leaving(step.found))
             step.status = 200
             return
         new = self._received(step)

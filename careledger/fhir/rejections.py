@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from careledger.fhir.authority import Denied, record
+from careledger.fhir.authority import Counted, Denied, record
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirRequest, FhirResponse
 from careledger.fhir.outcomes import Issue, from_error, issue_code, outcome, where_of
@@ -16,16 +16,15 @@ _RETRY_AFTER = (b"retry-after", b"2")
 
 
 async def refuse(context: Context, request: FhirRequest, error: CareLedgerError) -> FhirResponse:
-    """The answer to a refusal. A denial makes one house entry first; with the log unwritable that is a 503."""
+    """The answer to a refusal. A denial or a count makes one house entry first; with the log unwritable: 503."""
     cause = error.cause if isinstance(error, InEntry) else error
-    if isinstance(cause, Denied):
+    if isinstance(cause, (Denied, Counted)):
+        kind, decision = "denied" if isinstance(cause, Denied) else "count", cause.decision
         try:
-            await record(
-                context, request, cause.decision, "denied", _what(request), cause.decision.height, {}
-            )
+            await record(context, request, decision, kind, _what(request), decision.height, {})
         except Unavailable as unavailable:
             return answer(unavailable)
-        if cause.hidden:
+        if isinstance(cause, Denied) and cause.hidden:
             cause = not_found()
     return answer(InEntry(error.number, cause) if isinstance(error, InEntry) else cause)
 

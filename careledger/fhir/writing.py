@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from careledger.fhir import json
-from careledger.fhir.authority import Denied, actor_of, judge, patients_behind, patients_named
+from careledger.fhir.authority import SOMEBODY, Denied, actor_of, judge, patients_behind, patients_named
 from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context
 from careledger.fhir.json import Received
 from careledger.fhir.messages import FhirRequest
 from careledger.fhir.preferences import ABSENT
-from careledger.fhir.refusals import Invalidated, Refused, not_found, stale
+from careledger.fhir.refusals import Invalidated, Refused, stale
 from careledger.fhir.search.extract import extract
 from careledger.fhir.validation import validate
 from careledger.vault.model import ResourceWrite, Snapshot, Version
@@ -138,8 +138,8 @@ def compose_update(
     allow_new(context, request, interaction, type, patients, snapshot.height)
     if current is not None:
         allow_change(context, request, interaction, snapshot, current)
-    elif actor_of(request).patient_bound:
-        raise not_found()
+    elif actor_of(request).patient_bound:  # denied, logged and answered as another patient's would be
+        raise Denied(judge(context, request, interaction, type, SOMEBODY, snapshot.height))
     check_expected(expected, current)
     when = max(time_ms, next_time(context, current))
     base_version = 0 if current is None else current.version
