@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 from pathlib import Path
 
 import pytest
 
+from careledger.vault.journal import start_position
 from tests.faults.killing import Told, find_losses, load_and_kill, prepare
-from tests.faults.rig import new_home, node_of
+from tests.faults.rig import copy_home, impatient, new_home, node_of, observation, patient, transaction
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_kill_9_under_load(workers: int, tmp_path: Path) -> None:
-    path, told, chance = new_home(tmp_path / "home"), Told(), random.Random(workers)
+    path = new_home(tmp_path / ("a-path-too-long-for-a-socket-" * 5))
+    told, chance = Told(), random.Random(workers)
     token = prepare(path)
     for round_ in range(2):
         load_and_kill(path, token, told, round_, workers=workers, seconds=chance.uniform(0.2, 1.2))
@@ -24,11 +28,43 @@ def test_kill_9_under_load(workers: int, tmp_path: Path) -> None:
     assert find_losses(path, told) == []
 
 
+def test_after_a_power_cut_all_that_was_answered_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not synced is lost, or zeros: every answer must lie in front of that."""
+    path, synced = new_home(tmp_path / "home"), 0
+    fdatasync = os.fdatasync
+
+    def remember(descriptor: int) -> None:
+        nonlocal synced
+        fdatasync(descriptor)
+        synced = os.fstat(descriptor).st_size
+
+    moments: list[tuple[int, int, int]] = []  # written, read, synced when the answer came
+    with node_of(path) as node, impatient():
+        monkeypatch.setattr(os, "fdatasync", remember)
+        node.client.put("Patient/p0", patient("p0"))
+        for at in range(12):
+            many = [observation(f"n{at}-{number}", "p0", number) for number in range(1 + at % 3 * 20)]
+            assert node.client.post("", transaction(many)).status == 200
+            moments.append((at + 1, at, synced))
+            assert node.client.get(f"Observation/n{at}-0").status == 200
+            moments.append((at + 1, at + 1, synced))
+        monkeypatch.undo()
+    journal = (path / "journal" / "log").read_bytes()
+    for number, (written, read, end) in enumerate(moments):
+        cut = copy_home(path, tmp_path / f"cut{number}")
+        lost = journal[end : end + 37 * number] if number % 3 else b""
+        (cut / "journal" / "log").write_bytes(journal[:end] + lost + bytes(number % 2 * 5000))
+        with node_of(cut) as node:
+            entries = node.command("access_log", patient="p0")["entries"]
+            assert sum(entry["kind"] == "read" for entry in entries) >= read
+            assert {node.client.get(f"Observation/n{at}-0").status for at in range(written)} == {200}
+            assert node.fsck() == []
+
+
 def test_a_journal_cut_at_any_byte_starts_with_every_synced_frame(tmp_path: Path) -> None:
     """Each byte of the last frames would be millions of starts: every 23rd, and around each frame's ends."""
-    from careledger.vault.journal import start_position
-    from tests.faults.rig import copy_home, impatient, observation, patient, transaction
-
     path = new_home(tmp_path / "home")
     with node_of(path) as node, impatient():
         node.client.put("Patient/p0", patient("p0"))
@@ -55,8 +91,6 @@ def test_a_journal_cut_at_any_byte_starts_with_every_synced_frame(tmp_path: Path
 
 
 def _remove(path: Path) -> None:
-    import shutil
-
     if path.is_dir():
         shutil.rmtree(path)
     else:
