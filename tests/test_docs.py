@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
 import os
 import re
 import shlex
@@ -104,10 +103,6 @@ def read_tour() -> str:
     return "\n".join(re.findall(r"```bash\n(.*?)```", part, re.DOTALL))
 
 
-def is_node_written() -> bool:
-    return all(importlib.util.find_spec(f"careledger.node.{name}") for name in ("client", "home", "serve"))
-
-
 def find_free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -156,10 +151,10 @@ def wait_until_ready(process, port, folder):
     pytest.fail((folder / "demo.log").read_text("utf-8"))
 
 
-@pytest.mark.skipif(not is_node_written(), reason="needs careledger.node.client, home and serve")
 def test_the_tour_runs(demo):
     folder, port, environment = demo
-    script = "set -euo pipefail\n" + read_tour().replace("localhost:8080", f"localhost:{port}")
+    # No pipefail: `curl … | head -c 300` ends curl early, as it does for a reader.
+    script = "set -eu\n" + read_tour().replace("localhost:8080", f"localhost:{port}")
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=folder,
@@ -174,7 +169,6 @@ def test_the_tour_runs(demo):
         assert line in done.stdout, (line, done.stdout[-3000:], done.stderr[-1000:])
 
 
-@pytest.mark.skipif(not is_node_written(), reason="needs careledger.node.client, home and serve")
 def test_the_demo_prints_what_can_be_pasted(demo):
     folder, _, environment = demo
     printed = (folder / "demo.log").read_text("utf-8")
