@@ -27,6 +27,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PASSPHRASE = "e2e-passphrase-123"
 START_LIMIT_S = 30.0
 FHIR_JSON = "application/fhir+json"
+TALKATIVE = {"CARELEDGER_LOG__LEVEL": "debug", "CARELEDGER_LOG__REQUESTS": "all"}
+"""Everything that can be logged is: so the tests see what a log can hold."""
+
 
 _SERVE = """
 import sys, pathlib
@@ -194,7 +197,7 @@ class Node:
                 cwd=ROOT,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, "PYTHONPATH": str(ROOT), **TALKATIVE},
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline().decode()

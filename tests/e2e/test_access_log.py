@@ -31,8 +31,11 @@ def ward(loaded: Loaded) -> Ward:
     c, mark = loaded.caller, uuid.uuid4().hex[:8]
     patients = [f"log{number}-{mark}" for number in range(3)]
     observations = []
+    organization = c.post("Organization", {"resourceType": "Organization", "name": mark}).json["id"]
     for id in patients:
-        c.put(f"Patient/{id}", {"resourceType": "Patient", "id": id, "name": [{"family": f"Log{mark}"}]})
+        resource = {"resourceType": "Patient", "id": id, "name": [{"family": f"Log{mark}"}]}
+        resource["managingOrganization"] = {"reference": f"Organization/{organization}"}
+        c.put(f"Patient/{id}", resource)
         seen = {
             "resourceType": "Observation",
             "status": "final",
@@ -44,7 +47,6 @@ def ward(loaded: Loaded) -> Ward:
     appointment = c.post(
         "Appointment", {"resourceType": "Appointment", "status": "booked", "participant": who}
     ).json["id"]
-    organization = c.post("Organization", {"resourceType": "Organization", "name": mark}).json["id"]
     return Ward(patients, observations, appointment, organization, mark)
 
 
@@ -69,7 +71,12 @@ READS: list[tuple[str, Act, str]] = [
     ("name", lambda c, w: c.get(f"Patient?family=Log{w.code}"), "012"),
     ("include", lambda c, w: c.get(f"Observation?_id={w.observations[2][0]}&_include=Observation:patient"), "2"),
     ("revinclude", lambda c, w: c.get(f"Patient?_id={w.patients[2]}&_revinclude=Observation:patient"), "2"),
-    ("everything", lambda c, w: c.get(f"Patient/{w.patients[2]}/$everything"), "2"),
+    (
+        "revinclude-into-charts",
+        lambda c, w: c.get(f"Organization?_id={w.organization}&_revinclude=Patient:organization"),
+        "h012",
+    ),
+    ("everything", lambda c, w: c.get(f"Patient/{w.patients[2]}/$everything"), "2h"),
     ("batch", lambda c, w: c.post("", {"resourceType": "Bundle", "type": "batch", "entry": [{"request": {"method": "GET", "url": f"Patient/{id}"}} for id in w.patients]}), "012"),
     ("condition-that-finds", lambda c, w: c.post("Patient", {"resourceType": "Patient"}, If_None_Exist=f"_id={w.patients[1]}"), "1"),
     ("conditional-reference", lambda c, w: c.post("Basic", {"resourceType": "Basic", "code": {"text": "x"}, "subject": {"reference": f"Patient?_id={w.patients[1]}"}}), "1"),

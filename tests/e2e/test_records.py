@@ -253,6 +253,8 @@ def test_a_transaction_is_all_or_nothing(
     assert (answer.status, answer.json["resourceType"]) == (status, "OperationOutcome"), answer.body
     issue = answer.json["issue"][0]
     assert issue["expression"][0].startswith("Bundle.entry[1]"), issue
+    if status == 422:
+        assert issue["expression"] == ["Bundle.entry[1].resource.status"]
     assert value not in answer.body.decode()
     assert compute_state(loaded) == before
     assert c.get(f"Patient/u-{value}").version == "1"

@@ -132,6 +132,26 @@ def test_bad_addresses(loaded: Loaded, method: str, path: str, status: int) -> N
     assert compute_state(loaded) == before
 
 
+@pytest.mark.parametrize(
+    ("query", "code", "place"),
+    [
+        ("Patient?birthdate=x", "value", "birthdate"),
+        ("Patient?_count=x", "value", "_count"),
+        ("Observation?value-quantity=x", "value", "value-quantity"),
+        ("Patient?_id=a_b", "value", "_id"),
+        ("Patient/_history?_since=x", "value", "_since"),
+        ("Observation?subject.name=x", "not-supported", ""),
+        ("Patient?_id=" + ",".join(f"a{n}" for n in range(2000)), "too-costly", ""),
+    ],
+)
+def test_a_search_value_is_refused_with_kind_place_and_hint(
+    loaded: Loaded, query: str, code: str, place: str
+) -> None:
+    issue = loaded.caller.get(query).json["issue"][0]
+    assert (issue["code"], issue.get("expression", [""])) == (code, [place])
+    assert "hint: " in issue["diagnostics"]
+
+
 def test_unknown_parameters_and_huge_counts(loaded: Loaded) -> None:
     """Unknown parameters: left out if lenient, 400 if strict. A huge _count is cut, not obeyed."""
     c = loaded.caller

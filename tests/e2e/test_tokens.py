@@ -134,6 +134,16 @@ def test_writes_for_or_over_another_patient(two: Two, loaded: Loaded) -> None:
     assert two.secret in loaded.caller.get(f"Observation/{id}").body.decode()
 
 
+def test_a_patient_without_a_chart_sees_an_empty_world(loaded: Loaded) -> None:
+    """A token may be issued before the patient's first resource is there."""
+    caller = loaded.node.caller("patient/*.cruds", patient="nobody-" + uuid.uuid4().hex[:8])
+    for path in ("Patient", "Observation?status=final", "Observation/_history", "Encounter?_summary=count"):
+        answer = caller.get(path)
+        assert (answer.status, answer.ids) == (200, []), path
+    assert caller.get(f"Patient/{loaded.largest}").status == 404
+    assert caller.get(f"Patient/{loaded.largest}/$everything").status == 404
+
+
 def test_bundles_are_authorised_entry_by_entry(two: Two, loaded: Loaded) -> None:
     def make(patient: str, observation: str, type: str, *more: dict[str, Any]) -> dict[str, Any]:
         asked = [("GET", f"Patient/{patient}"), ("GET", f"Patient/{patient}/$everything"), ("GET", f"Observation/{observation}"),
