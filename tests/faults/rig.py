@@ -22,6 +22,7 @@ from careledger.node.service import NodeService
 from careledger.vault.keystore import Cost, Keys, KeyStore
 from tests.fhir.client import Client
 
+WAIT_SECONDS = 40.0
 PASSPHRASE = "passphrase-123"
 CHEAP = Cost(1, 8, 1)
 OBSERVATION = {
@@ -77,7 +78,8 @@ class Node:
         self.client = Client(backend)
 
     def run(self, work: Any) -> Any:
-        return self.loop.run_until_complete(work)
+        """The result; nobody may wait for ever."""
+        return self.loop.run_until_complete(asyncio.wait_for(work, WAIT_SECONDS))
 
     def all(self, works: Iterable[Any]) -> list[Any]:
         """Side by side."""

@@ -136,7 +136,7 @@ def test_a_home_that_cannot_be_written(home: Path) -> None:
 def test_what_can_be_derived_is_derived(home: Path) -> None:
     """A lost index, one that was altered, a copied running home, a stale socket: all open, none is half there."""
     copies = []
-    for what in ("lost", "emptied", "foreign sum", "running copy", "killed before a reboot", "cut index"):
+    for what in ("killed before a reboot", "lost", "emptied", "foreign sum", "running copy", "cut index"):
         copy = Path(shutil.copytree(home, home.with_name(what)))
         copies.append(copy)
         if what == "lost":
