@@ -96,6 +96,11 @@ def test_the_vault_spec_names_every_layout_and_number():
     assert not absent, absent
 
 
+def test_ci_runs_what_a_reviewer_runs():
+    lines = (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+    assert lines[-1].startswith("exec make test")
+
+
 # --- the tour -----------------------------------------------------------------------------------------------------
 def read_tour() -> str:
     """The bash blocks of README's five minutes, as one script."""
