@@ -53,7 +53,7 @@ class OpenHome:
         self.file = file
         self.did = file.did
         self.organisation = bytes(parse_did(file.did))
-        self.tables = Tables.open(index, write=True)
+        self.tables = Tables.open(index, keys.journal_key, write=True)
         self.keyring = Keyring(keys, self.organisation, self.tables)
         self.writer = IndexWriter(self.tables, self.keyring.get)
         self.access = AccessIndex(self.tables)
@@ -296,6 +296,8 @@ class LockedHome:
 
 def _prepare_index(layout: Layout, key: bytes) -> bool:
     """Remove an index that cannot be trusted; says whether it will be rebuilt."""
+    for left in layout.path.glob("fsck-*"):  # of a process that was killed while it checked
+        shutil.rmtree(left, ignore_errors=True)
     trusted = index_is_trusted(layout, key)
     if not trusted and layout.index.exists():
         shutil.rmtree(layout.index)
