@@ -26,13 +26,14 @@ from careledger.vault.tables import (
     LEAF_KEY,
     LINK,
     NODE_KEY,
+    PATIENT_TABLE,
     RECORD_LOG,
     RESOURCE,
+    RESOURCE_TABLE,
     ROW_KEY,
     SEGMENT,
+    VERSION_TABLE,
     Tables,
-    checked,
-    with_check,
 )
 
 NODE_LEVEL_STEP = 4
@@ -83,9 +84,8 @@ class PlacedRow(msgspec.Struct, frozen=True, gc=False):
     visits: tuple[bytes, ...]
 
 
-def unpack_resource(token: bytes, data: bytes) -> Current:
-    """The value of a resource's token in the `resource` or `version` table. Raises Corrupt if it was altered."""
-    data = checked(token, data)
+def unpack_resource(data: bytes) -> Current:
+    """An opened value of the `resource` or `version` table."""
     chart, version, flags, leaf, height, time_ms = RESOURCE.unpack_from(data)
     links = tuple(LINK.iter_unpack(data[RESOURCE.size :])) if len(data) > RESOURCE.size else ()
     return Current(chart, version, bool(flags & DELETED), leaf, height, time_ms, links)
@@ -102,6 +102,7 @@ class IndexWriter:
 
     def __init__(self, tables: Tables, chart_keys: Callable[[int], ChartKeys]) -> None:
         self._tables = tables
+        self._pointers = tables.pointers
         self._chart_keys = chart_keys
         self._states: dict[int, ChartState] = {}
         self._touched: dict[int, ChartState] = {}
@@ -150,12 +151,14 @@ class IndexWriter:
     def chart_of(self, patient: bytes) -> int | None:
         """The chart of a patient's blind token."""
         number = self._open().get(patient, db=self._tables.patient)
-        return None if number is None else CHART_KEY.unpack(checked(patient, number))[0]
+        if number is None:
+            return None
+        return int(CHART_KEY.unpack(self._pointers.opened(PATIENT_TABLE, patient, number))[0])
 
     def add_chart(self, number: int, patient: bytes, handle: bytes, epoch: int, wrap: bytes) -> ChartState:
         """A chart begins; its keys must be with the keyring already."""
         txn, key = self._open(), CHART_KEY.pack(number)
-        txn.put(patient, with_check(patient, key), db=self._tables.patient)
+        txn.put(patient, self._pointers.stamp(PATIENT_TABLE, patient, key), db=self._tables.patient)
         txn.put(key, wrap, db=self._tables.wrap)
         state = ChartState(number, handle, epoch, 0, 0, Frontier())
         self._states[number] = self._touched[number] = state
@@ -183,7 +186,7 @@ class IndexWriter:
     def current(self, token: bytes) -> Current | None:
         """The newest version of a resource's blind token, uncommitted ones of this transaction included."""
         data = self._open().get(token, db=self._tables.resource)
-        return None if data is None else unpack_resource(token, data)
+        return None if data is None else unpack_resource(self._pointers.opened(RESOURCE_TABLE, token, data))
 
     def add_leaf(self, state: ChartState, commitment: bytes) -> tuple[int, bytes]:
         """Append to the chart's record log; `place` must follow. Returns (index, leaf hash)."""
@@ -212,13 +215,14 @@ class IndexWriter:
         if row.version > 1:
             before = txn.get(token, db=tables.resource)
             if before is not None:
-                number = unpack_resource(token, before).version
-                txn.put(token + CHART_KEY.pack(number), before, db=tables.version)
+                before = self._pointers.opened(RESOURCE_TABLE, token, before)
+                key = token + CHART_KEY.pack(unpack_resource(before).version)
+                txn.put(key, self._pointers.stamp(VERSION_TABLE, key, before), db=tables.version)
         flags = DELETED if row.deleted else 0
         value = RESOURCE.pack(chart, row.version, flags, row.leaf, height, row.time_ms)
         if links:
             value += b"".join(LINK.pack(*link) for link in links)
-        txn.put(token, with_check(token, value), db=tables.resource)
+        txn.put(token, self._pointers.stamp(RESOURCE_TABLE, token, value), db=tables.resource)
 
     def add_row(self, state: ChartState, row: PlacedRow, height: int) -> None:
         """One more index row of the chart; sealed at `flush`."""

@@ -23,10 +23,12 @@ from careledger.vault.tables import (
     FIND,
     LEAF,
     LEAF_KEY,
+    PATIENT_TABLE,
     RECORD_LOG,
+    RESOURCE_TABLE,
     ROW_KEY,
+    VERSION_TABLE,
     Tables,
-    checked,
 )
 
 BODY_OVERHEAD_BYTES = 220
@@ -104,19 +106,26 @@ class VaultSnapshot:
     def current(self, type: str, id: str) -> Version | None:
         token = self._reader.keyring.token(type, id)
         data = self._txn.get(token, db=self._tables.resource)
-        return None if data is None else _version(type, id, unpack_resource(token, data))
+        return None if data is None else _version(type, id, self._resource(token, data))
+
+    def _resource(self, token: bytes, data: bytes) -> Current:
+        return unpack_resource(self._tables.pointers.opened(RESOURCE_TABLE, token, data))
+
+    def _superseded(self, key: bytes, data: bytes) -> Current:
+        return unpack_resource(self._tables.pointers.opened(VERSION_TABLE, key, data))
 
     def version(self, type: str, id: str, version: int) -> Version | None:
         token = self._reader.keyring.token(type, id)
         data = self._txn.get(token, db=self._tables.resource)
         if data is None or not 0 < version <= 0xFFFF_FFFF:
             return None
-        found = unpack_resource(token, data)
+        found = self._resource(token, data)
         if found.version != version:
-            data = self._txn.get(token + CHART_KEY.pack(version), db=self._tables.version)
+            key = token + CHART_KEY.pack(version)
+            data = self._txn.get(key, db=self._tables.version)
             if data is None:
                 return None
-            found = unpack_resource(token, data)
+            found = self._superseded(key, data)
             if found.version != version:
                 raise _elsewhere()
         return _version(type, id, found)
@@ -129,7 +138,7 @@ class VaultSnapshot:
         with self._txn.cursor(self._tables.version) as cursor:
             found = cursor.set_range(token)
             while found and cursor.key()[:16] == token:
-                older.append(_version(type, id, unpack_resource(token, cursor.value())))
+                older.append(_version(type, id, self._superseded(cursor.key(), cursor.value())))
                 found = cursor.next()
         return [newest, *reversed(older)]
 
@@ -169,7 +178,9 @@ class VaultSnapshot:
     def chart_of(self, patient_id: str) -> int | None:
         token = self._reader.keyring.token("Patient", patient_id)
         number = self._txn.get(token, db=self._tables.patient)
-        return None if number is None else CHART_KEY.unpack(checked(token, number))[0]
+        if number is None:
+            return None
+        return int(CHART_KEY.unpack(self._tables.pointers.opened(PATIENT_TABLE, token, number))[0])
 
     def chart_numbers(self) -> list[int]:
         return list(range(self._txn.stat(self._tables.chart)["entries"]))

@@ -1,7 +1,7 @@
 """The index of a home in LMDB: pointers, log nodes, sealed rows. Derived from the journal, never the truth.
 
 LMDB does not sync here and does not detect bit rot: every byte served from the journal is checked by the key that
-opens it, pointers that decide whose body it is carry a check of their own (CRC-32 over token and value), and the
+opens it, pointers that decide whose body it is carry a keyed check (`Pointers`), and the
 whole environment is rebuilt after an unclean stop of the machine.
 
 | table | key | value |
@@ -25,13 +25,13 @@ whole environment is rebuilt after an unclean stop of the machine.
 from __future__ import annotations
 
 import struct
-import zlib
 from pathlib import Path
 from typing import Final
 
 import lmdb
 
 from careledger.primitives.errors import Corrupt, Misconfigured
+from careledger.primitives.hashing import keyed_digest
 
 RESOURCE: Final = struct.Struct(">IIBIQQ")  # chart, version, flags, leaf index, height, time ms
 LINK: Final = struct.Struct(">II")  # chart, leaf index
@@ -52,26 +52,41 @@ TABLES_MAX: Final = 16
 MAP_BYTES: Final = 1 << 36
 """Address space, not disk: room for about a hundred million resources."""
 READERS_MAX: Final = 512
+CHECK_BYTES: Final = 8
+PATIENT_TABLE: Final = b"patient\0"
+RESOURCE_TABLE: Final = b"resource\0"
+VERSION_TABLE: Final = b"version\0"
 
 
-def with_check(token: bytes, value: bytes) -> bytes:
-    """The value as it is stored under a token: a flipped bit in it, or another token's value, is found."""
-    return value + zlib.crc32(value, zlib.crc32(token)).to_bytes(4, "big")
+class Pointers:
+    """Checks on the values that lead to a record: nobody without the store's keys can make or move one.
 
+    A check is 8 bytes of a keyed digest over table, key and value. A flipped bit, another key's value, or a
+    superseded pointer copied over the current one is found when it is read. What it cannot show is that a whole
+    pointer of the same table and key was put back as it once was: `fsck` does.
+    """
 
-def checked(token: bytes, data: bytes) -> bytes:
-    """The value that `with_check` stored under this token, else Corrupt."""
-    value = data[:-4]
-    if zlib.crc32(value, zlib.crc32(token)).to_bytes(4, "big") != data[-4:]:
-        raise Corrupt("a pointer of the index was altered", hint="run `careledger fsck`")
-    return value
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def stamp(self, table: bytes, key: bytes, value: bytes) -> bytes:
+        """The value as it is stored."""
+        return value + keyed_digest(self._key, table + key + value)[:CHECK_BYTES]
+
+    def opened(self, table: bytes, key: bytes, data: bytes) -> bytes:
+        """The value that was stamped for exactly this place, else Corrupt."""
+        value = data[:-CHECK_BYTES]
+        if keyed_digest(self._key, table + key + value)[:CHECK_BYTES] != data[-CHECK_BYTES:]:
+            raise Corrupt("a pointer of the index was altered", hint="run `careledger fsck`")
+        return value
 
 
 class Tables:
     """The open environment and its tables. One writer, any number of readers, in any number of processes."""
 
-    def __init__(self, env: lmdb.Environment, *, write: bool) -> None:
+    def __init__(self, env: lmdb.Environment, pointers: Pointers, *, write: bool) -> None:
         self.env = env
+        self.pointers = pointers
 
         def table(name: str, *, is_set: bool = False) -> lmdb._Database:
             return env.open_db(name.encode(), dupsort=is_set, dupfixed=is_set, create=write)
@@ -93,7 +108,7 @@ class Tables:
         self.heads = table("heads")
 
     @classmethod
-    def open(cls, folder: Path, *, write: bool) -> Tables:
+    def open(cls, folder: Path, key: bytes, *, write: bool) -> Tables:
         """The environment in `folder`. Never give it a folder that came from outside: rebuild from the journal.
 
         `meminit` must stay on: without it LMDB writes pages with whatever the process's memory held before, which
@@ -110,7 +125,7 @@ class Tables:
                 "the index cannot be opened",
                 hint="remove the folder `index` of the home: it is rebuilt at start",
             ) from error
-        return cls(env, write=write)
+        return cls(env, Pointers(key), write=write)
 
     def close(self) -> None:
         """Flush what is there and give it back."""

@@ -83,7 +83,7 @@ class RemoteWorker:
 
     async def start(self) -> AsgiApp:
         keys = self._keys
-        tables = Tables.open(self._layout.index, write=False)
+        tables = Tables.open(self._layout.index, keys.journal_key, write=False)
         journal = Journal.open(self._layout.journal, keys.home_id, keys.journal_key, write=False)
         keyring = Keyring(keys, bytes(parse_did(self._file.did)), tables)
         reader = VaultReader(tables, journal, keyring, self._config.cache.body_bytes)
