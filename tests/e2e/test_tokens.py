@@ -144,6 +144,24 @@ def test_a_patient_without_a_chart_sees_an_empty_world(loaded: Loaded) -> None:
     assert caller.get(f"Patient/{loaded.largest}/$everything").status == 404
 
 
+def test_a_page_link_of_another_caller_shows_no_more(two: Two, loaded: Loaded) -> None:
+    """A link is no permission: followed with another token it shows what that token sees."""
+    form = {"Content_Type": "application/x-www-form-urlencoded"}
+    for page in (
+        loaded.caller.get("Observation?status=final&_count=3"),
+        loaded.caller.get("Observation?status=final&_sort=-date&_count=3"),
+        loaded.caller.get("Observation/_history?_count=3"),
+        loaded.caller.call("POST", "Observation/_search", b"status=final&_count=3", **form),
+    ):
+        following = next(link["url"] for link in page.json["link"] if link["relation"] == "next")
+        answer = two.caller.get(following)
+        shown = [e["resource"]["subject"]["reference"] for e in answer.json.get("entry", ())]
+        assert set(shown) <= {f"Patient/{two.anna}"}
+    page = loaded.caller.get(f"Patient/{loaded.largest}/$everything?_count=3")
+    following = next(link["url"] for link in page.json["link"] if link["relation"] == "next")
+    assert two.caller.get(following).status == 404
+
+
 def test_bundles_are_authorised_entry_by_entry(two: Two, loaded: Loaded) -> None:
     def make(patient: str, observation: str, type: str, *more: dict[str, Any]) -> dict[str, Any]:
         asked = [("GET", f"Patient/{patient}"), ("GET", f"Patient/{patient}/$everything"), ("GET", f"Observation/{observation}"),
