@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from typing import Any
 
 from careledger.fhir.definitions import definitions
+from careledger.fhir.validation.primitive import check_string
 from careledger.fhir.validation.problems import Check, Problem, Scope, one
-from careledger.fhir.validation.remembered import remember
 
 _is_id = re.compile(r"[A-Za-z0-9\-.]{1,64}").fullmatch
 _is_id_and_version = re.compile(r"[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?").fullmatch
@@ -24,37 +23,24 @@ UNKNOWN = ""
 def reference_check(check_object: Check, targets: tuple[str, ...]) -> Check:
     """A Reference to one of `targets` (empty: to any resource type)."""
     allowed = frozenset(targets or definitions().resource_types)
-    well = _well(allowed)
 
     def check(value: Any, scope: Scope) -> list[Problem] | None:
-        if value.__class__ is dict:
-            try:
-                if tuple(value.items()) in well:
+        if value.__class__ is dict:  # `Type/id`, with or without words for it: nearly always
+            text = value.get("reference")
+            if text.__class__ is str and (
+                len(value) == 1 or (len(value) == 2 and check_string(value.get("display")) is None)
+            ):
+                head, _, tail = text.partition("/")
+                if head in allowed and _is_id(tail):
                     return None
-            except TypeError:  # it holds an identifier or an extension
-                pass
         found = check_object(value, scope)
         if found is not None:
             return found
-        text = value.get("reference")
-        if text is not None:
-            head, _, tail = text.partition("/")
-            if head in allowed and _is_id(tail) and "type" not in value:
-                remember(
-                    well, tuple(value.items()), value.values()
-                )  # Type/id, nearly always; it does not depend on the scope
-                return None
-        elif "type" not in value:
+        if "reference" not in value and "type" not in value:
             return None  # by identifier or words alone
         return _check_slowly(value, allowed, scope)
 
     return check
-
-
-@functools.cache
-def _well(allowed: frozenset[str]) -> set[tuple[Any, ...]]:
-    """References to `allowed` types that were found well: one memory for all elements that allow the same."""
-    return set()
 
 
 def target_type(reference: str, scope: Scope = None) -> str | None:
