@@ -37,7 +37,8 @@ def read_rows() -> list[list[str]]:
 
 
 def read_targets() -> set[str]:
-    return set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    return targets | {f"campaign-{path.stem}" for path in (ROOT / "tests" / "campaigns").glob("*.py")}
 
 
 @cache
