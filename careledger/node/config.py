@@ -63,7 +63,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("limits.max_page_entries", 1000, "most entries of a page, whatever _count asks", 1, 100_000),
     Setting("limits.max_gzip_ratio", 200, "largest ratio of a gzip body above its first megabyte", 2, 2000),
     Setting("cache.tokens", 4096, "verified tokens kept a worker", 16, 1_000_000),
-    Setting("cache.chart_bytes", 64 * MIB, "opened chart indexes kept a worker", MIB, 65_536 * MIB),
+    Setting("cache.chart_bytes", 192 * MIB, "opened chart indexes kept a worker", MIB, 65_536 * MIB),
     Setting("cache.body_bytes", 32 * MIB, "opened bodies kept a worker", 0, 65_536 * MIB),
     Setting("keys.passphrase_file", "", "file that holds the passphrase of the key store"),
     Setting("log.level", "info", "least level that is logged", choices=("debug", "info", "warning", "error")),
