@@ -33,8 +33,6 @@ LIFETIME_MAX_SECONDS = 366 * 86_400
 TEXT_MAX_CHARACTERS = 256
 CACHE_ENTRIES = 4096
 
-_DURATION = re.compile(r"([1-9][0-9]{0,8})([smhdw])", re.ASCII)
-_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SEGMENT = re.compile(rb"[A-Za-z0-9_-]+")
 _TEXT = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
 _FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
@@ -57,17 +55,6 @@ class Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     patient: str = ""
     practitioner: str = ""
     purpose: str = DEFAULT_PURPOSE
-
-
-def parse_duration(text: str) -> int:
-    """Seconds of `30s`, `15m`, `1h`, `7d`, `2w`; at most 366 days. Raises Invalid."""
-    found = _DURATION.fullmatch(text)
-    seconds = int(found[1]) * _UNIT_SECONDS[found[2]] if found else 0
-    if not 0 < seconds <= LIFETIME_MAX_SECONDS:
-        raise Invalid(
-            "not a duration", code="duration-invalid", hint="for example 30m, 1h or 7d; at most 366d"
-        )
-    return seconds
 
 
 def key_id(public_key: bytes) -> str:

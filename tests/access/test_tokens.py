@@ -22,7 +22,6 @@ from careledger.access.tokens import (
     decode_segment,
     header_of,
     key_id,
-    parse_duration,
 )
 from careledger.primitives.errors import Invalid, Unauthenticated
 
@@ -348,18 +347,3 @@ def test_refusals_do_not_repeat_the_token(verifier):
 def test_the_issuer_makes_no_token_that_would_be_refused(issuer, changes):
     with pytest.raises(Invalid):
         issue(issuer, **changes)
-
-
-@pytest.mark.parametrize(
-    "text, seconds", [("30s", 30), ("15m", 900), ("1h", 3600), ("7d", 604_800), ("2w", 1_209_600)]
-)
-def test_durations(text, seconds):
-    assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize(
-    "text", ["", "1", "h", "0h", "-1h", "1.5h", "1 h", "1H", "367d", "1h30m", "9999999999s", "١h"]
-)
-def test_durations_refused(text):
-    with pytest.raises(Invalid):
-        parse_duration(text)
