@@ -32,7 +32,7 @@ Find = Callable[[str], str]
 class Links:
     """Where the links of one Bundle lead. `targets` maps a fullUrl to `Type/id`."""
 
-    __slots__ = ("_bytes", "_find", "_relative", "_urn", "targets")
+    __slots__ = ("_bytes", "_find", "_mark", "_relative", "_urn", "targets")
 
     def __init__(self, find: Find, *, urn: bool = True) -> None:
         self.targets: dict[str, str] = {}
@@ -40,25 +40,31 @@ class Links:
         self._urn = urn
         self._bytes: dict[bytes, bytes] = {}
         self._relative = False
+        self._mark = (
+            b"urn:uuid:"  # what every target begins with: the longer, the faster it is seen to be absent
+        )
 
     def add(self, full_url: str, target: str) -> None:
         """Note what an entry becomes. Raises Refused(400) if two entries share a fullUrl."""
         if full_url in self.targets:
             raise Refused(400, "invalid", "Two entries have one fullUrl.", where="fullUrl")
         self.targets[full_url] = target
-        self._relative = self._relative or not full_url.startswith("urn:")
+        self._bytes[full_url.encode("utf-8", "replace")] = target.encode()
+        if not full_url.startswith("urn:uuid:"):
+            self._mark = b"urn:"
+            self._relative = self._relative or not full_url.startswith("urn:")
 
     def load(self, raw: bytes, full_url: str = "") -> json.Received:
         """The strictly decoded resource with its links replaced. Raises Refused for a link that leads nowhere."""
         if b"\\" in raw or self._relative:
             return json.Received(self._rewrite_tree(json.loads(raw), _base_of(full_url)))
         raw = self._rewrite_references(raw)
-        if b"urn:" not in raw:
+        if self._mark not in raw:
             return json.receive(raw)
         if self.targets:
             raw = _URI.sub(self._replace_uri, raw)
         new = json.receive(raw)
-        if "text" in new.resource and b"urn:" in raw and _rewrite_narrative(new.resource, self.targets):
+        if "text" in new.resource and self._mark in raw and _rewrite_narrative(new.resource, self.targets):
             return json.Received(new.resource)
         return new
 

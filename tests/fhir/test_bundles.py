@@ -114,6 +114,14 @@ def test_rewriting_bytes_and_trees_agree(value: Any) -> None:
         assert canonical(new.resource, "x", 1, 0, new.rest) == canonical(new.resource, "x", 1, 0)
 
 
+def test_a_link_in_a_narrative_without_escapes_is_stored_rewritten() -> None:
+    links = Links(lambda reference: reference)
+    links.add("urn:uuid:a", "Patient/a")
+    raw = b"""{"resourceType":"Basic","text":{"status":"generated","div":"<div><a href='urn:uuid:a'>x</a></div>"}}"""
+    new = links.load(raw)
+    assert b"<a href='Patient/a'>" in canonical(new.resource, "x", 1, 0, new.rest)
+
+
 def test_a_transaction_runs_delete_post_put_get(client: Client) -> None:
     gone, kept = client.made(patient("Gone")), client.made(patient("Kept"))
     answer = client.post(

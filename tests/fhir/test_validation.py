@@ -17,7 +17,7 @@ import pytest
 
 from careledger.fhir import json
 from careledger.fhir.definitions import definitions
-from careledger.fhir.validation import references, validate
+from careledger.fhir.validation import references, remembered, validate
 from careledger.fhir.validation.primitive import PRIMITIVE_CHECKS
 from careledger.fhir.validation.problems import PROBLEMS_MAX
 
@@ -343,3 +343,48 @@ def test_whatever_the_published_schema_refuses_is_refused():
             assert not ours or theirs, plain_json.dumps(resource)
     assert verdicts[(True, True)] > 100
     assert verdicts[(False, False)] > 300
+
+
+REMEMBERED_WRONGLY = {
+    "a number for a code": ({"system": "s", "code": "1"}, {"system": "s", "code": 1}),
+    "1 for what was true": ({"code": "x", "userSelected": True}, {"code": "x", "userSelected": 1}),
+    "true for what was 1": (
+        {"code": "x", "extension": [{"url": "u", "valueInteger": 1}]},
+        {"code": "x", "extension": [{"url": "u", "valueInteger": True}]},
+    ),
+    "a property of the concept inside its Coding": (
+        {"concept": {"coding": [{"code": "x"}], "text": "t"}},
+        {"concept": {"coding": [{"code": "x", "text": "t"}]}},
+    ),
+    "null for no text": (
+        {"concept": {"coding": [{"code": "x"}]}},
+        {"concept": {"coding": [{"code": "x"}], "text": None}},
+    ),
+    "an object after strings": ({"code": "x", "display": "d"}, {"code": "x", "display": {"d": "d"}}),
+    "another order of the same words": ({"code": "a b", "display": "d"}, {"code": " a b", "display": "d"}),
+}
+
+
+@pytest.mark.parametrize(("well", "wrong"), REMEMBERED_WRONGLY.values(), ids=REMEMBERED_WRONGLY)
+def test_what_was_found_well_vouches_for_nothing_else(well: dict[str, Any], wrong: dict[str, Any]) -> None:
+    def basic(value: dict[str, Any]) -> dict[str, Any]:
+        concept = value.get("concept", {"coding": [value]})
+        return {"resourceType": "Basic", "code": concept}
+
+    for _ in range(2):
+        assert not validate(basic(well))
+        assert validate(basic(wrong))
+
+
+def test_the_memory_is_bounded_and_a_full_one_still_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembered, "REMEMBERED_MAX", 3)
+    seen: list[str] = []
+
+    def check_value(value: Any) -> str | None:
+        seen.append(value)
+        return None if value.startswith("w") else "wrong"
+
+    check = remembered.text_check(check_value)
+    for value in ("w1", "w2", "w3", "w4", "w1", "x", "x", "w1"):
+        assert (check(value, None) is None) == value.startswith("w")
+    assert seen == ["w1", "w2", "w3", "w4", "w1", "x", "x"]  # w4 emptied it; what is wrong is never kept

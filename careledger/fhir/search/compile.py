@@ -11,7 +11,7 @@ Slot numbers are part of the stored format: they follow the sorted expressions o
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
@@ -111,11 +111,15 @@ def pack(found: dict[int, bytes]) -> bytes:
     """The values blob of slot -> values."""
     if not found:
         return _EMPTY
-    ends = tuple(accumulate(map(len, found.values())))
-    narrow = ends[-1] < 65536
-    form = f"<{len(ends)}{'H' if narrow else 'I'}"
-    head = bytes((NARROW if narrow else WIDE, len(ends), *found))
-    return head + struct.pack(form, *ends) + b"".join(found.values())
+    ends = list(accumulate(map(len, found.values())))
+    count, form = len(ends), NARROW if ends[-1] < 65536 else WIDE
+    return bytes((form, count, *found)) + _ends(form, count)(*ends) + b"".join(found.values())
+
+
+@cache
+def _ends(form: int, count: int) -> Callable[..., bytes]:
+    """Writes the ends of `count` slots."""
+    return struct.Struct(f"<{count}{'H' if form == NARROW else 'I'}").pack
 
 
 def slot_values(blob: bytes, slot: int) -> bytes:
