@@ -54,7 +54,10 @@ def run(home: OpenHome, config: Config, sync_ms: float) -> dict[str, Any]:
 def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
     return Finding(
-        "python", (3, 11) <= sys.version_info[:2] <= (3, 13), f"Python {version}", "use Python 3.11, 3.12 or 3.13"
+        "python",
+        (3, 11) <= sys.version_info[:2] <= (3, 13),
+        f"Python {version}",
+        "use Python 3.11, 3.12 or 3.13",
     )
 
 
@@ -64,25 +67,39 @@ def _permissions(home: OpenHome) -> Finding:
         for path in (home.layout.path, home.layout.keys)
         if stat.S_IMODE(path.stat().st_mode) & 0o077
     ]
-    detail = "only this user can read the home" if not open_to_others else "open to others: " + ", ".join(open_to_others)
-    return Finding("permissions", not open_to_others, detail, f"chmod 700 {home.layout.path} {home.layout.keys}")
+    detail = (
+        "only this user can read the home"
+        if not open_to_others
+        else "open to others: " + ", ".join(open_to_others)
+    )
+    return Finding(
+        "permissions", not open_to_others, detail, f"chmod 700 {home.layout.path} {home.layout.keys}"
+    )
 
 
 def _disk(home: OpenHome) -> Finding:
     free = shutil.disk_usage(home.layout.path).free
-    return Finding("disk", free >= FREE_BYTES_MIN, f"{free >> 20} MiB free", "free space: a full disk stops all reads")
+    return Finding(
+        "disk", free >= FREE_BYTES_MIN, f"{free >> 20} MiB free", "free space: a full disk stops all reads"
+    )
 
 
 def _sync(sync_ms: float) -> Finding:
     return Finding(
-        "sync", sync_ms <= SYNC_MS_MAX, f"{sync_ms:.2f} ms to make a commit durable", "put the home on a faster disk"
+        "sync",
+        sync_ms <= SYNC_MS_MAX,
+        f"{sync_ms:.2f} ms to make a commit durable",
+        "put the home on a faster disk",
     )
 
 
 def _clock(home: OpenHome) -> Finding:
     behind = home.the_ledger.time_ms - time.time_ns() // 1_000_000
     return Finding(
-        "clock", behind <= CLOCK_SKEW_MS_MAX, f"{max(0, behind)} ms behind the ledger", "set the machine's clock"
+        "clock",
+        behind <= CLOCK_SKEW_MS_MAX,
+        f"{max(0, behind)} ms behind the ledger",
+        "set the machine's clock",
     )
 
 
@@ -96,11 +113,15 @@ def _heads(home: OpenHome) -> Finding:
         home.journal.sync()
     except (OSError, CareLedgerError):
         return Finding("journal", False, "cannot be synced", "check the disk, then restart the node")
-    return Finding("journal", True, f"{home.journal.position.end >> 10} KiB, height {home.height}, pid {os.getpid()}")
+    return Finding(
+        "journal", True, f"{home.journal.position.end >> 10} KiB, height {home.height}, pid {os.getpid()}"
+    )
 
 
 def _exposure(config: Config) -> Finding:
-    safe = bool(config.server.tls_cert) or config.server.behind_proxy or config.server.listen.startswith(
-        ("127.", "localhost", "[::1]")
+    safe = (
+        bool(config.server.tls_cert)
+        or config.server.behind_proxy
+        or config.server.listen.startswith(("127.", "localhost", "[::1]"))
     )
     return Finding("listener", safe, config.server.listen, "set server.tls_cert and server.tls_key")
