@@ -41,6 +41,7 @@ from cryptography.hazmat.primitives.hpke import (
 
 from careledger.primitives.errors import Corrupt, Invalid, Misconfigured
 from careledger.primitives.hashing import sha256
+from careledger.vault.journal import sync_folder
 
 FILE_NAME: Final = "keystore"
 FORMAT_VERSION: Final = 1
@@ -392,7 +393,7 @@ def _write(path: Path, keys: Keys) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         if old is not None:
             os.pwrite(old, os.urandom(os.fstat(old).st_size), 0)
             os.fsync(old)
@@ -403,11 +404,3 @@ def _write(path: Path, keys: Keys) -> None:
     finally:
         if old is not None:
             os.close(old)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

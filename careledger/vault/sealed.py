@@ -10,8 +10,6 @@ import msgspec
 
 from careledger.vault.model import AccessEntry
 
-KIND_ENROLMENT = 0
-
 
 class NewChart(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A chart that begins with this commit; later parts of it name it by `-1 - position`."""

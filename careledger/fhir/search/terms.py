@@ -2,7 +2,7 @@
 
 A *resource-level* term leads to rows, a *chart-level* term to charts. Both only choose candidates: each candidate
 is matched again on its sealed values, so a term may say too much but never too little. Here they are plain bytes;
-the vault keys them (HMAC). They cost disk and writing time, so the tables below are short on purpose.
+the vault keys them (keyed BLAKE2b). They cost disk and writing time, so the tables below are short on purpose.
 """
 
 from __future__ import annotations

@@ -1,0 +1,82 @@
+"""A worker's half of the node: what answers requests, beside the writer in one process or in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from careledger.access.actor import Actor
+from careledger.access.tokens import TokenIssuer, TokenVerifier
+from careledger.fhir.http import FhirApp
+from careledger.node.backend import NodeBackend
+from careledger.node.config import Config
+from careledger.node.layout import HomeFile, Layout
+from careledger.node.remote import RemoteSequencer
+from careledger.node.sequencer import system_clock_ms
+from careledger.node.service import NodeService, fhir_app, fhir_base
+from careledger.primitives.types import parse_did
+from careledger.vault.journal import Journal
+from careledger.vault.keyring import Keyring
+from careledger.vault.keystore import Keys
+from careledger.vault.snapshot import VaultReader
+from careledger.vault.tables import Tables
+
+
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """What an HTTP shell needs of a node: the FHIR interface, who is asking, and why it cannot serve now."""
+
+    fhir: FhirApp
+    authenticate: Callable[[bytes | None], Actor]
+    problems: Callable[[], tuple[str, ...]]
+
+
+class LocalWorker:
+    """Shares process and loop with the writer."""
+
+    def __init__(self, service: NodeService, keys: Keys, config: Config) -> None:
+        self._service = service
+        self._keys = keys
+        self._config = config
+
+    async def open(self) -> Answering:
+        """The parts, over the writer's own."""
+        node = self._service.context
+        return _answering(node.fhir, node.backend, node.home.file, self._keys, self._config)
+
+    async def close(self) -> None:
+        """The service stops by itself."""
+
+
+class RemoteWorker:
+    """A process of its own: reads the home by itself, writes through the node's socket."""
+
+    def __init__(self, layout: Layout, file: HomeFile, keys: Keys, config: Config) -> None:
+        self._layout = layout
+        self._file = file
+        self._keys = keys
+        self._config = config
+        self._order = RemoteSequencer(layout.socket)
+
+    async def open(self) -> Answering:
+        """Open the home for reading and connect to the writer. Raises if either is not possible."""
+        keys = self._keys
+        tables = Tables.open(self._layout.index, keys.journal_key, write=False)
+        journal = Journal.open(self._layout.journal, keys.home_id, keys.journal_key, write=False)
+        keyring = Keyring(keys, bytes(parse_did(self._file.did)), tables)
+        reader = VaultReader(tables, journal, keyring, self._config.cache.body_bytes)
+        await self._order.start()
+        backend = NodeBackend(keys, reader, self._order, fhir_base(self._config), self._file.did)
+        return _answering(fhir_app(backend, self._config), backend, self._file, keys, self._config)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._order.stop()
+
+
+def _answering(fhir: FhirApp, backend: NodeBackend, file: HomeFile, keys: Keys, config: Config) -> Answering:
+    issuer = TokenIssuer(keys.token_seed, file.did, file.chain_id, system_clock_ms)
+    verifier = TokenVerifier(
+        issuer.public_key, file.did, file.chain_id, backend.is_revoked, system_clock_ms, config.cache.tokens
+    )
+    return Answering(fhir, verifier.authenticate, backend.problems)
