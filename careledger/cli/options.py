@@ -56,7 +56,10 @@ def read_passphrase(file: Path | None, *, confirm: bool = False) -> str:
             with file.open("rb") as handle:
                 text = handle.read(PASSPHRASE_BYTES_MAX + 1)
         except OSError as error:
-            raise Misconfigured(f"cannot read the passphrase file: {error.strerror}") from None
+            raise Misconfigured(
+                f"cannot read the passphrase file {file}: {error.strerror}",
+                hint="write the passphrase into it, or name another: --passphrase-file FILE",
+            ) from None
         return decode_passphrase(text)
     if not sys.stdin.isatty():
         raise Misconfigured(
@@ -88,9 +91,9 @@ def prompt_passphrase(*, confirm: bool) -> str:
 
     first = getpass.getpass("passphrase: ")
     if confirm and getpass.getpass("again: ") != first:
-        raise UsageError("the two passphrases differ")
+        raise UsageError("the two passphrases differ", hint="type the same one twice")
     if not first:
-        raise UsageError("an empty passphrase protects nothing")
+        raise UsageError("an empty passphrase protects nothing", hint="type several words")
     return first
 
 

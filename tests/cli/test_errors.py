@@ -42,6 +42,15 @@ def test_every_error_has_its_exit_code(kind, code, capsys):
     }
 
 
+@pytest.mark.parametrize("kind", [kind for kind, _ in EXPECTED], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("as_json", [False, True])
+def test_no_error_is_printed_without_a_hint(kind, as_json, capsys):
+    print_error(kind("what happened"), as_json=as_json)
+    printed = capsys.readouterr().err
+    hint = json.loads(printed)["error"]["hint"] if as_json else printed.partition("\nhint: ")[2]
+    assert hint.strip()
+
+
 def test_no_error_kind_was_forgotten():
     kinds = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)}
     assert kinds == {kind for kind, _ in EXPECTED} - {UsageError}
