@@ -28,6 +28,7 @@ from careledger.vault.tables import CHART_KEY, LEAF, LEAF_KEY, NODE_KEY, RESOURC
 
 Progress = Callable[[dict[str, Any]], None]
 PROBLEMS_MAX = 100
+SETS = ("find", "visit")
 _LOGS = ("leaf", "access entry")
 COMPARED = (
     "resource", "version", "patient", "chart", "access", "wrap", "leaf", "node", "find", "visit", "revoked",
@@ -180,7 +181,8 @@ def _compare(
     try:
         for expected in wanted:
             count += 1
-            if next(found, None) != expected:
+            same = next(found, None) == expected
+            if not (same and _is_found(mine, txn, name, *expected)):
                 place = _place_of(name, *expected)
                 problems.append(f"the index table `{name}` differs from the journal at entry {count}{place}")
                 return count
@@ -189,6 +191,12 @@ def _compare(
     except lmdb.Error as error:
         problems.append(f"the index table `{name}` cannot be read: {type(error).__name__}")
     return count
+
+
+def _is_found(tables: Tables, txn: lmdb.Transaction, name: str, key: bytes, value: bytes) -> bool:
+    """Whether a look-up finds the entry, too: a damaged inner page leads astray whoever does not walk along."""
+    with txn.cursor(getattr(tables, name)) as cursor:
+        return bool(cursor.set_key_dup(key, value) if name in SETS else cursor.set_key(key))
 
 
 def _place_of(name: str, key: bytes, value: bytes) -> str:
