@@ -76,6 +76,7 @@ class Caller:
         self._commands = commands
         self._writer = writer
         self._held: dict[int, AsyncExitStack] = {}
+        self._renounced: set[int] = set()  # locks given back before they were got
         self._running: set[asyncio.Task[None]] = set()
 
     def take(self, message: wire.Message) -> None:
@@ -123,14 +124,10 @@ class Caller:
             self._sequencer.check_health()
             return None
         if message.kind == "lock":
-            stack = AsyncExitStack()
-            await stack.enter_async_context(self._sequencer.conditional_lock(_decode_text(message.content)))
-            self._held[message.number] = stack
-            return message.number
+            await self._lock(message.number, _decode_text(message.content))
+            return None
         if message.kind == "unlock":
-            held = self._held.pop(msgspec.msgpack.decode(message.content, type=int), None)
-            if held is not None:
-                await held.aclose()
+            await self._unlock(msgspec.msgpack.decode(message.content, type=int))
             return None
         command = self._commands.get(message.kind)
         if command is None:
@@ -138,3 +135,19 @@ class Caller:
         return await command(
             _decode_params(message.content), lambda step: self._send(message.number, "progress", step)
         )
+
+    async def _lock(self, number: int, type: str) -> None:
+        stack = AsyncExitStack()
+        await stack.enter_async_context(self._sequencer.conditional_lock(type))
+        if number in self._renounced:
+            self._renounced.discard(number)
+            await stack.aclose()
+        else:
+            self._held[number] = stack
+
+    async def _unlock(self, number: int) -> None:
+        held = self._held.pop(number, None)
+        if held is None:
+            self._renounced.add(number)
+        else:
+            await held.aclose()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from careledger.vault.sealed import SealedCommit
 
 _ERRORS = {"ChartExists": ChartExists}
 _decode_result = msgspec.msgpack.Decoder(CommitResult).decode
-_decode_number = msgspec.msgpack.Decoder(int).decode
 
 
 class RemoteSequencer:
@@ -43,11 +42,12 @@ class RemoteSequencer:
         self._task = asyncio.create_task(self._receive(reader))
 
     async def stop(self) -> None:
-        """Disconnect."""
+        """Disconnect. Whoever still waits for an answer is told that there will be none."""
         if self._writer is not None:
             self._writer.close()
         if self._task is not None:
             self._task.cancel()
+        self._give_up()
 
     async def _receive(self, reader: asyncio.StreamReader) -> None:
         while (message := await wire.receive(reader)) is not None:
@@ -58,6 +58,9 @@ class RemoteSequencer:
                 future.set_exception(wire.error_of(message.content, _ERRORS))
             else:
                 future.set_result(message.content)
+        self._give_up()
+
+    def _give_up(self) -> None:
         waiting, self._waiting = self._waiting, {}
         self._writer = None
         for future in waiting.values():
@@ -65,6 +68,10 @@ class RemoteSequencer:
                 future.set_exception(wire.gone())
 
     async def _ask(self, kind: str, content: Any) -> msgspec.Raw:
+        return await self._begin(kind, content)
+
+    def _begin(self, kind: str, content: Any) -> asyncio.Future[msgspec.Raw]:
+        """Send a request; its answer."""
         writer = self._writer
         if writer is None:
             raise wire.gone()
@@ -74,7 +81,7 @@ class RemoteSequencer:
         self._outbox.append(wire.pack(self._number, kind, content))
         if len(self._outbox) == 1:
             asyncio.get_running_loop().call_soon(self._flush)
-        return await future
+        return future
 
     def _flush(self) -> None:
         """Requests of one turn of the loop leave together."""
@@ -92,12 +99,19 @@ class RemoteSequencer:
 
     @asynccontextmanager
     async def conditional_lock(self, type: str) -> AsyncIterator[None]:
-        """As `Sequencer.conditional_lock`; given back by the node if this worker dies."""
-        number = _decode_number(await self._ask("lock", type))
+        """As `Sequencer.conditional_lock`; given back by the node if this worker dies.
+
+        Whoever stops waiting gives back what they did not get, or nobody would ever get it. A node that goes away
+        with the lock takes it along: what was done under it stays done.
+        """
+        taken = self._begin("lock", type)
+        number = self._number
         try:
+            await taken
             yield
         finally:
-            await self._ask("unlock", number)
+            with suppress(Unavailable):
+                await self._ask("unlock", number)
 
     def check_health(self) -> None:
         """Raise Unavailable if the writer is out of reach."""
