@@ -11,7 +11,7 @@ The methods and what they take and give are this table; `node` implements the sa
 | checkpoint | | file (text of the checkpoint) |
 | access_log | patient | entries (list of time, actor, client, organisation, purpose, kind, what, height) |
 | import | paths (absolute); progress | resources, bundles, failures (list of source, message) |
-| fsck | progress | ok, checked (counts), problems (list of text) |
+| fsck | trust (text of a checkpoint, optional); progress | ok, checked (counts), problems (list of text) |
 | backup | path (absolute); progress | path, bytes, height |
 | doctor | | ok, checks (list of name, ok, detail, hint) |
 | upgrade | | before, after, changed |

@@ -18,6 +18,7 @@ from careledger.cli.options import (
     read_passphrase,
 )
 from careledger.cli.output import compute_lines, note, print_result, progress_bar
+from careledger.cli.proof import read_bounded
 
 VERIFICATION_FAILED = 6
 
@@ -71,10 +72,17 @@ def serve(
     return OK
 
 
-def fsck(*, options: NodeOptions = NodeOptions()) -> int:  # noqa: B008 (frozen)
+def fsck(
+    *,
+    trust: Annotated[
+        Path | None, Parameter(help="A checkpoint kept elsewhere: is this still the ledger that it names?")
+    ] = None,
+    options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
+) -> int:
     """Check every body, log, tree and block against the ledger; names what is wrong."""
+    params = {} if trust is None else {"trust": read_bounded(trust).decode("utf-8", "replace")}
     with progress_bar("checking", quiet=options.json) as progress:
-        result = calls.call(options, "fsck", progress=progress)
+        result = calls.call(options, "fsck", params, progress)
     print_result(result, as_json=options.json)
     return OK if result["ok"] else VERIFICATION_FAILED
 

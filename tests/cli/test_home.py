@@ -70,6 +70,7 @@ def test_commands_work_served_and_stopped(call: Call, home: Path, tmp_path: Path
         assert call(*words, "-o", file, *at) == (0, "", "")
         assert (tmp_path / file).stat().st_size
     assert get_json(call, "verify", "r.json", "--trust", "c.txt")["level"] == "anchored"
+    assert get_json(call, "fsck", "--trust", "c.txt", *at)["ok"]
 
 
 def test_a_token_is_printed_alone_and_revoked(call: Call, home: Path) -> None:
