@@ -30,10 +30,22 @@ Progress = Callable[[dict[str, Any]], None]
 PROBLEMS_MAX = 100
 SETS = ("find", "visit")
 _LOGS = ("leaf", "access entry")
-COMPARED = (
-    "resource", "version", "patient", "chart", "access", "wrap", "leaf", "node", "find", "visit", "revoked",
-    "ledger", "heads",
-)  # fmt: skip
+COMPARED = {
+    "resource": "resources",
+    "version": "superseded versions",
+    "patient": "patients",
+    "chart": "charts",
+    "access": "access logs",
+    "wrap": "wrapped keys",
+    "leaf": "log leaves",
+    "node": "log nodes",
+    "find": "row terms",
+    "visit": "chart terms",
+    "revoked": "revoked tokens",
+    "ledger": "ledger entries",
+    "heads": "buckets of heads",
+}
+"""Table of the index -> what its entries are called in a report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +101,17 @@ def _check(
     try:
         report = lambda done, total: progress({"what": "checking", "done": done, "total": total})  # noqa: E731
         try:
-            counts["frames"] = catch_up(rebuilt, report, stop=view.position)
+            counts["journal frames"] = catch_up(rebuilt, report, stop=view.position)
         except CareLedgerError as error:
             problems.append(error.message)
             problems += _damaged_records(home, rebuilt, error)
             return
         _check_accesses(rebuilt, problems, counts)
         with rebuilt.tables.env.begin() as txn:
-            for name in COMPARED:
-                counts[name] = _compare(name, home.tables, view.txn, rebuilt.tables, txn, problems)
+            for name, called in COMPARED.items():
+                counts[called] = _compare(name, home.tables, view.txn, rebuilt.tables, txn, problems)
             try:
-                counts["rows"] = _compare_rows(home, view.txn, rebuilt, txn, problems)
+                counts["index rows"] = _compare_rows(home, view.txn, rebuilt, txn, problems)
             except lmdb.Error as error:
                 problems.append(f"the index rows cannot be read: {type(error).__name__}")
     finally:
