@@ -62,6 +62,7 @@ class ReceivedNumber(Decimal):
         return number
 
 
+@lru_cache(maxsize=4096)  # amounts and measured values repeat, and a number never changes
 def read_number(text: str) -> Decimal:
     """The number with its received form kept. Raises Invalid over DIGITS_MAX or EXPONENT_MAX."""
     if len(text) > DIGITS_MAX or "e" in text or "E" in text:
@@ -174,7 +175,7 @@ def canonical(resource: Resource, id: str, version: int, last_updated_ms: int, r
     meta = {"versionId": str(version), "lastUpdated": instant(last_updated_ms)}
     received = resource.get("meta")
     if received:
-        meta.update((name, item) for name, item in received.items() if name not in _SERVER_OWNED_META)
+        meta |= {name: item for name, item in received.items() if name not in _SERVER_OWNED_META}
     stored: Resource = {"resourceType": resource["resourceType"], "id": id, "meta": meta}
     if rest:
         return _encode(stored)[:-1] + rest

@@ -337,7 +337,7 @@ def test_a_large_bundle_lets_small_requests_through() -> None:
     backend = FakeBackend()
     client = Client(backend, app=FhirApp(backend, limits=Limits(slice_ms=2.0)))
     subject = client.made(patient())["id"]
-    large = json.dumps(bundle(*[post(observation(subject)) for _ in range(1_500)])).encode()
+    large = json.dumps(bundle(*[post(observation(subject)) for _ in range(4_000)])).encode()
 
     async def both() -> int:
         work = asyncio.ensure_future(client.asend("POST", "", large))
