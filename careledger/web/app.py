@@ -23,10 +23,11 @@ from careledger.access.actor import Actor
 from careledger.access.tokens import challenge
 from careledger.fhir.definitions import definitions
 from careledger.fhir.messages import FhirRequest, FhirResponse
+from careledger.fhir.outcomes import status_of
 from careledger.fhir.routes import allowed_methods
 from careledger.primitives.errors import CareLedgerError, Invalid, NotFound, Unauthenticated
 from careledger.web.body import Disconnected, Receive, declared_length, read_body, unpack_gzip
-from careledger.web.outcome import FHIR_JSON, outcome, status_of
+from careledger.web.outcome import FHIR_JSON, outcome
 from careledger.web.target import parse_query, split_path
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]

@@ -1,4 +1,7 @@
-"""Every refusal of the shell as an OperationOutcome: own code, place-free text, hint, no echo of the request."""
+"""Every refusal of the shell itself as an OperationOutcome: own code, hint, no echo of the request.
+
+Which status an error has is said once, in `fhir.outcomes`.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,8 @@ from types import MappingProxyType
 
 import msgspec
 
-from careledger.primitives import errors
-
 FHIR_JSON = b"application/fhir+json;charset=utf-8"
 CODE_SYSTEM = "urn:careledger:error"
-
-STATUS_OF: tuple[tuple[type[errors.CareLedgerError], int], ...] = (
-    (errors.TooLarge, 413),
-    (errors.Invalid, 400),
-    (errors.NotFound, 404),
-    (errors.NotPermitted, 403),
-    (errors.Unauthenticated, 401),
-    (errors.Conflict, 409),
-    (errors.Unavailable, 503),
-    (errors.VerificationFailed, 422),
-    (errors.Corrupt, 500),
-    (errors.Misconfigured, 500),
-)
-"""The first class that fits decides; an error of no class is 500."""
 
 ISSUE_TYPE: Mapping[int, str] = MappingProxyType(
     {
@@ -46,14 +33,6 @@ ISSUE_TYPE: Mapping[int, str] = MappingProxyType(
     }
 )
 """Issue types of FHIR R4 by status."""
-
-
-def status_of(error: errors.CareLedgerError) -> int:
-    """The HTTP status of an error raised on purpose."""
-    for kind, status in STATUS_OF:
-        if isinstance(error, kind):
-            return status
-    return 500
 
 
 def outcome(status: int, code: str, message: str, hint: str = "") -> bytes:
