@@ -7,8 +7,8 @@ may not see is answered as what is not there.
 from __future__ import annotations
 
 from careledger.access.actor import Actor
-from careledger.access.audit import entries_for
 from careledger.access.decision import AccessRequest, Decision, decide
+from careledger.access.entries import entries_for
 from careledger.fhir import json
 from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context

@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from careledger.access.actor import Actor
-from careledger.access.audit import entries_for
 from careledger.access.decision import RULES, AccessRequest, Directive, Label, decide
+from careledger.access.entries import entries_for
 from careledger.access.scopes import INTERACTIONS, parse_scopes
 from careledger.vault.model import HOUSE_CHART
 
