@@ -105,8 +105,8 @@ _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 def patients_of(resource: dict[str, Any], base: str = "") -> tuple[str, ...]:
     """Logical ids of this server's Patients whose charts hold `resource`, in order of mention, each once.
 
-    `base` is the server's own FHIR base without a trailing slash: absolute URLs below it count as local.
-    Malformed references name nobody; whether they are refused is the validator's business.
+    What a resource contains counts as well: whoever reads the one reads the other. `base` is the server's own FHIR
+    base without a trailing slash: absolute URLs below it count as local. Malformed references name nobody; whether they are refused is the validator's business.
     """
     type = resource.get("resourceType")
     simple = _SIMPLE.get(type) if isinstance(type, str) else None
@@ -114,7 +114,7 @@ def patients_of(resource: dict[str, Any], base: str = "") -> tuple[str, ...]:
         value = resource.get(simple)
         if value.__class__ is dict:
             found = patient_id(value.get("reference"), base)
-            if found:
+            if found and "contained" not in resource:
                 return (found,)
     return _patients_of(resource, base)
 
@@ -136,6 +136,17 @@ def patient_id(reference: object, base: str = "") -> str:
 
 
 def _patients_of(resource: dict[str, Any], base: str) -> tuple[str, ...]:
+    named = _named(resource, base)
+    if "contained" not in resource:
+        return named
+    every = dict.fromkeys(named)
+    for inner in _at(resource, ("contained",)):
+        if inner.__class__ is dict and inner.get("resourceType") != "Patient":  # its id is a fragment
+            every.update(dict.fromkeys(_named(inner, base)))
+    return tuple(every)
+
+
+def _named(resource: dict[str, Any], base: str) -> tuple[str, ...]:
     type = resource.get("resourceType")
     if not isinstance(type, str):
         return ()
@@ -157,11 +168,17 @@ def _patients_of(resource: dict[str, Any], base: str) -> tuple[str, ...]:
 
 
 def _patients_within(bundle: dict[str, Any], base: str) -> tuple[str, ...]:
-    """A stored Bundle (document, message, collection) belongs to the charts of all that it holds, one level deep."""
+    """A stored Bundle (document, message, collection) belongs to the charts of all that it holds, however deep."""
     named: dict[str, None] = {}
-    for resource in _at(bundle, ("entry", "resource")):
-        if resource.__class__ is dict and resource.get("resourceType") != "Bundle":
-            named.update(dict.fromkeys(_patients_of(resource, base)))
+    pending = [bundle]
+    while pending:
+        for resource in _at(pending.pop(), ("entry", "resource")):
+            if resource.__class__ is not dict:
+                continue
+            if resource.get("resourceType") == "Bundle":
+                pending.append(resource)
+            else:
+                named.update(dict.fromkeys(_patients_of(resource, base)))
     return tuple(named)
 
 

@@ -39,8 +39,10 @@ _NUMBER_LENGTH_MAX = DIGITS_MAX + EXPONENT_MAX + 10
 _DIGITS_TO_ZERO = bytes.maketrans(b"123456789", b"000000000")
 _ONE_KIND = bytes.maketrans(b"[]", b"{}")
 _NO_BRACKET = bytes(byte for byte in range(256) if byte not in b'{}[]"')
+_NOT_OPENING = bytes(byte for byte in range(256) if byte not in b"{[")
 _STRING = re.compile(rb'"[^"]*"')
 _TOO_MANY_DIGITS = b"0" * (DIGITS_MAX + 1)
+_SOME_DIGITS = b"0" * ((DIGITS_MAX + 1) // 8)
 _NEGATIVE_ZERO = re.compile(rb"[\[:,\s]-0[\s,\]}]")
 _EXPONENT = re.compile(r"[eE]([+-]?[0-9]+)")
 _EPOCH = datetime(1970, 1, 1)
@@ -140,7 +142,10 @@ def _read(data: bytes) -> tuple[Resource, bytes]:
     """The object, and its compact bytes where they are at hand."""
     if len(data) > _SMALL and data.count(b'":') > PROPERTIES_MAX * data.count(b"{"):
         _refuse_properties()
-    if _TOO_MANY_DIGITS in data.translate(_DIGITS_TO_ZERO):
+    # 41 digits in a row show as five in every eighth byte, which is quickly seen to be absent.
+    if _SOME_DIGITS in data[::8].translate(_DIGITS_TO_ZERO) and _TOO_MANY_DIGITS in data.translate(
+        _DIGITS_TO_ZERO
+    ):
         _check_integers(data)
     try:
         value: Resource = _decode(data)
@@ -155,7 +160,7 @@ def _read(data: bytes) -> tuple[Resource, bytes]:
         data.count(b'"') != again.count(b'"') or b"\\u0022" in data or _NEGATIVE_ZERO.search(data) is not None
     ):
         value, again = _loads_exactly(data), b""  # keeps -0, refuses a property given twice
-    if data.count(b"{") + data.count(b"[") > DEPTH_MAX and _is_too_deep(data):
+    if len(data.translate(None, _NOT_OPENING)) > DEPTH_MAX and _is_too_deep(data):
         _refuse_depth()
     if b"null" in data:
         _check_nulls(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as plain_json
 import time
 from decimal import Decimal
@@ -214,3 +215,11 @@ def test_canonical_form():
     assert json.canonical({"resourceType": "Patient"}, "b", 1, 0) == (
         b'{"resourceType":"Patient","id":"b","meta":{"versionId":"1","lastUpdated":"1970-01-01T00:00:00.000Z"}}'
     )
+
+
+@pytest.mark.parametrize("before", range(16))
+def test_a_long_integer_is_seen_wherever_it_stands(before: int) -> None:
+    for digits, refused in ((40, False), (41, True)):
+        data = b'{"' + b"x" * before + b'":' + b"7" * digits + b"}"
+        with pytest.raises(Invalid) if refused else contextlib.nullcontext():
+            json.loads(data)
