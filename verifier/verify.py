@@ -52,8 +52,9 @@ def parse(data, what):
         return int(digits)
 
     need(len(data) <= INPUT_MAX, f"{what}: over {INPUT_MAX} bytes")
-    # So that json, which recurses, cannot go deep.
-    need(data.count(b"{") + data.count(b"[") <= 100, f"{what}: nested too deeply")
+    # So that json, which recurses, cannot go deep; brackets within strings do not nest.
+    bare = re.sub(rb'"(?:[^"\\]|\\.)*"', b"", data)
+    need(bare.count(b"{") + bare.count(b"[") <= 100, f"{what}: nested too deeply")
     try:
         value = json.loads(data.decode(), parse_float=refuse, parse_constant=refuse, parse_int=integer)
         again = canonical(value)
