@@ -182,13 +182,22 @@ def init(path: Path, name: str, passphrase: str) -> HomeFile:
         raise Misconfigured(f"{path} is not empty", hint="choose an empty folder", code="folder-not-empty")
     if not name.strip() or len(name.encode()) > NAME_BYTES_MAX:
         raise Invalid("the organisation's name is empty or too long", hint=f"1 to {NAME_BYTES_MAX} bytes")
+    existed = path.exists()
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        layout.journal.parent.mkdir(mode=0o700)
-    except OSError as error:
-        raise Misconfigured(
-            f"{path} cannot be made: {error.strerror}", hint="choose a folder you may write"
-        ) from error
+        return _make(layout, name, passphrase)
+    except BaseException as error:
+        _unmake(path, existed=existed)
+        if isinstance(error, OSError):
+            raise Misconfigured(
+                f"{path} cannot be made: {error.strerror}",
+                hint="choose a folder you may write, on a disk with room",
+            ) from error
+        raise
+
+
+def _make(layout: Layout, name: str, passphrase: str) -> HomeFile:
+    layout.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    layout.journal.parent.mkdir(mode=0o700)
     keys = KeyStore.create(layout.keys, passphrase)
     now_ms = time.time_ns() // 1_000_000
     genesis = founding.make_genesis(keys, name, now_ms)
@@ -207,6 +216,19 @@ def init(path: Path, name: str, passphrase: str) -> HomeFile:
     mark_stopped(layout, keys.journal_key)
     layout.write(file)
     return file
+
+
+def _unmake(path: Path, *, existed: bool) -> None:
+    """Remove what `_make` left of a home that it could not finish, so that the next try finds an empty folder."""
+    if not path.is_dir():
+        return
+    for entry in path.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        elif entry.name != "config.toml":
+            entry.unlink(missing_ok=True)
+    if not existed:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _found(home: OpenHome, genesis: Genesis, now_ms: int) -> None:

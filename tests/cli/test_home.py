@@ -98,6 +98,28 @@ def test_init_asks_nothing_and_the_key_store_is_one_small_folder(call: Call, tmp
     assert call("init", "new", "--name", "Clinic")[0] != 0
 
 
+def test_an_init_that_fails_leaves_nothing_behind(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bad").write_text("short")
+    code, _, err = call("init", "new", "--name", "Clinic", "--passphrase-file", "bad")
+    assert code == 1
+    assert "hint:" in err
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "config.toml").write_text("")
+    monkeypatch.setattr("careledger.node.home.mark_stopped", fail_as_a_full_disk)
+    assert call("init", "new", "--name", "Clinic")[0] == 1
+    assert [entry.name for entry in (tmp_path / "new").iterdir()] == ["config.toml"]
+    monkeypatch.undo()
+    passphrase = ("--passphrase-file", str(tmp_path / "passphrase"))
+    assert call("init", str(tmp_path / "new"), "--name", "Clinic", *passphrase)[0] == 0
+
+
+def fail_as_a_full_disk(*_: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
 def test_every_shell_gets_its_completion(call: Call) -> None:
     for shell in ("bash", "zsh", "fish"):
         code, out, _ = call("completion", shell)
