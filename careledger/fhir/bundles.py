@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
 from careledger.fhir.authority import record_entries
@@ -33,23 +34,45 @@ _WRITES = frozenset({"POST", "PUT", "DELETE"})
 _READS = frozenset({"GET", "HEAD"})
 
 
+@dataclass(slots=True)
+class Room:
+    """What the reads of a Bundle may still answer: a small Bundle can ask for a large chart many thousand times."""
+
+    left: int
+
+    def check(self) -> None:
+        """Raise Refused(413) once there is no room left; the read is then neither made nor logged."""
+        if self.left <= 0:
+            raise Refused(
+                413,
+                "too-costly",
+                "What this Bundle reads is too much for one answer.",
+                hint="Send this entry again in another Bundle.",
+            )
+
+    def take(self, answer: bytes) -> bytes:
+        self.left -= len(answer)
+        return answer
+
+
 async def bundle(context: Context, request: FhirRequest, dispatch: Dispatch) -> FhirResponse:
     """Process a posted Bundle. 200 with a response Bundle; a transaction that fails is answered as its first error."""
     check_content_type(request)
     form = read_form(request.body, context.limits.bundle_entries_max)
     slices = Slices(context.limits.slice_ms)
     await slices.rest()
+    room = Room(context.limits.bundle_answer_bytes)
     if form.type == "transaction":
-        entries = await _transaction(context, request, form, dispatch, slices)
+        entries = await _transaction(context, request, form, dispatch, slices, room)
     else:
-        entries = await _batch(context, request, form, dispatch, slices)
+        entries = await _batch(context, request, form, dispatch, slices, room)
     head = b'{"resourceType":"Bundle","type":"%s-response"' % form.type.encode()
     body = head + (b',"entry":[' + b",".join(entries) + b"]}" if entries else b"}")
     return FhirResponse(200, [FHIR_JSON], body)
 
 
 async def _transaction(
-    context: Context, request: FhirRequest, form: Form, dispatch: Dispatch, slices: Slices
+    context: Context, request: FhirRequest, form: Form, dispatch: Dispatch, slices: Slices, room: Room
 ) -> list[bytes]:
     writes, reads = await _sort(context, form, slices)
     async with conditional_locks(context, writes):
@@ -57,12 +80,11 @@ async def _transaction(
     returns = prefer(request).returns
     answers: dict[int, bytes] = {}
     for step in writes:
-        answers[step.number] = _written(context, step, returns)
+        answers[step.number] = _written(context, step, returns, room)
         if slices.due():
             await slices.rest()
     for number, entry_request in reads:
-        response = await dispatch(context, _sub_request(context, request, entry_request, b""))
-        answers[number] = answered_entry(response)
+        answers[number] = await _read(context, request, entry_request, b"", dispatch, room)
     return [answers[number] for number in range(len(form.entry))]
 
 
@@ -81,11 +103,23 @@ async def _commit(
     raise Refused(409, "conflict", "Others keep changing what this Bundle writes.", hint="Send it again.")
 
 
-def _written(context: Context, step: Step, returns: str) -> bytes:
+async def _read(
+    context: Context, request: FhirRequest, sent: EntryRequest, body: bytes, dispatch: Dispatch, room: Room
+) -> bytes:
+    """One entry served as a request of its own, while there is room for its answer."""
+    try:
+        room.check()
+    except Refused as refused:
+        return answered_entry(await refuse(context, request, refused))
+    response = await dispatch(context, _sub_request(context, request, sent, body))
+    return room.take(answered_entry(response))
+
+
+def _written(context: Context, step: Step, returns: str, room: Room) -> bytes:
     body = b""
-    if returns == "representation" and step.found is not None and step.write is None:
+    if returns == "representation" and step.found is not None and step.write is None and room.left > 0:
         with context.backend.snapshot() as snapshot:
-            body = snapshot.body(step.found)
+            body = room.take(snapshot.body(step.found))
     return written_entry(step.write, step.found, step.status, returns, body)
 
 
@@ -157,7 +191,7 @@ async def conditional_locks(context: Context, steps: Sequence[Step]) -> AsyncIte
 
 
 async def _batch(
-    context: Context, request: FhirRequest, form: Form, dispatch: Dispatch, slices: Slices
+    context: Context, request: FhirRequest, form: Form, dispatch: Dispatch, slices: Slices, room: Room
 ) -> list[bytes]:
     answers: list[bytes] = []
     group: list[Entry] = []
@@ -166,18 +200,23 @@ async def _batch(
             group.append(entry)
             if len(group) < BATCH_GROUP:
                 continue
-        answers += await _batch_group(context, request, group, dispatch, slices)
+        answers += await _batch_group(context, request, group, dispatch, slices, room)
         group = []
         if entry.request is None or entry.request.method not in _WRITES:
-            answers.append(await _alone(context, request, entry, dispatch, slices))
-    answers += await _batch_group(context, request, group, dispatch, slices)
+            answers.append(await _alone(context, request, entry, dispatch, slices, room))
+    answers += await _batch_group(context, request, group, dispatch, slices, room)
     if answers and all(answer.startswith(_NOTHING_DONE) for answer in answers):
         raise Unavailable("The node cannot do this now.", hint="Send the Bundle again later.")
     return answers
 
 
 async def _batch_group(
-    context: Context, request: FhirRequest, group: Sequence[Entry], dispatch: Dispatch, slices: Slices
+    context: Context,
+    request: FhirRequest,
+    group: Sequence[Entry],
+    dispatch: Dispatch,
+    slices: Slices,
+    room: Room,
 ) -> list[bytes]:
     """Write a group in one commit if no entry bears on another and none fails; otherwise each alone."""
     if len(group) > 1:
@@ -191,10 +230,10 @@ async def _batch_group(
                 refuse_overlap(steps)
                 await commit_plan(context, request, plan, steps)
             returns = prefer(request).returns
-            return [_written(context, step, returns) for step in steps]
+            return [_written(context, step, returns, room) for step in steps]
         except CareLedgerError:
             pass  # One of them fails or collides: only alone does each get its own outcome.
-    return [await _alone(context, request, entry, dispatch, slices) for entry in group]
+    return [await _alone(context, request, entry, dispatch, slices, room) for entry in group]
 
 
 def refuse_overlap(steps: Sequence[Step]) -> None:
@@ -226,7 +265,7 @@ def plain_identifier(criteria: str) -> str:
 
 
 async def _alone(
-    context: Context, request: FhirRequest, entry: Entry, dispatch: Dispatch, slices: Slices
+    context: Context, request: FhirRequest, entry: Entry, dispatch: Dispatch, slices: Slices, room: Room
 ) -> bytes:
     """One entry of a batch with its own outcome, whatever becomes of the others."""
     if slices.due():
@@ -237,13 +276,11 @@ async def _alone(
             len(address(sent.url, context.backend.base_url, context.types).path) > 1
             and (sent.method == "POST")
         ):
-            return answered_entry(
-                await dispatch(context, _sub_request(context, request, sent, bytes(entry.resource)))
-            )
+            return await _read(context, request, sent, bytes(entry.resource), dispatch, room)
         steps = [step_of(context, 0, entry, sent)]
         async with conditional_locks(context, steps):
             await _commit(context, request, steps, slices, transaction=False)
-        return _written(context, steps[0], prefer(request).returns)
+        return _written(context, steps[0], prefer(request).returns, room)
     except InEntry as error:
         return answered_entry(await refuse(context, request, error.cause))
     except CareLedgerError as error:

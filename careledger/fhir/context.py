@@ -11,11 +11,12 @@ from careledger.fhir.search.chartindex import ChartIndexCache
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of what one request may ask. Counts are of resources."""
+    """Bounds of what one request may ask. Counts are of resources; `bundle_answer_bytes` of what a Bundle reads."""
 
     page_default: int = 50
     page_max: int = 1_000
     bundle_entries_max: int = 50_000
+    bundle_answer_bytes: int = 64 << 20
     retries: int = 4
     slice_ms: float = 5.0
 
