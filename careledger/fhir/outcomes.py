@@ -1,13 +1,14 @@
 """OperationOutcomes, and the only mapping from our errors to HTTP status and FHIR issue type.
 
-`diagnostics` carries the message and the hint; `details.coding` our own stable code. No text holds patient data:
+Every issue carries place, message and hint in `diagnostics`, and our own stable code in `details.coding`. No text holds patient data:
 the callers' duty, kept by taking texts only from errors and issues, never from input.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from careledger.fhir import json
 from careledger.fhir.refusals import InvalidAt, Invalidated, Refused
@@ -62,6 +63,23 @@ OWN_ISSUE_CODES = frozenset({"value", "not-supported", "too-costly"})
 """Codes of Invalid that are FHIR issue types already (search)."""
 
 
+HINTS: Mapping[str, str] = MappingProxyType(
+    {
+        "conflict": "Read it again and repeat.",
+        "exception": "Tell the operator: the node's log says more.",
+        "forbidden": "Ask for a token whose scope covers it.",
+        "login": "Send Authorization: Bearer TOKEN.",
+        "not-found": "Check type and id; a search shows what this token may see.",
+        "not-supported": "See metadata for what is offered.",
+        "transient": "Repeat in a few seconds.",
+        "too-costly": "Ask for less, or in parts.",
+        "too-long": "Send it in parts.",
+    }
+)
+"""What to do, by issue type, where a refusal does not say it better itself. The same for hidden and absent."""
+HINT_ELSE = "Correct this and repeat; POST Type/$validate checks a resource without writing."
+
+
 def outcome(issues: Iterable[Issue]) -> bytes:
     """An OperationOutcome as served; with no issue it says that all is well (`$validate`)."""
     rows = list(issues) or [Issue("information", "informational", "", "All OK: no issue was found")]
@@ -70,11 +88,13 @@ def outcome(issues: Iterable[Issue]) -> bytes:
 
 def _issue(issue: Issue) -> dict[str, object]:
     row: dict[str, object] = {"severity": issue.severity, "code": issue.code}
-    if issue.own_code:
-        row["details"] = {"coding": [{"system": ERROR_SYSTEM, "code": issue.own_code}]}
-    hint = f"; hint: {issue.hint}" if issue.hint else ""
     words = f"{issue.where}: {issue.text}" if issue.where else issue.text
-    row["diagnostics"] = words + hint
+    if issue.severity == "information":
+        row["diagnostics"] = words
+    else:
+        row["details"] = {"coding": [{"system": ERROR_SYSTEM, "code": issue.own_code or issue.code}]}
+        hint = issue.hint or HINTS.get(issue.code, HINT_ELSE)
+        row["diagnostics"] = f"{words.removesuffix('.')}; hint: {hint}"
     if issue.where:
         row["expression"] = [issue.where]
     return row

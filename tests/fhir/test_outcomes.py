@@ -58,6 +58,13 @@ def test_an_issue_carries_place_words_hint_and_own_code():
     ]
 
 
+@pytest.mark.parametrize("error, status, code", CASES, ids=lambda value: getattr(value, "code", str(value)))
+def test_every_refusal_has_an_own_code_and_a_hint(error, status, code):
+    for issue in json.loads(from_error(error)[1])["issue"]:
+        assert issue["details"]["coding"][0]["code"]
+        assert issue["diagnostics"].partition("; hint: ")[2]
+
+
 def test_no_issue_is_all_ok():
     resource = json.loads(outcome([]))
     assert resource["issue"][0]["severity"] == "information"
