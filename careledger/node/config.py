@@ -336,6 +336,6 @@ def _check_together(config: Config) -> None:
         raise Misconfigured(
             f"listening on {host} needs TLS: tokens and records would cross the network in the clear",
             code="tls-needed",
-            hint="set server.tls_cert and server.tls_key, or server.behind_proxy = true if a proxy does TLS, "
-            "or listen on 127.0.0.1",
+            hint="add --tls-cert FILE --tls-key FILE (server.tls_cert, server.tls_key), or --behind-proxy"
+            " (server.behind_proxy) if a proxy does TLS, or listen on 127.0.0.1",
         )

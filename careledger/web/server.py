@@ -99,7 +99,7 @@ def check_exposure(config: Config) -> None:
         raise Misconfigured(
             f"listening on {host} needs TLS",
             code="tls-needed",
-            hint="set server.tls_cert and server.tls_key, or server.behind_proxy = true, or listen on 127.0.0.1",
+            hint="add --tls-cert FILE --tls-key FILE, or --behind-proxy, or listen on 127.0.0.1",
         )
 
 
