@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.rig import new_home, node_of, observation, patient, transaction
+from tests.fhir.client import Client
 
 RESOURCES = 20_000
 
@@ -18,9 +19,11 @@ def test_a_transaction_of_20_000_resources_is_accepted(tmp_path: Path) -> None:
         [patient("large"), *(observation(f"n{number}", "large", number) for number in range(RESOURCES - 1))]
     )
     with node_of(new_home(tmp_path / "home")) as node:
-        answer = node.client.post("", bundle)
+        context = node.service.context
+        client = Client(node.client.backend, app=context.fhir)  # the limits of the node's configuration
+        answer = client.post("", bundle)
         assert answer.status == 200
         assert len(json.loads(answer.body)["entry"]) == RESOURCES
-        found = json.loads(node.client.get("Observation?patient=large&_summary=count").body)
+        found = json.loads(client.get("Observation?patient=large&_summary=count").body)
         assert found["total"] == RESOURCES - 1
-        assert node.client.get(f"Observation/n{RESOURCES - 2}").status == 200
+        assert client.get(f"Observation/n{RESOURCES - 2}").status == 200
