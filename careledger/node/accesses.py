@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from careledger.node.home import OpenHome
-from careledger.primitives.errors import CareLedgerError, Unavailable
+from careledger.primitives.errors import CareLedgerError
 from careledger.vault import journal as frames
 from careledger.vault import records
 from careledger.vault.envelope import seal_access
@@ -66,7 +66,7 @@ class AccessEntries:
         sealed = self.seal(entries)
         try:
             base = self._home.journal.append(frames.ACCESS, sealed.packed)
-        except Unavailable:
+        except CareLedgerError:
             self.give_back(sealed)
             raise
         self.place(base, sealed)

@@ -13,6 +13,7 @@ import io
 import os
 import shutil
 import tarfile
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,8 @@ def write(plan: Plan, path: Path, progress: Progress) -> dict[str, Any]:
     """Write the backup durably under exactly this name, replacing an older one only when the new one is whole."""
     temporary = path.with_name(path.name + ".part")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        temporary.unlink(missing_ok=True)  # never write through a link that lies there
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             out = _Hashed(file)
             _write_tar(plan, out, progress)
@@ -154,10 +156,9 @@ def restore(file: Path, directory: Path, passphrase: str) -> dict[str, Any]:
             f"{directory} is not empty", hint="choose an empty folder", code="folder-not-empty"
         )
     seal = _check_seal(file)
-    scratch = directory.with_name(directory.name + ".restoring")
-    shutil.rmtree(scratch, ignore_errors=True)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f"{directory.name}.restoring-", dir=directory.parent))
     try:
-        scratch.mkdir(mode=0o700, parents=True)
         manifest = _unpack(file, scratch)
         _prove(scratch, passphrase, manifest, seal)
         if directory.exists():

@@ -10,6 +10,7 @@ import msgspec
 from careledger.node.home import OpenHome
 from careledger.primitives.errors import Conflict
 from careledger.vault import records
+from careledger.vault.entries import encode_entry
 from careledger.vault.envelope import ChartKeys
 from careledger.vault.index import ChartState, PlacedRow
 from careledger.vault.journal import RECORD_HEADER, pack_record
@@ -69,6 +70,10 @@ class Group:
         for chart in commit.charts:
             if writer.chart_of(chart.patient) is not None:
                 raise ChartExists("the patient's chart began meanwhile", hint="seal again and repeat")
+        for entry in commit.accesses:
+            encode_entry(entry)  # one that cannot be sealed refuses this commit alone
+        if len({version.token for version in commit.versions}) != len(commit.versions):
+            raise Conflict("one commit writes a resource twice", hint="write its last version only")
         for version in commit.versions:
             current = writer.current(version.token)
             if (0 if current is None else current.version) != version.expected_version:

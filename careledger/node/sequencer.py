@@ -347,7 +347,7 @@ class Sequencer:
         tail += [pack_record(records.EVENT, event) for one in accepted for event in one.commit.events]
         try:
             base = home.journal.append(journal_frames.COMMITTED, [*packed, *tail, *sealed.packed])
-        except Unavailable:
+        except CareLedgerError:
             self._entries.give_back(sealed)
             raise
         self._staged = False

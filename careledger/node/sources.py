@@ -20,6 +20,7 @@ from careledger.primitives.errors import Invalid, NotFound, TooLarge
 
 BATCH_RESOURCES_MAX = 500
 FILE_BYTES_MAX = 1 << 30
+LINE_BYTES_MAX = 64 << 20
 SUFFIXES = (".json", ".ndjson", ".jsonl", ".json.gz", ".ndjson.gz", ".jsonl.gz")
 FIRST = ("hospitalinformation", "practitionerinformation", "organization", "location", "practitioner")
 
@@ -110,7 +111,7 @@ def read_ndjson(file: Path) -> Iterator[Source]:
     lines: list[bytes] = []
     try:
         with gzip.open(file) if file.name.endswith(".gz") else file.open("rb") as stream:
-            for line in stream:
+            while line := stream.readline(LINE_BYTES_MAX):
                 if line.strip():
                     lines.append(bytes(line.strip()))
                 if len(lines) == BATCH_RESOURCES_MAX:

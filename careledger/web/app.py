@@ -170,7 +170,10 @@ class _Exchange:
                 )
             else:
                 response = self.refusal(
-                    504, "request-timeout", "the request took too long", "ask for less at once"
+                    504,
+                    "request-timeout",
+                    "the request took too long",
+                    "ask for less at once; read before you repeat a write",
                 )
         except Disconnected:
             raise
