@@ -13,7 +13,7 @@ from typing import Final
 
 from careledger.fhir.search.values import hash8, normalise
 
-PREFIX_LENGTHS: Final = (1, 2, 3, 4, 6, 9, 12)
+PREFIX_LENGTHS: Final = (1, 2, 3, 6)
 """Lengths of a name's prefixes that can be looked up; queries are cut to one of them, then matched exactly.
 
 Not every length: each term is a random page of the index, and they were most of what a new Patient cost.
