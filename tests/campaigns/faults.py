@@ -102,6 +102,7 @@ def run_flips(folder: Path, rounds: int) -> list[str]:
         outcomes[f"{outcome.place}: {outcome.verdict}"] += 1
         if outcome.verdict == "UNNOTICED":
             wrong.append(f"flip {number}: {outcome}")
+            print(wrong[-1], flush=True)
         if number % 500 == 499:
             print(f"flip {number + 1}: {dict(outcomes)}", flush=True)
     for name, count in sorted(outcomes.items()):
