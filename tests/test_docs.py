@@ -71,7 +71,7 @@ def test_the_vault_spec_names_every_layout_and_number():
     for name in (
         "commitments",
         "compression",
-        "entries",
+        "access_entries",
         "envelope",
         "journal",
         "keystore",

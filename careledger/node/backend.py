@@ -10,9 +10,9 @@ from typing import Protocol
 from careledger.node.group import ChartExists
 from careledger.primitives.errors import Unavailable
 from careledger.vault.keystore import Keys
+from careledger.vault.messages import SealedCommit
 from careledger.vault.model import AccessEntry, Commit, CommitResult
-from careledger.vault.sealed import SealedCommit
-from careledger.vault.sealing import Sealer
+from careledger.vault.sealer import Sealer
 from careledger.vault.snapshot import VaultReader, VaultSnapshot
 
 SEAL_BATCH = 64

@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-from careledger.node import logging, wire
+from careledger.node import log, wire
 from careledger.node.layout import listen_at
 from careledger.node.sequencer import Sequencer
 from careledger.primitives.errors import CareLedgerError, Invalid, NotFound
+from careledger.vault.messages import SealedCommit
 from careledger.vault.model import AccessEntry
-from careledger.vault.sealed import SealedCommit
 
 Progress = Callable[[dict[str, Any]], None]
 Command = Callable[[dict[str, Any], Progress], Awaitable[dict[str, Any]]]
@@ -105,9 +105,7 @@ class Caller:
             )
             self._send(message.number, "error", wire.failure_of(refused))
         except Exception as error:  # the caller must not wait for ever
-            logging.logger().error(
-                "a command failed", error=type(error).__name__, frames=logging.frames_of(error)
-            )
+            log.logger().error("a command failed", error=type(error).__name__, frames=log.frames_of(error))
             self._send(message.number, "error", wire.failure_of(wire.defect()))
 
     def _send(self, number: int, kind: str, content: Any) -> None:

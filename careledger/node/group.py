@@ -10,11 +10,11 @@ import msgspec
 from careledger.node.home import OpenHome
 from careledger.primitives.errors import Conflict
 from careledger.vault import records
-from careledger.vault.entries import encode_entry
+from careledger.vault.access_entries import encode_entry
 from careledger.vault.envelope import ChartKeys
 from careledger.vault.index import ChartState, PlacedRow
 from careledger.vault.journal import RECORD_HEADER, pack_record
-from careledger.vault.sealed import NewChart, SealedCommit, SealedVersion
+from careledger.vault.messages import NewChart, SealedCommit, SealedVersion
 from careledger.vault.tables import RECORD_LOG
 
 STEP_VERSIONS = 16

@@ -34,7 +34,7 @@ from careledger.vault.journal import Journal, Position, pack_record, start_posit
 from careledger.vault.keyring import Keyring
 from careledger.vault.keystore import Keys, KeyStore
 from careledger.vault.model import HOUSE_CHART
-from careledger.vault.sealing import new_chart
+from careledger.vault.sealer import new_chart
 from careledger.vault.snapshot import VaultReader
 from careledger.vault.tables import CHART_KEY, RECORD_LOG, Tables
 

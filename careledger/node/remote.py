@@ -14,8 +14,8 @@ from careledger.node import wire
 from careledger.node.group import ChartExists
 from careledger.node.layout import connect_socket
 from careledger.primitives.errors import Unavailable
+from careledger.vault.messages import SealedCommit
 from careledger.vault.model import AccessEntry, CommitResult
-from careledger.vault.sealed import SealedCommit
 
 _ERRORS = {"ChartExists": ChartExists}
 _decode_result = msgspec.msgpack.Decoder(CommitResult).decode

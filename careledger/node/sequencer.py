@@ -23,8 +23,8 @@ from careledger.primitives.errors import CareLedgerError, Unavailable
 from careledger.vault import journal as journal_frames
 from careledger.vault import records
 from careledger.vault.journal import pack_record
+from careledger.vault.messages import SealedCommit
 from careledger.vault.model import AccessEntry, CommitResult
-from careledger.vault.sealed import SealedCommit
 
 GROUP_VERSIONS_MAX = 2_000
 SLICE_SECONDS = 0.003

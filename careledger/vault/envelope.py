@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from careledger.primitives.errors import Corrupt, Invalid
 from careledger.primitives.hashing import keyed_digest
+from careledger.vault.access_entries import ENTRY_BYTES_MAX, decode_entry, encode_entry, steps
 from careledger.vault.commitments import (
     HANDLE_BYTES,
     KEY_BYTES,
@@ -43,7 +44,6 @@ from careledger.vault.commitments import (
     Kind as Kind,
 )
 from careledger.vault.compression import FORMAT_BYTES, pack, squeeze, unpack, unsqueeze
-from careledger.vault.entries import ENTRY_BYTES_MAX, decode_entry, encode_entry, steps
 from careledger.vault.model import AccessEntry, Row
 
 SEGMENT_ROWS_MAX: Final = 65_536

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from careledger.node.config import Config
-from careledger.node.logging import logger
+from careledger.node.log import logger
 from careledger.primitives import errors
 from careledger.web.server import (
     MakeWorker,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from careledger.access.actor import Actor
 from careledger.node.config import Config
-from careledger.node.logging import logger
+from careledger.node.log import logger
 from careledger.web.app import FhirHandler, RequestLog, Services
 
 SLOW_MS = 5000

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from careledger.node import config as configuration
-from careledger.node import logging
+from careledger.node import log
 from careledger.node.config import Config, Value
 from careledger.node.home import open_keys
 from careledger.node.layout import Layout
@@ -29,7 +29,7 @@ def serve(
     Raises Misconfigured and its like before anything listens.
     """
     config = configuration.load(home, flags=dict(overrides))
-    logging.configure(config.log.level)
+    log.configure(config.log.level)
     file, keys = open_keys(Layout(home), passphrase)
     service: list[NodeService] = []
 

@@ -10,7 +10,7 @@ import pytest
 
 from careledger.node import config as configuration
 from careledger.node.config import SETTINGS, Config, environment_name, load
-from careledger.node.logging import FIELDS, configure, logger
+from careledger.node.log import FIELDS, configure, logger
 from careledger.primitives.errors import Misconfigured
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from careledger.primitives.errors import Corrupt, Invalid
 from careledger.vault import envelope
+from careledger.vault.access_entries import encode_entry
 from careledger.vault.commitments import (
     Kind,
     body_hash,
@@ -24,7 +25,6 @@ from careledger.vault.commitments import (
     mac,
     place,
 )
-from careledger.vault.entries import encode_entry
 from careledger.vault.envelope import (
     ChartKeys,
     blind,

@@ -9,7 +9,7 @@ import pytest
 
 from careledger.access.tokens import TokenVerifier
 from careledger.node.config import load
-from careledger.node.logging import configure
+from careledger.node.log import configure
 from careledger.primitives.errors import Invalid
 from careledger.web.app import create_app
 from careledger.web.requests import services_of

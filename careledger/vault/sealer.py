@@ -9,8 +9,8 @@ from careledger.primitives.errors import Conflict
 from careledger.vault.envelope import ChartKeys, Kind, open_meta, seal_link, seal_version
 from careledger.vault.keyring import Keyring
 from careledger.vault.keystore import Keys, wrap_chart_keys
+from careledger.vault.messages import NewChart, SealedCommit, SealedLink, SealedVersion
 from careledger.vault.model import HOUSE_CHART, Commit, ResourceWrite, Version
-from careledger.vault.sealed import NewChart, SealedCommit, SealedLink, SealedVersion
 from careledger.vault.snapshot import VaultReader, VaultSnapshot
 
 
