@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from careledger.fhir.search.chartindex import ChartIndexCache
@@ -63,7 +63,12 @@ def test_finds_what_the_model_finds(changes: list[Any], queries: list[Any], late
         apply(store, later)
 
 
+THREE = [{"resourceType": "Observation", "id": f"o{n}", "status": "final"} for n in range(3)]
+
+
 @BOUNDED
+@example(THREE, ("Observation", []), "", [{**THREE[1], "status": "amended"}], 1)
+@example(THREE, ("Observation", []), "", [("Observation", "o2")], 1)
 @given(st.lists(change, max_size=25), query, sort, st.lists(change, max_size=6), st.integers(1, 3))
 def test_pages_equal_the_unpaged_search_under_writes(
     changes: list[Any], asked: Any, order: str, between: list[Any], count: int
