@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from careledger.fhir.offence import FINDABLE, find_offence
 from careledger.primitives.errors import Invalid
 
 Resource = dict[str, Any]
@@ -116,12 +117,12 @@ class Received(msgspec.Struct, frozen=True, gc=False):
 
 def loads(data: bytes) -> Resource:
     """The JSON object in `data`. Raises Invalid (place and hint, no content) for everything the module refuses."""
-    return _read(data)[0]
+    return _read_or_place(data)[0]
 
 
 def receive(data: bytes) -> Received:
     """As `loads`, for a resource that is to be stored."""
-    value, compact = _read(data)
+    value, compact = _read_or_place(data)
     return Received(value, _rest(value, compact))
 
 
@@ -136,6 +137,20 @@ def _rest(value: Resource, compact: bytes) -> bytes:
     return compact[
         len(_encode(own)) - 1 :
     ]  # what is left begins with the comma after them, or is the last brace
+
+
+def _read_or_place(data: bytes) -> tuple[Resource, bytes]:
+    """As `_read`; a refusal says where the offence stands, if it can be found quickly."""
+    try:
+        return _read(data)
+    except Invalid as error:
+        found = None
+        if error.code in FINDABLE:
+            found = find_offence(bytes(data), error.code, DEPTH_MAX, PROPERTIES_MAX, DIGITS_MAX)
+        if found is None:
+            raise
+        place = _place(data, found)
+        raise Invalid(f"{error.message} {place}", hint=error.hint, code=error.code) from None
 
 
 def _read(data: bytes) -> tuple[Resource, bytes]:

@@ -223,3 +223,22 @@ def test_a_long_integer_is_seen_wherever_it_stands(before: int) -> None:
         data = b'{"' + b"x" * before + b'":' + b"7" * digits + b"}"
         with pytest.raises(Invalid) if refused else contextlib.nullcontext():
             json.loads(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "place"),
+    [
+        (b'{"resourceType":"Patient",\n "id":"a","id":"b"}', "line 2, column 11"),
+        (b'{"a":1,"\\u0061":2}', "line 1, column 8"),
+        (b'{"a":[null,1],"x":{"b":null}}', "line 1, column 24"),
+        (b'{"a":' + b"1" * 5000 + b"}", "line 1, column 6"),
+        (b'{"text":"null: \\" 1' + b"1" * 50 + b'","a":0.' + b"1" * 60 + b"}", "line 1, column 76"),
+        (b'{"a":' + b"[" * 1_000_000, "line 1, column 105"),
+        (b"{" + b",".join(b'"k%d":1' % at for at in range(100_000)) + b"}", "line 1, column 8892"),
+    ],
+    ids=["twice", "twice by an escape", "null", "digits", "digits behind text", "deep", "properties"],
+)
+def test_a_refusal_names_the_place(data, place):
+    with pytest.raises(Invalid) as refused:
+        json.loads(data)
+    assert refused.value.message.endswith(place)
