@@ -93,7 +93,6 @@ class Run:
             client = connect(node)
             phases = Phases(client, loaded, patients.names(self.data), self.counts)
         if "offered" in self.parts:
-            self.raw["first_search"] = (await phases.first_search()).report()
             few = {name: one.report() for name, one in (await phases.offered()).items()}
             self.raw["offered"] = few
         if "bundle" in self.parts:
@@ -176,7 +175,6 @@ class Run:
         )
         outcome = await client.closed_loop(more, CONNECTIONS, loaded.see)
         say(f"  {loaded.resources} resources, {(loaded.resources - before) / outcome.wall_s:,.0f}/s")
-        first = (await phases.first_search()).report()
         many = {name: one.report() for name, one in (await phases.offered()).items()}
         closed = await phases.closed(say) if "requests" in self.parts else {}
         few = self.raw.get("offered", {})
@@ -190,7 +188,6 @@ class Run:
             "memory_mb": round(node.memory_mb(), 1),
             "disk_bytes": node.disk_bytes(),
             "refusals": loaded.refusals[:3],
-            "first_search": first,
             "offered": many,
             "requests": {name: one.report() for name, one in closed.items()},
             "closed_p99_ratio": {

@@ -15,8 +15,6 @@ from bench.client import Client, Make, Outcome
 
 CONNECTIONS = 8
 WARM_UP = 300
-WARM_UP_A_PATIENT = 7.5
-"""Before fixed rates: as many a patient with few and with many, so that both are compared warm; see `first_search`."""
 SEED = 1
 OFFERED = {"read": 300.0, "search": 150.0, "create": 150.0}
 """Requests a second at which p99 is compared between few and many patients: well under every floor."""
@@ -163,20 +161,11 @@ class Phases:
         makers = self.makers()
         outcomes = {}
         for name, rate in OFFERED.items():
-            warm = WARM_UP_A_PATIENT * len(self._loaded.patients)
-            await self._client.closed_loop([makers[name](at) for at in range(int(warm))], CONNECTIONS)
+            await self._client.closed_loop([makers[name](at) for at in range(WARM_UP)], CONNECTIONS)
             outcomes[name] = await self._client.offered(
                 makers[name], rate, self._counts.offered_s, CONNECTIONS
             )
         return outcomes
-
-    async def first_search(self) -> Outcome:
-        """One search in every chart, one after the other: after a start, what a chart costs that nobody has opened."""
-        get = self._client.request
-        searches = [
-            get("GET", f"/Observation?patient={id}{VITALS}") for id in dict.fromkeys(self._loaded.patients)
-        ]
-        return await self._client.closed_loop(searches, 1)
 
     async def beside_a_large_bundle(self, resources: int) -> dict[str, Any]:
         """Reads at a fixed rate while one large transaction is taken in."""

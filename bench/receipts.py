@@ -14,9 +14,6 @@ VERIFIER = Path(__file__).resolve().parent.parent / "verifier" / "verify.py"
 
 _TIMED = """
 import importlib.util, sys, time
-import cryptography.hazmat.backends.openssl.backend
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa  # loading libraries is start, not verifying
 spec = importlib.util.spec_from_file_location("verifier", sys.argv[1])
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)

@@ -23,7 +23,7 @@ from careledger.vault import journal as frames
 from careledger.vault import records
 from careledger.vault.envelope import check_version, open_access, open_body, open_meta
 from careledger.vault.index import open_segment
-from careledger.vault.journal import FRAME_HEADER, Journal, Position, Record, TornTail
+from careledger.vault.journal import FRAME_HEADER, Position, Record, TornTail
 from careledger.vault.tables import CHART_KEY, LEAF, LEAF_KEY, NODE_KEY, RESOURCE, ROW_KEY, Tables
 
 Progress = Callable[[dict[str, Any]], None]
@@ -252,6 +252,3 @@ def _rows(home: OpenHome, tables: Tables, txn: lmdb.Transaction) -> Iterator[tup
         chart, first = ROW_KEY.unpack(key)
         for row in open_segment(home.keyring.get(chart), first, value):
             yield chart, row
-
-
-__all__ = ["Journal", "View", "run", "take_view"]
