@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from careledger.fhir.responses import entry_prefix
-from careledger.fhir.search.compile import PATIENTS_SLOT
+from careledger.fhir.search.compile import is_shared
 from careledger.vault.model import Row, Snapshot, Version
 
 RESOURCES_KEPT = 40_000
@@ -57,7 +57,7 @@ class ChartOrder:
             self.shared.discard(old)
         if row.deleted or row.moved:
             return
-        shared = _is_shared(row)
+        shared = is_shared(row.values)
         if shared:  # it may be sealed in another chart
             version = snapshot.version(row.type, row.id, row.version)
         else:
@@ -69,12 +69,6 @@ class ChartOrder:
             self.prefixes[place] = entry_prefix(base_url, row.type, row.id)
             if shared:
                 self.shared.add(place)
-
-
-def _is_shared(row: Row) -> bool:
-    """The resource stands in several charts: its values name them."""
-    values = row.values
-    return len(values) > 2 and PATIENTS_SLOT in values[2 : 2 + values[1]]
 
 
 class ChartOrders:

@@ -24,6 +24,7 @@ from careledger.vault import records
 from careledger.vault.envelope import check_version, open_access, open_body, open_meta
 from careledger.vault.index import open_segment
 from careledger.vault.journal import FRAME_HEADER, Position, Record, TornTail
+from careledger.vault.rows import rows_of
 from careledger.vault.tables import CHART_KEY, LEAF, LEAF_KEY, NODE_KEY, RESOURCE, ROW_KEY, Tables
 
 Progress = Callable[[dict[str, Any]], None]
@@ -250,5 +251,5 @@ def _compare_rows(
 def _rows(home: OpenHome, tables: Tables, txn: lmdb.Transaction) -> Iterator[tuple[int, Any]]:
     for key, value in _items(tables, txn, "row"):
         chart, first = ROW_KEY.unpack(key)
-        for row in open_segment(home.keyring.get(chart), first, value):
+        for row in rows_of(open_segment(home.keyring.get(chart), first, value)):
             yield chart, row

@@ -32,7 +32,7 @@ ACCESS_ANCHOR_SECONDS = 1.0
 INDEX_LAG_SECONDS = 0.25
 PENDING_ACCESS_MAX = 4_000
 INLINE_SYNC_SECONDS = 0.002
-HEADS_PER_SLICE = 100
+HEADS_PER_SLICE = 32
 ARRIVAL_TURNS = 4
 REPAIR_SECONDS = 1.0
 REAP_SECONDS = 30.0
@@ -223,7 +223,11 @@ class Sequencer:
                 await self._let_arrive()
                 await self._run_group(self._take_group())
             elif self._due(self._anchored_at, ACCESS_ANCHOR_SECONDS) and self._home.access.changed:
-                await self._run_group([])
+                if self._home.access.pending:
+                    await self._catch_index_up()
+                    await asyncio.sleep(0)  # entries and heads each make others wait: not both at once
+                if self._failure is None:
+                    await self._run_group([])
             elif self._home.access.pending:
                 await self._catch_index_up()
             if self._stopping and not self._commits:
@@ -394,9 +398,9 @@ class Sequencer:
     async def _update_heads(self, txn: lmdb.Transaction, changes: dict[bytes, bytes]) -> bytes:
         keys = list(changes)
         for at in range(0, len(keys), HEADS_PER_SLICE):
-            if at:
-                await asyncio.sleep(0)
             self._home.update_heads(txn, {key: changes[key] for key in keys[at : at + HEADS_PER_SLICE]})
+            if len(keys) > HEADS_PER_SLICE:
+                await asyncio.sleep(0)
         return self._home.heads.root
 
     def _index_accesses(self, txn: lmdb.Transaction, height: int) -> None:

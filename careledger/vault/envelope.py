@@ -44,13 +44,12 @@ from careledger.vault.commitments import (
     Kind as Kind,
 )
 from careledger.vault.compression import FORMAT_BYTES, pack, squeeze, unpack, unsqueeze
-from careledger.vault.model import AccessEntry, Row
+from careledger.vault.model import AccessEntry, Row, RowColumns
+from careledger.vault.rows import columns_of, rows_of
 
 SEGMENT_ROWS_MAX: Final = 65_536
 _ZERO_NONCE: Final = bytes(12)
 _SEGMENT_SQUEEZED_BYTES_MIN: Final = 256
-_DELETED: Final = (False, True, False, True)
-_MOVED: Final = (False, False, True, True)
 
 
 class ChartKeys:
@@ -264,7 +263,7 @@ def open_access(chart: ChartKeys, number: int, index: int, leaf: bytes, sealed: 
 
 
 class _Columns(msgspec.Struct, array_like=True, gc=False):
-    """Rows by column: equal things lie together, rising numbers are stored as steps, types once."""
+    """`RowColumns` as stored: equal things lie together, rising numbers are stored as steps, types once."""
 
     types: list[str]
     type: list[int]
@@ -292,7 +291,20 @@ def seal_rows(chart: ChartKeys, rows: Sequence[Row]) -> bytes:
     count = len(rows)
     if not 0 < count <= SEGMENT_ROWS_MAX or rows[-1].number - rows[0].number != count - 1:
         raise Invalid(f"a segment has 1 to {SEGMENT_ROWS_MAX} consecutive rows")
-    plain = _encode_columns(_columns(rows))
+    columns = columns_of(rows)
+    plain = _encode_columns(
+        _Columns(
+            columns.types,
+            columns.type,
+            columns.id,
+            columns.version,
+            columns.flags,
+            steps(columns.time_ms),
+            steps(columns.height),
+            steps(columns.leaf),
+            columns.values,
+        )
+    )
     if len(plain) < _SEGMENT_SQUEEZED_BYTES_MIN:
         plain = _SEGMENT_PLAIN + plain
     else:
@@ -301,8 +313,8 @@ def seal_rows(chart: ChartKeys, rows: Sequence[Row]) -> bytes:
     return nonce + chart._rows.encrypt(nonce, plain, _segment_data(chart, rows[0].number, count))
 
 
-def open_rows(chart: ChartKeys, first_row: int, count: int, sealed: bytes) -> list[Row]:
-    """The `count` rows from `first_row` on that were sealed as this segment, else Corrupt."""
+def open_columns(chart: ChartKeys, first_row: int, count: int, sealed: bytes) -> RowColumns:
+    """The `count` rows from `first_row` on that were sealed as this segment, by column, else Corrupt."""
     try:
         plain = chart._rows.decrypt(sealed[:12], sealed[12:], _segment_data(chart, first_row, count))
         if plain[:1] == _SEGMENT_SQUEEZED:
@@ -311,38 +323,23 @@ def open_rows(chart: ChartKeys, first_row: int, count: int, sealed: bytes) -> li
             columns = _decode_columns(memoryview(plain)[1:])
     except (InvalidTag, ValueError, msgspec.DecodeError):
         raise _corrupt("a segment of index rows") from None
-    flags, types = columns.flags, columns.types
-    return list(
-        map(
-            Row,
-            range(first_row, first_row + count),
-            [types[index] for index in columns.type],
-            columns.id,
-            columns.version,
-            [_DELETED[flag] for flag in flags],
-            [_MOVED[flag] for flag in flags],
-            accumulate(columns.time_ms),
-            accumulate(columns.height),
-            accumulate(columns.leaf),
-            columns.values,
-        )
+    return RowColumns(
+        first_row,
+        columns.types,
+        columns.type,
+        columns.id,
+        columns.version,
+        columns.flags,
+        list(accumulate(columns.time_ms)),
+        list(accumulate(columns.height)),
+        list(accumulate(columns.leaf)),
+        columns.values,
     )
 
 
-def _columns(rows: Sequence[Row]) -> _Columns:
-    types = sorted({row.type for row in rows})
-    index = {name: at for at, name in enumerate(types)}
-    return _Columns(
-        types,
-        [index[row.type] for row in rows],
-        [row.id for row in rows],
-        [row.version for row in rows],
-        bytes([row.deleted | row.moved << 1 for row in rows]),
-        steps([row.time_ms for row in rows]),
-        steps([row.height for row in rows]),
-        steps([row.leaf for row in rows]),
-        [row.values for row in rows],
-    )
+def open_rows(chart: ChartKeys, first_row: int, count: int, sealed: bytes) -> list[Row]:
+    """As `open_columns`, row by row."""
+    return rows_of(open_columns(chart, first_row, count, sealed))
 
 
 def _segment_data(chart: ChartKeys, first_row: int, count: int) -> bytes:

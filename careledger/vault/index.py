@@ -14,8 +14,9 @@ import msgspec
 from careledger.ledger.log import Frontier
 from careledger.ledger.log import leaf_hash as log_leaf
 from careledger.primitives.errors import Corrupt
-from careledger.vault.envelope import ChartKeys, open_rows, seal_rows
-from careledger.vault.model import Row
+from careledger.vault.envelope import ChartKeys, open_columns, seal_rows
+from careledger.vault.model import Row, RowColumns
+from careledger.vault.rows import rows_of
 from careledger.vault.tables import (
     ACCESS_LOG,
     CHART,
@@ -91,10 +92,10 @@ def unpack_resource(data: bytes) -> Current:
     return Current(chart, version, bool(flags & DELETED), leaf, height, time_ms, links)
 
 
-def open_segment(keys: ChartKeys, first: int, value: bytes) -> list[Row]:
+def open_segment(keys: ChartKeys, first: int, value: bytes) -> RowColumns:
     """The rows of a value of the `row` table."""
     (count,) = SEGMENT.unpack_from(value)
-    return open_rows(keys, first, count, value[SEGMENT.size :])
+    return open_columns(keys, first, count, value[SEGMENT.size :])
 
 
 class IndexWriter:
@@ -286,7 +287,7 @@ class IndexWriter:
                 first = ROW_KEY.unpack(cursor.key())[1]
                 if first >= stop:
                     break
-                rows += open_segment(keys, first, cursor.value())
+                rows += rows_of(open_segment(keys, first, cursor.value()))
                 found = cursor.delete()
         return rows
 

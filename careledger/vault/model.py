@@ -103,6 +103,31 @@ class Row(msgspec.Struct, frozen=True, gc=False):
     values: bytes
 
 
+ROW_DELETED = 1
+ROW_MOVED = 2
+
+
+class RowColumns(msgspec.Struct, frozen=True, gc=False):
+    """Consecutive rows of a chart by column, the first of them number `first`: what searches read.
+
+    `type` holds positions in `types`; `flags` has ROW_DELETED and ROW_MOVED.
+    """
+
+    first: int
+    types: list[str]
+    type: list[int]
+    id: list[str]
+    version: list[int]
+    flags: bytes
+    time_ms: list[int]
+    height: list[int]
+    leaf: list[int]
+    values: list[bytes]
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+
 class Snapshot(Protocol):
     """A consistent view of everything committed at `height`. Cheap; close it before awaiting anything."""
 
@@ -134,6 +159,9 @@ class Snapshot(Protocol):
 
     def rows(self, chart: int, start: int = 0) -> list[Row]:
         """The chart's rows from `start` on, opened, in the order of commitment."""
+
+    def columns(self, chart: int, start: int = 0) -> list[RowColumns]:
+        """The same rows by column, in parts that follow each other."""
 
     def row(self, chart: int, number: int) -> Row | None:
         """One row, opened alone."""

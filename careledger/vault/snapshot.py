@@ -15,8 +15,9 @@ from careledger.vault.envelope import open_body, open_meta
 from careledger.vault.index import Current, open_segment, unpack_resource
 from careledger.vault.journal import Journal
 from careledger.vault.keyring import Keyring
-from careledger.vault.model import HOUSE_CHART, Row, Version
+from careledger.vault.model import HOUSE_CHART, Row, RowColumns, Version
 from careledger.vault.records import unpack_version
+from careledger.vault.rows import from_row, row_at, rows_of
 from careledger.vault.tables import (
     CHART,
     CHART_KEY,
@@ -194,17 +195,21 @@ class VaultSnapshot:
         return 0 if data is None else CHART.unpack_from(data)[2]
 
     def rows(self, chart: int, start: int = 0) -> list[Row]:
+        return [row for part in self.columns(chart, start) for row in rows_of(part)]
+
+    def columns(self, chart: int, start: int = 0) -> list[RowColumns]:
         keys = self._reader.keyring.get(chart)
         prefix = CHART_KEY.pack(chart)
-        rows: list[Row] = []
+        parts: list[RowColumns] = []
         with self._txn.cursor(self._tables.row) as cursor:
             found = self._seek(cursor, chart, start)
             while found and cursor.key()[:4] == prefix:
                 first = ROW_KEY.unpack(cursor.key())[1]
                 opened = open_segment(keys, first, cursor.value())
-                rows += opened if first >= start else opened[start - first :]
+                if first + len(opened) > start:
+                    parts.append(opened if first >= start else from_row(opened, start))
                 found = cursor.next()
-        return rows
+        return parts
 
     def row(self, chart: int, number: int) -> Row | None:
         kept = self._reader.rows.get((chart, number))
@@ -223,7 +228,9 @@ class VaultSnapshot:
                 return None
             first = ROW_KEY.unpack(cursor.key())[1]
             opened = open_segment(self._reader.keyring.get(chart), first, cursor.value())
-        return opened[number - first] if first <= number < first + len(opened) else None
+        if not first <= number < first + len(opened):
+            return None
+        return row_at(opened, number - first)
 
     def _seek(self, cursor: lmdb.Cursor, chart: int, number: int) -> bool:
         """Put the cursor on the segment that holds the row, or the first one behind it."""

@@ -16,8 +16,10 @@ from careledger.vault.model import (
     CommitResult,
     ResourceWrite,
     Row,
+    RowColumns,
     Version,
 )
+from careledger.vault.rows import columns_of
 
 BASE = "http://node.test/fhir"
 DID = "did:careledger:house"
@@ -150,6 +152,10 @@ class FakeSnapshot:
 
     def rows(self, chart: int, start: int = 0) -> list[Row]:
         return self._store.rows.get(chart, [])[start:]
+
+    def columns(self, chart: int, start: int = 0) -> list[RowColumns]:
+        rows = self.rows(chart, start)
+        return [columns_of(rows)] if rows else []
 
     def row(self, chart: int, number: int) -> Row | None:
         rows = self._store.rows.get(chart, [])

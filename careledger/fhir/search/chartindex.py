@@ -11,18 +11,17 @@ from array import array
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Final
 
 from careledger.fhir.search.bitsets import bits_of
-from careledger.fhir.search.compile import PATIENTS_SLOT, slot_values
+from careledger.fhir.search.compile import PATIENTS_SLOT, column_of, is_shared
 from careledger.fhir.search.conditions import Condition, SortKey
 from careledger.fhir.search.matching import holds
 from careledger.fhir.search.ordering import Keys, sort_keys
 from careledger.fhir.search.slots import Slot, new_slot
-from careledger.vault.model import Row, Snapshot, Version
+from careledger.vault.model import ROW_DELETED, ROW_MOVED, Row, RowColumns, Snapshot, Version
 
-_DELETED: Final = 1
-_MOVED: Final = 2
 _SHARED: Final = 4
 ROW_BYTES: Final = 330
 """Memory of a row besides its values: id, its entry in the table of ids, numbers."""
@@ -59,29 +58,62 @@ class TypeIndex:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def add(self, row: Row) -> None:
-        ordinal = len(self.rows)
-        shared = bool(row.values) and slot_values(row.values, PATIENTS_SLOT) != b""
+    def add(self, rows: _Rows, numbers: list[int]) -> None:
+        """Take in these rows, which are of this type and newer than all it has."""
+        start = len(self.rows)
+        blobs = list(map(rows.values.__getitem__, numbers))
+        self.rows.extend(numbers)
+        self.versions.extend(map(rows.versions.__getitem__, numbers))
+        self.times.extend(map(rows.times.__getitem__, numbers))
+        self.heights.extend(map(rows.heights.__getitem__, numbers))
+        self.leaves.extend(map(rows.leaves.__getitem__, numbers))
+        self.flags.extend(map(rows.flags.__getitem__, numbers))
+        for ordinal, patients in enumerate(column_of(blobs, PATIENTS_SLOT), start):
+            if patients:
+                self.flags[ordinal] |= _SHARED
+        self.blobs += blobs
+        self._chain(list(map(rows.ids.__getitem__, numbers)))
+        self._settle(start)
+
+    def add_row(self, row: Row) -> None:
+        """Take in one row that was opened by itself."""
+        shared = is_shared(row.values) * _SHARED
         self.rows.append(row.number)
         self.versions.append(row.version)
         self.times.append(row.time_ms)
         self.heights.append(row.height)
         self.leaves.append(row.leaf)
-        self.flags.append(row.deleted * _DELETED | row.moved * _MOVED | shared * _SHARED)
-        before = self.last.get(row.id, -1)
-        self.previous.append(before)
-        id = self.ids[before] if before >= 0 else row.id
-        self.ids.append(id)
-        self.last[id] = ordinal
+        self.flags.append(row.deleted * ROW_DELETED | row.moved * ROW_MOVED | shared)
         self.blobs.append(row.values)
+        self._chain([row.id])
+        self._settle(len(self.rows) - 1)
 
-    def settle(self, start: int) -> None:
+    def _chain(self, ids: list[str]) -> None:
+        """Which row each of the next rows supersedes."""
+        last, start = self.last, len(self.ids)
+        new = dict(zip(ids, range(start, start + len(ids)), strict=True))
+        if len(new) == len(ids) and last.keys().isdisjoint(new):  # nearly always
+            self.previous.extend(repeat(-1, len(ids)))
+            self.ids += ids
+            last.update(new)
+            return
+        for ordinal, id in enumerate(ids, start):
+            before = last.get(id, -1)
+            self.previous.append(before)
+            id = self.ids[before] if before >= 0 else id
+            self.ids.append(id)
+            last[id] = ordinal
+
+    def _settle(self, start: int) -> None:
         """Bring what is derived up to date after rows from ordinal `start` on were added."""
         size = len(self.rows)
-        live = [ordinal for ordinal in range(start, size) if not self.flags[ordinal] & (_DELETED | _MOVED)]
+        live = (1 << size) - (1 << start)
+        if self.flags.count(0, start) < size - start:
+            kept = [at for at in range(start, size) if not self.flags[at] & (ROW_DELETED | ROW_MOVED)]
+            live = bits_of(kept, size)
+            self.shared |= bits_of([at for at in kept if self.flags[at] & _SHARED], size)
         closed = [ordinal for ordinal in self.previous[start:] if ordinal >= 0]
-        self.current = (self.current | bits_of(live, size)) & ~bits_of(closed, size)
-        self.shared |= bits_of([ordinal for ordinal in live if self.flags[ordinal] & _SHARED], size)
+        self.current = (self.current | live) & ~bits_of(closed, size)
         self._orders.clear()
         self._keys.clear()
         self.grown = True
@@ -94,7 +126,7 @@ class TypeIndex:
         for ordinal in range(len(self.rows) - 1, bisect_right(self.heights, height) - 1, -1):
             current &= ~(1 << ordinal)
             before = self.previous[ordinal]
-            if before >= 0 and not self.flags[before] & (_DELETED | _MOVED):
+            if before >= 0 and not self.flags[before] & (ROW_DELETED | ROW_MOVED):
                 current |= 1 << before
         return current
 
@@ -161,7 +193,7 @@ class TypeIndex:
                 self.type,
                 self.ids[ordinal],
                 self.versions[ordinal],
-                bool(self.flags[ordinal] & _DELETED),
+                bool(self.flags[ordinal] & ROW_DELETED),
                 self.times[ordinal],
                 self.heights[ordinal],
                 self.chart,
@@ -182,37 +214,76 @@ class TypeIndex:
         return derived + orders + 250 * len(self._opened)
 
 
+class _Rows:
+    """All rows of a chart by column: a row's number is its position."""
+
+    def __init__(self) -> None:
+        self.types: dict[str, int] = {}
+        self.kinds = bytearray()  # a row's type, by its number in `types`: R4 has fewer than 256
+        self.flags = bytearray()
+        self.versions = array("I")
+        self.times = array("q")
+        self.heights = array("Q")
+        self.leaves = array("Q")
+        self.ids: list[str] = []
+        self.values: list[bytes] = []
+
+    def add(self, part: RowColumns) -> None:
+        types = self.types
+        table = bytes([types.setdefault(type, len(types)) for type in part.types]).ljust(256, b"\0")
+        self.kinds += bytes(part.type).translate(table)
+        self.flags += part.flags
+        self.versions.extend(part.version)
+        self.times.extend(part.time_ms)
+        self.heights.extend(part.height)
+        self.leaves.extend(part.leaf)
+        self.ids += part.id
+        self.values += part.values
+
+    def of_type(self, type: str, start: int) -> list[int]:
+        """Numbers of the rows of that type from `start` on."""
+        wanted = self.types.get(type)
+        if wanted is None:
+            return []
+        return [number for number, kind in enumerate(self.kinds[start:], start) if kind == wanted]
+
+
 class ChartIndex:
-    """One chart. `count` is the number of rows it has taken in."""
+    """One chart. `count` is the number of rows it has taken in; a type's are sorted out when it is asked for."""
 
     def __init__(self, chart: int) -> None:
         self.chart = chart
         self.count = 0
+        self._rows = _Rows()
         self._types: dict[str, TypeIndex] = {}
+        self._sorted: dict[str, int] = {}  # type -> rows of the chart that its index has seen
         self._values = 0
+        self._grown = False
 
-    def extend(self, rows: Sequence[Row]) -> None:
+    def extend(self, parts: Sequence[RowColumns]) -> None:
         """Take in the chart's next rows, in the order of commitment, none left out."""
-        starts: dict[str, int] = {}
-        types = self._types
-        for row in rows:
-            index = types.get(row.type)
-            if index is None:
-                index = types[row.type] = TypeIndex(row.type, self.chart)
-            starts.setdefault(row.type, len(index))
-            index.add(row)
-            self._values += len(row.values)
-        for type, start in starts.items():
-            types[type].settle(start)
-        self.count += len(rows)
+        for part in parts:
+            self._rows.add(part)
+            self._values += sum(map(len, part.values))
+        self.count = len(self._rows.ids)
+        self._grown = True
 
     def type(self, type: str) -> TypeIndex | None:
         """The rows of that type, or None if the chart never had one."""
-        return self._types.get(type)
+        index = self._types.get(type)
+        seen = self._sorted.get(type, 0)
+        if seen < self.count:
+            numbers = self._rows.of_type(type, seen)
+            if numbers:
+                if index is None:
+                    index = self._types[type] = TypeIndex(type, self.chart)
+                index.add(self._rows, numbers)
+            self._sorted[type] = self.count
+        return index
 
     def match(self, type: str, conditions: Sequence[Condition], height: int) -> list[int]:
         """Row numbers of the current resources for which all conditions hold, ascending."""
-        index = self._types.get(type)
+        index = self.type(type)
         if index is None:
             return []
         bits = index.match(conditions, height)
@@ -220,7 +291,7 @@ class ChartIndex:
 
     def grown(self) -> bool:
         """Whether anything was taken in or built since the last time this was asked."""
-        grown = False
+        grown, self._grown = self._grown, False
         for index in self._types.values():
             grown |= index.grown
             index.grown = False
@@ -250,8 +321,7 @@ class ChartIndexCache:
             self._charts.move_to_end(chart)
         count = snapshot.row_count(chart)
         if index.count < count:
-            rows = snapshot.rows(chart, index.count)
-            index.extend(rows)
+            index.extend(snapshot.columns(chart, index.count))
         return index
 
     def settle(self, chart: int) -> None:

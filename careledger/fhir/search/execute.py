@@ -302,8 +302,7 @@ def _row_hits(view: _View, rows: tuple[tuple[int, int], ...], first: int = 0) ->
         if row is None or not _is_current(view, row, view.query.type):
             continue
         index = TypeIndex(view.query.type, chart)
-        index.add(row)
-        index.settle(0)
+        index.add_row(row)
         if view.match(index):
             hit = view.hit(index, 0)
             held = {hit.version.chart, *(other for other, _ in hit.version.links)}

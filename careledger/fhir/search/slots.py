@@ -6,15 +6,18 @@ are current is the caller's business.
 
 from __future__ import annotations
 
+import sys
 from array import array
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
+from itertools import chain
 from typing import Final
 
 from careledger.fhir.search.bitsets import Posting, bits_of, joined, opened, posting_of
-from careledger.fhir.search.compile import slot_values
+from careledger.fhir.search.compile import column_of
 from careledger.fhir.search.conditions import DateRange, Number, Reference, Text, Token, Uri
 from careledger.fhir.search.extract import each_reference, each_text
 from careledger.fhir.search.values import (
@@ -51,24 +54,24 @@ class ValueSlot:
     def extend(self, blobs: list[bytes]) -> None:
         """Index the blobs from `covered` on."""
         size = len(blobs)
-        new: dict[bytes | str, list[int]] = {}
-        present = []
-        split = _SPLITTERS[self.kind]
-        for ordinal in range(self.covered, size):
-            data = slot_values(blobs[ordinal], self.number)
+        same: defaultdict[bytes, list[int]] = defaultdict(list)  # most rows share their values with others
+        for ordinal, data in enumerate(column_of(blobs[self.covered :], self.number), self.covered):
             if data:
-                present.append(ordinal)
-                for key in split(data):
-                    listed = new.get(key)
-                    if listed is None:
-                        new[key] = [ordinal]
-                    elif listed[-1] != ordinal:
-                        listed.append(ordinal)
+                same[data].append(ordinal)
+        new: dict[bytes | str, list[int]] = {}
+        split = _SPLITTERS[self.kind]
+        for data, ordinals in same.items():
+            for key in split(data):
+                listed = new.get(key)
+                if listed is None:
+                    new[key] = ordinals[:]
+                elif listed[-1] != ordinals[-1]:  # else the values name it twice
+                    listed += ordinals
         postings = self.postings
         for key, numbers in new.items():
             old = postings.get(key)
             postings[key] = posting_of(numbers, size) if old is None else joined(old, numbers, size)
-        self.present |= bits_of(present, size)
+        self.present |= bits_of(chain.from_iterable(same.values()), size)
         self.covered = size
         self._groups = self._folded = None
 
@@ -164,15 +167,18 @@ class DateSlot:
 
     def extend(self, blobs: list[bytes]) -> None:
         """Index the blobs from `covered` on."""
-        ordinals, lows, highs = self.ordinals, self.lo, self.hi
-        before = len(ordinals)
-        for ordinal in range(self.covered, len(blobs)):
-            data = slot_values(blobs[ordinal], self.number)
-            for lo, hi in _DATE.iter_unpack(data):
-                ordinals.append(ordinal)
-                lows.append(lo)
-                highs.append(hi)
-        self.present |= bits_of(ordinals[before:], len(blobs))
+        column = column_of(blobs[self.covered :], self.number)
+        new = array("I")
+        for ordinal, data in enumerate(column, self.covered):
+            if data:
+                new.extend((ordinal,) * (len(data) // _DATE.size))
+        ends = array("q", b"".join(column))
+        if sys.byteorder == "big":
+            ends.byteswap()
+        self.ordinals += new
+        self.lo += ends[::2]
+        self.hi += ends[1::2]
+        self.present |= bits_of(new, len(blobs))
         self.covered = len(blobs)
 
     def memory(self) -> int:

@@ -11,7 +11,8 @@ import msgspec
 
 from careledger.fhir.charts import patients_of
 from careledger.fhir.search.extract import extract
-from careledger.vault.model import HOUSE_CHART, Row, Version
+from careledger.vault.model import HOUSE_CHART, Row, RowColumns, Version
+from careledger.vault.rows import columns_of
 
 Resource = dict[str, Any]
 decode = msgspec.json.Decoder(float_hook=Decimal).decode
@@ -145,6 +146,11 @@ class FakeSnapshot:
 
     def rows(self, chart: int, start: int = 0) -> list[Row]:
         return [row for row in self._store.rows.get(chart, ())[start:] if row.height <= self.height]
+
+    def columns(self, chart: int, start: int = 0) -> list[RowColumns]:
+        """In parts of three rows, as a chart that grew a little at a time has them."""
+        rows = self.rows(chart, start)
+        return [columns_of(rows[at : at + 3]) for at in range(0, len(rows), 3)]
 
     def row(self, chart: int, number: int) -> Row | None:
         rows = self._store.rows.get(chart, ())

@@ -170,13 +170,15 @@ def test_an_index_ahead_of_the_snapshot_answers_for_the_snapshot() -> None:
     query = parse("Observation", [("patient", "p")])
     assert len(search(store.snapshot(), cache, query).matches) == 2
     assert [(v.id, v.version) for v in search(old, cache, query).matches] == [("o", 1)]
+    store.put(_observation("last", "p"))
+    assert len(search(store.snapshot(), cache, query).matches) == 3
 
 
 def test_match_gives_row_numbers() -> None:
     store = world()
     index = ChartIndex(store.charts["a"])
     with store.snapshot() as snapshot:
-        index.extend(snapshot.rows(store.charts["a"]))
+        index.extend(snapshot.columns(store.charts["a"]))
         query = parse("Observation", [("patient", "a")])
         assert index.match("Observation", query.conditions, snapshot.height) == [1]
         assert index.match("Condition", (), snapshot.height) == []
