@@ -11,10 +11,14 @@ from careledger.fhir.search.chartindex import ChartIndexCache
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of what one request may ask. Counts are of resources; `bundle_answer_bytes` of what a Bundle reads."""
+    """Bounds of what one request may ask. Counts are of resources; `bundle_answer_bytes` of what a Bundle reads.
+
+    A page ends early, with a `next` link, before its resources are over `page_bytes`; it always holds one.
+    """
 
     page_default: int = 50
     page_max: int = 1_000
+    page_bytes: int = 32 << 20
     bundle_entries_max: int = 50_000
     bundle_answer_bytes: int = 64 << 20
     retries: int = 4

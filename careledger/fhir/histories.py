@@ -20,7 +20,7 @@ from careledger.fhir.authority import (
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirRequest, FhirResponse
 from careledger.fhir.refusals import Refused, not_found
-from careledger.fhir.responses import history_bundle
+from careledger.fhir.responses import HistoryEntry, history_bundle
 from careledger.fhir.routes import Match
 from careledger.fhir.search.terms import type_term
 from careledger.fhir.slices import Slices
@@ -62,16 +62,15 @@ async def history_instance(context: Context, request: FhirRequest, match: Match)
         total = len(versions)
         before = int(page.position[0]) if page.position else 0
         rest = [v for v in versions if v.version < before] if before else versions
-        shown = rest[: page.count]
-        bodies, charts = _opened(snapshot, shown)
+        shown, charts = _opened(snapshot, rest[: page.count], context.limits.page_bytes)
         height = snapshot.height
         known = bool(versions) or bool(snapshot.current(match.type, match.id))
     await record(context, request, decision, "history", f"{match.type}/{match.id}/_history", height, charts)
     if not known:
         raise not_found()
-    after = (shown[-1].version,) if len(rest) > len(shown) and shown else None
+    after = (shown[-1].version.version,) if len(rest) > len(shown) and shown else None
     links = _links(context, request, match, page, after)
-    return history_bundle(context.backend.base_url, shown, bodies, total, links)
+    return history_bundle(context.backend.base_url, shown, total, links)
 
 
 def _visible(context: Context, request: FhirRequest, snapshot: Snapshot, version: Version) -> bool:
@@ -79,14 +78,22 @@ def _visible(context: Context, request: FhirRequest, snapshot: Snapshot, version
     return judge(context, request, "history-instance", version.type, patients, snapshot.height).permit
 
 
-def _opened(snapshot: Snapshot, shown: list[Version]) -> tuple[dict[int, bytes], ByChart]:
-    """Bodies by place in `shown` (deletions have none), and the charts that leave."""
+def _opened(
+    snapshot: Snapshot, versions: list[Version], bytes_max: int
+) -> tuple[list[HistoryEntry], ByChart]:
+    """The first of these versions whose bodies fit together, opened, and the charts that leave."""
     charts: ByChart = {}
-    present = [place for place, version in enumerate(shown) if not version.deleted]
-    bodies = dict(zip(present, snapshot.bodies([shown[place] for place in present]), strict=True))
-    for version in shown:
+    present = [place for place, version in enumerate(versions) if not version.deleted]
+    opened = snapshot.bodies([versions[place] for place in present], bytes_max)
+    if len(opened) < len(present):
+        versions = versions[: present[len(opened)]]
+    bodies = dict(zip(present, opened, strict=False))
+    shown = []
+    for place, version in enumerate(versions):
         merge(charts, leaving(version))
-    return bodies, charts
+        put_created = not version.deleted and snapshot.put_created(version)
+        shown.append(HistoryEntry(version, bodies.get(place), put_created))
+    return shown, charts
 
 
 async def history_type(context: Context, request: FhirRequest, match: Match) -> FhirResponse:
@@ -116,16 +123,14 @@ async def history_type(context: Context, request: FhirRequest, match: Match) -> 
         best = nlargest(page.count + 1, found.items(), key=lambda pair: pair[0])
         if slices.due():
             await slices.rest()
-    shown_keys = best[: page.count]
     with context.backend.snapshot() as snapshot:
-        stored = (snapshot.version(row.type, row.id, row.version) for _, row in shown_keys)
-        shown = [version for version in stored if version is not None]
-        bodies, charts = _opened(snapshot, shown)
+        stored = (snapshot.version(row.type, row.id, row.version) for _, row in best[: page.count])
+        listed = [version for version in stored if version is not None]
+        shown, charts = _opened(snapshot, listed, context.limits.page_bytes)
     await record(context, request, decision, "history", f"{match.type}/_history", height, charts)
-    after = shown_keys[-1][0] if len(best) > page.count else None
-    return history_bundle(
-        context.backend.base_url, shown, bodies, None, _links(context, request, match, page, after)
-    )
+    last = shown[-1].version if shown and (len(shown) < len(listed) or len(best) > page.count) else None
+    after = None if last is None else (last.time_ms, last.id, last.version)
+    return history_bundle(context.backend.base_url, shown, None, _links(context, request, match, page, after))
 
 
 def _charts(context: Context, request: FhirRequest, snapshot: Snapshot, type: str) -> list[int]:

@@ -118,6 +118,7 @@ def _compose_create(
         patients,
         writing.author_of(request),
         context.backend.base_url,
+        put_created=interaction == "conditional-update",
     )
 
 
@@ -152,7 +153,7 @@ async def _resolved(context: Context, request: FhirRequest) -> Received:
 
 
 async def update(context: Context, request: FhirRequest, match: Match) -> FhirResponse:
-    """200 with the next version, 201 with the first (update-as-create); 412 if `If-Match` is stale."""
+    """200 with the next version, 201 with the first (update-as-create) or after a deletion; 412 if `If-Match` is stale."""
     new = await _received(context, request, match.type)
     _check_id(new, match.type, match.id)
     return await _update(context, request, match.type, match.id, new, "update")
@@ -169,7 +170,7 @@ async def _update(
             await context.backend.commit(Commit((write,)))
         except Conflict:
             continue
-        return stored(context.backend.base_url, request, write, 201 if write.expected_version == 0 else 200)
+        return stored(context.backend.base_url, request, write, writing.status_of_update(write))
     raise _busy()
 
 

@@ -190,7 +190,7 @@ class Plan:
             step.interaction,
             self.time_ms,
         )
-        step.status = 201 if step.write.expected_version == 0 else 200
+        step.status = writing.status_of_update(step.write)
 
     def _compose_delete(self, snapshot: Snapshot, step: Step) -> None:
         step.status = 204

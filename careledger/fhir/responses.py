@@ -5,7 +5,8 @@ A Bundle is its entries' bytes between commas. Only `_summary` and `_elements` t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
@@ -179,27 +180,36 @@ def _head(kind: str, total: int | None, links: Sequence[Link]) -> bytes:
     return f'{{"resourceType":"Bundle","id":"{fresh_id()}","type":"{kind}"{count},"link":[{rows}]'.encode()
 
 
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """A version in a history: its body (None for a deletion), and whether a PUT made the resource with it."""
+
+    version: Version
+    body: bytes | None
+    put_created: bool
+
+
 def history_bundle(
     base_url: str,
-    versions: Sequence[Version],
-    bodies: Mapping[int, bytes],
+    shown: Sequence[HistoryEntry],
     total: int | None,
     links: Sequence[Link],
 ) -> FhirResponse:
     """A history Bundle: each version with how it came about (R4 bundle.html#history)."""
-    entries = [_history_entry(base_url, version, bodies.get(place)) for place, version in enumerate(versions)]
+    entries = [_history_entry(base_url, entry) for entry in shown]
     body = _head("history", total, links) + (b',"entry":[' + b",".join(entries) + b"]}" if entries else b"}")
     return FhirResponse(200, [FHIR_JSON], body)
 
 
-def _history_entry(base_url: str, version: Version, body: bytes | None) -> bytes:
+def _history_entry(base_url: str, entry: HistoryEntry) -> bytes:
+    version, body = entry.version, entry.body
     name = f"{version.type}/{version.id}"
     if body is None:
-        method, url, status = "DELETE", name, "204 No Content"
-    elif version.version == 1:
+        method, url, status = "DELETE", name, STATUS_TEXT[204]
+    elif version.version == 1 and not entry.put_created:
         method, url, status = "POST", version.type, STATUS_TEXT[201]
     else:
-        method, url, status = "PUT", name, STATUS_TEXT[200]
+        method, url, status = "PUT", name, STATUS_TEXT[201 if entry.put_created else 200]
     content = b"" if body is None else b',"resource":' + body
     return b'{"fullUrl":"%s"%s,"request":{"method":"%s","url":"%s"},"response":%s}' % (
         f"{base_url}/{name}".encode(),

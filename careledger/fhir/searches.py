@@ -11,6 +11,7 @@ from careledger.fhir import paging
 from careledger.fhir.authority import ByChart, Denied, actor_of, judge, leaving, merge, record, search_scope
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirRequest, FhirResponse
+from careledger.fhir.outcomes import Issue, outcome
 from careledger.fhir.preferences import View, check_content_type, prefer
 from careledger.fhir.refusals import Refused
 from careledger.fhir.responses import Link, search_bundle, subset
@@ -23,6 +24,13 @@ from careledger.vault.model import Version
 
 _FORM = frozenset({b"application/x-www-form-urlencoded"})
 _FORM_PAIRS_MAX = 128
+_CUT = Issue(
+    "warning",
+    "too-costly",
+    "",
+    "More was to be included than a page holds: some of it is left out.",
+    "Ask for smaller pages by _count, or search for what is missing by itself.",
+)
 PAGE = "_page"
 """A whole search, sealed: what was posted does not turn up in a link."""
 
@@ -50,29 +58,33 @@ async def search(context: Context, request: FhirRequest, match: Match) -> FhirRe
             raise Denied(decision, hide=False)
         scope = search_scope(context, request, snapshot, match.type)
         after = Cursor.decode(query.cursor, backend.cursor_key, query) if query.cursor else None
-        result = execute(snapshot, context.charts, query, scope, after)
-        matches = list(zip(result.matches, snapshot.bodies(result.matches), strict=True))
-        includes = (
-            list(zip(result.includes, snapshot.bodies(result.includes), strict=True))
-            if result.includes
-            else []
-        )
+        including = bool(query.includes or query.revincludes)
+        room = context.limits.page_bytes
+        result = execute(snapshot, context.charts, query, scope, after, room // 2 if including else room)
+        bodies = result.bodies or []
+        matches = list(zip(result.matches, bodies, strict=True))
+        includes: list[tuple[Version, bytes]] = []
+        if result.includes:
+            opened = snapshot.bodies(result.includes, room - sum(map(len, bodies)))
+            includes = list(zip(result.includes, opened, strict=False))
         height = snapshot.height
     kind = "count" if query.count_only else "search"
-    await record(context, request, decision, kind, _what(query), height, _leaving(result))
+    await record(context, request, decision, kind, _what(query), height, _leaving(result.matches, includes))
+    cut = result.truncated or len(includes) < len(result.includes)
     if query.summary or query.elements:
         view = View(query.summary, query.elements)
         if not view.whole:
             matches = [(version, subset(body, view)) for version, body in matches]
     links = _links(context, match.type, query, result, sealed)
-    return search_bundle(backend.base_url, matches, includes, result.total, links)
+    said = outcome([_CUT]) if cut else b""
+    return search_bundle(backend.base_url, matches, includes, result.total, links, said)
 
 
-def _leaving(result: SearchResult) -> ByChart:
+def _leaving(matches: Sequence[Version], includes: Sequence[tuple[Version, bytes]]) -> ByChart:
     charts: ByChart = {}
-    for version in result.matches:
+    for version in matches:
         _leave(charts, version)
-    for version in result.includes:
+    for version, _ in includes:
         _leave(charts, version)
     return charts
 

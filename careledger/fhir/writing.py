@@ -97,6 +97,8 @@ def compose(
     patients: Sequence[str],
     author: str,
     base_url: str,
+    *,
+    put_created: bool = False,
 ) -> ResourceWrite:
     """The write of a validated resource. `base_version` is the version it replaces, 0 for a new one."""
     resource = new.resource
@@ -114,6 +116,7 @@ def compose(
         extracted.values,
         extracted.terms,
         extracted.chart_terms,
+        put_created,
     )
 
 
@@ -128,7 +131,7 @@ def compose_update(
     interaction: str = "update",
     time_ms: int = 0,
 ) -> ResourceWrite:
-    """The next version of Type/id, or its first (update-as-create, R4 http.html#upsert).
+    """The next version of Type/id, or its first (update-as-create, R4 http.html#upsert). A deleted one is brought back.
 
     Only callers who see the whole type may choose an id; to others an unknown id and a hidden one look alike.
     """
@@ -142,8 +145,22 @@ def compose_update(
         raise Denied(judge(context, request, interaction, type, SOMEBODY, snapshot.height))
     check_expected(expected, current)
     when = max(time_ms, next_time(context, current))
-    base_version = 0 if current is None else current.version
-    return compose(type, id, new, base_version, when, patients, author_of(request), context.backend.base_url)
+    return compose(
+        type,
+        id,
+        new,
+        0 if current is None else current.version,
+        when,
+        patients,
+        author_of(request),
+        context.backend.base_url,
+        put_created=current is None or current.deleted,
+    )
+
+
+def status_of_update(write: ResourceWrite) -> int:
+    """201 where the PUT made the resource, or brought it back after its deletion (R4 http.html#update); else 200."""
+    return 201 if write.put_created else 200
 
 
 def compose_delete(

@@ -61,6 +61,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("limits.max_url_bytes", 16_384, "longest request target", 256, MIB),
     Setting("limits.max_bundle_entries", 50_000, "most entries of a Bundle", 1, 1_000_000),
     Setting("limits.max_page_entries", 1000, "most entries of a page, whatever _count asks", 1, 100_000),
+    Setting(
+        "limits.max_page_bytes",
+        32 * MIB,
+        "a page ends early before it holds more; one resource it always holds",
+        1024,
+        1024 * MIB,
+    ),
     Setting("limits.max_gzip_ratio", 200, "largest ratio of a gzip body above its first megabyte", 2, 2000),
     Setting("cache.tokens", 4096, "verified tokens kept a worker", 16, 1_000_000),
     Setting("cache.chart_bytes", 192 * MIB, "opened chart indexes kept a worker", MIB, 65_536 * MIB),
@@ -122,6 +129,7 @@ class LimitsConfig:
     max_url_bytes: int
     max_bundle_entries: int
     max_page_entries: int
+    max_page_bytes: int
     max_gzip_ratio: int
 
 

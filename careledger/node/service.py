@@ -120,7 +120,9 @@ class NodeService:
 def fhir_app(backend: NodeBackend, config: Config) -> FhirApp:
     """The FHIR interface within the configured bounds."""
     limits = Limits(
-        page_max=config.limits.max_page_entries, bundle_entries_max=config.limits.max_bundle_entries
+        page_max=config.limits.max_page_entries,
+        page_bytes=config.limits.max_page_bytes,
+        bundle_entries_max=config.limits.max_bundle_entries,
     )
     return FhirApp(backend, limits=limits, chart_cache_max_bytes=config.cache.chart_bytes)
 

@@ -106,6 +106,7 @@ class Opened(msgspec.Struct, frozen=True, array_like=True, gc=False):
     length: int
     secret: bytes
     home: bytes = b""  # handle of the chart that sealed the body, if not this one
+    put_created: bool = False  # always written, so that the length does not tell; committed nowhere
 
     def __repr__(self) -> str:
         return f"Opened(kind={self.kind}, version={self.version})"
@@ -124,6 +125,8 @@ def seal_version(
     time_ms: int,
     author: str,
     body: bytes | None,
+    *,
+    put_created: bool = False,
 ) -> Sealed:
     """Seal and commit one version under a fresh secret. `body` is the canonical bytes, None for none.
 
@@ -139,7 +142,7 @@ def seal_version(
         content = body
         sealed_body = _seal_body(key, six, body)
     leaf = commit(salt, header(six, time_ms, author, body_hash(salt, content)))
-    opened = Opened(kind, type, id, version, time_ms, author, len(content), secret)
+    opened = Opened(kind, type, id, version, time_ms, author, len(content), secret, b"", put_created)
     nonce = fresh[32:]
     sealed_meta = chart._meta.encrypt(nonce, _encode_meta(opened), _meta_data(chart, leaf))
     return Sealed(leaf, nonce + sealed_meta, sealed_body)

@@ -21,7 +21,8 @@ class ResourceWrite(msgspec.Struct, frozen=True):
     `expected_version` is the current version the author based this on; 0 says that the resource must not exist.
     The new version is always `expected_version + 1`. `body` is the canonical JSON that will be served, `None` a
     deletion. `patients` are the logical ids of the Patients whose charts hold it: the first seals it, the others
-    log it; none means the house chart. `values` and the terms come from `fhir.search.extract`.
+    log it; none means the house chart. `values` and the terms come from `fhir.search.extract`. `put_created` says that
+    a PUT makes a resource that is not there: an update-as-create, or one that brings a deleted one back.
     """
 
     type: str
@@ -34,6 +35,7 @@ class ResourceWrite(msgspec.Struct, frozen=True):
     values: bytes = b""
     terms: tuple[bytes, ...] = ()
     chart_terms: tuple[bytes, ...] = ()
+    put_created: bool = False
 
 
 class AccessEntry(msgspec.Struct, frozen=True, gc=False):
@@ -145,8 +147,11 @@ class Snapshot(Protocol):
     def body(self, version: Version) -> bytes:
         """The canonical JSON as committed. Raises Corrupt rather than return an altered byte."""
 
-    def bodies(self, versions: Sequence[Version]) -> list[bytes]:
-        """`body` of each, in order, in one go."""
+    def bodies(self, versions: Sequence[Version], bytes_max: int | None = None) -> list[bytes]:
+        """`body` of each, in order, in one go; with `bytes_max` of the first that fit together, one at least."""
+
+    def put_created(self, version: Version) -> bool:
+        """Whether a PUT made the resource with this version (see `ResourceWrite`). Raises Corrupt as `body` does."""
 
     def chart_of(self, patient_id: str) -> int | None:
         """Number of the chart of Patient/`patient_id` (the Patient resource need not exist)."""

@@ -51,7 +51,15 @@ class Sealer:
         kind = Kind.DELETION if write.body is None else Kind.VERSION
         first = self._chart_keys(charts[0])
         sealed = seal_version(
-            first, kind, write.type, write.id, version, write.time_ms, write.author, write.body
+            first,
+            kind,
+            write.type,
+            write.id,
+            version,
+            write.time_ms,
+            write.author,
+            write.body,
+            put_created=write.put_created,
         )
         links: tuple[SealedLink, ...] = ()
         if len(charts) > 1:

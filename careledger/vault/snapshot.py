@@ -7,11 +7,12 @@ is served. Opened bodies are cached by their place, which never changes what it 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import lmdb
 
 from careledger.primitives.errors import Corrupt
-from careledger.vault.envelope import open_body, open_meta
+from careledger.vault.envelope import Opened, open_body, open_meta
 from careledger.vault.index import Current, open_segment, unpack_resource
 from careledger.vault.journal import Journal
 from careledger.vault.keyring import Keyring
@@ -153,18 +154,42 @@ class VaultSnapshot:
             self._reader.cache.put(place, body)
         return body
 
-    def bodies(self, versions: Sequence[Version]) -> list[bytes]:
+    def bodies(self, versions: Sequence[Version], bytes_max: int | None = None) -> list[bytes]:
         cached, opened = self._reader.cache.get, self.body
-        return [cached((v.chart, v.leaf, v.version, v.id, v.type)) or opened(v) for v in versions]
+        if bytes_max is None:
+            return [cached((v.chart, v.leaf, v.version, v.id, v.type)) or opened(v) for v in versions]
+        found = [cached((v.chart, v.leaf, v.version, v.id, v.type)) for v in versions]
+        if all(found) and sum(map(len, cast("list[bytes]", found))) <= bytes_max:
+            return cast("list[bytes]", found)
+        return self._bodies_within(versions, found, bytes_max)
+
+    def _bodies_within(
+        self, versions: Sequence[Version], found: Sequence[bytes | None], bytes_max: int
+    ) -> list[bytes]:
+        """Opened one by one: beside the cache, the room and one body more is all that is ever in memory."""
+        bodies: list[bytes] = []
+        for version, cached in zip(versions, found, strict=True):
+            body = cached or self.body(version)
+            bytes_max -= len(body)
+            if bytes_max < 0 and bodies:
+                break
+            bodies.append(body)
+        return bodies
+
+    def put_created(self, version: Version) -> bool:
+        return self._open_version(version)[0].put_created
 
     def _open_body(self, version: Version) -> bytes:
-        content = self.record(version.chart, RECORD_LOG, version.leaf)
-        record = unpack_version(content)
-        keys = self._reader.keyring.get(version.chart)
-        opened = open_meta(keys, record.leaf, record.meta)
+        opened, sealed = self._open_version(version)
+        return open_body(self._reader.keyring.get(version.chart), opened, sealed)
+
+    def _open_version(self, version: Version) -> tuple[Opened, bytes]:
+        """The opened meta and the sealed body."""
+        record = unpack_version(self.record(version.chart, RECORD_LOG, version.leaf))
+        opened = open_meta(self._reader.keyring.get(version.chart), record.leaf, record.meta)
         if (opened.type, opened.id, opened.version) != (version.type, version.id, version.version):
             raise _elsewhere()
-        return open_body(keys, opened, record.body)
+        return opened, record.body
 
     def record(self, chart: int, log: int, index: int) -> bytes:
         """The content of the journal record that holds this leaf."""

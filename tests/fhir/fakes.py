@@ -7,6 +7,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import accumulate
 
 from careledger.primitives.errors import Conflict, Unavailable
 from careledger.vault.model import (
@@ -32,6 +33,7 @@ class FakeStore:
         self.height = 0
         self.versions: dict[tuple[str, str], list[Version]] = {}
         self.bodies: dict[tuple[str, str, int], bytes] = {}
+        self.put_created: set[tuple[str, str, int]] = set()
         self.charts: dict[str, int] = {}
         self.rows: dict[int, list[Row]] = {HOUSE_CHART: []}
         self.leaves: dict[int, int] = defaultdict(int)
@@ -80,6 +82,8 @@ class FakeStore:
         known.append(version)
         if write.body is not None:
             self.bodies[write.type, write.id, number] = write.body
+        if write.put_created:
+            self.put_created.add((write.type, write.id, number))
         for chart, leaf in places:
             self._row(write, chart, leaf, number, moved=False)
             for term in write.terms:
@@ -138,8 +142,13 @@ class FakeSnapshot:
     def body(self, version: Version) -> bytes:
         return self._store.bodies[version.type, version.id, version.version]
 
-    def bodies(self, versions: Sequence[Version]) -> list[bytes]:
-        return [self.body(version) for version in versions]
+    def bodies(self, versions: Sequence[Version], bytes_max: int | None = None) -> list[bytes]:
+        found = [self.body(version) for version in versions]
+        sizes = accumulate(map(len, found))
+        return found if bytes_max is None else found[: max(1, sum(size <= bytes_max for size in sizes))]
+
+    def put_created(self, version: Version) -> bool:
+        return (version.type, version.id, version.version) in self._store.put_created
 
     def chart_of(self, patient_id: str) -> int | None:
         return self._store.charts.get(patient_id)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from careledger.fhir.messages import FhirResponse
 from careledger.vault.model import HOUSE_CHART, Commit
 from tests.fhir.client import Client, entries, header, observation, of, patient, practitioner
 
@@ -37,7 +38,7 @@ def test_create_read_vread_update_delete(client: Client) -> None:
     assert client.get(f"Patient/{made['id']}").status == 410
     assert client.get(f"Patient/{made['id']}/_history/3").status == 410
     assert client.send("DELETE", f"Patient/{made['id']}").status == 204
-    assert client.put(f"Patient/{made['id']}", made).status == 200
+    assert client.put(f"Patient/{made['id']}", made).status == 201
 
 
 def test_numbers_are_served_as_received(client: Client) -> None:
@@ -280,6 +281,38 @@ def test_history_is_newest_first_and_paged(client: Client) -> None:
     assert newest["request"]["method"] == "DELETE"
     assert "resource" not in newest
     assert client.get("Patient/unknown/_history").status == 404
+
+
+def test_history_says_how_each_version_came_about(client: Client) -> None:
+    """Create, update-as-create, update, deletion and what is brought back: the same in history, answer and Bundle."""
+    posted = client.made(patient())["id"]
+    assert client.put("Patient/chosen", patient(id="chosen")).status == 201
+    assert client.put("Patient/chosen", patient(id="chosen", gender="male")).status == 200
+    assert client.send("DELETE", "Patient/chosen").status == 204
+    assert client.put("Patient/chosen", patient(id="chosen")).status == 201
+    url = "Patient?identifier=urn:x|1"
+    found = of(client.put(url, patient(identifier=[{"system": "urn:x", "value": "1"}])))["id"]
+
+    def told(answer: FhirResponse, id: str) -> list[tuple[str, str, str]]:
+        return [
+            (entry["request"]["method"], entry["request"]["url"], entry["response"]["status"])
+            for entry in entries(answer)
+            if entry["fullUrl"].endswith(f"/{id}")
+        ]
+
+    name = "Patient/chosen"
+    chosen = [("PUT", name, "201 Created"), ("DELETE", name, "204 No Content")]
+    chosen += [("PUT", name, "200 OK"), ("PUT", name, "201 Created")]
+    for url in ("Patient/_history", "Patient/{id}/_history"):
+        assert told(client.get(url.format(id=posted)), posted) == [("POST", "Patient", "201 Created")]
+        assert told(client.get(url.format(id="chosen")), "chosen") == chosen
+        assert told(client.get(url.format(id=found)), found) == [("PUT", f"Patient/{found}", "201 Created")]
+    for kind in ("batch", "transaction"):
+        client.send("DELETE", name)
+        put = {"resource": patient(id="chosen"), "request": {"method": "PUT", "url": name}}
+        done = client.post("", {"resourceType": "Bundle", "type": kind, "entry": [put]})
+        assert entries(done)[0]["response"]["status"] == "201 Created"
+        assert told(client.get(f"{name}/_history?_count=1"), "chosen") == chosen[:1]
 
 
 def test_type_history_spans_charts_and_pages_stay_whole(client: Client) -> None:

@@ -7,6 +7,7 @@ import os
 from hashlib import sha256
 from random import Random
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ from careledger.vault.commitments import (
 )
 from careledger.vault.envelope import (
     ChartKeys,
+    Opened,
     blind,
     check_version,
     header_of,
@@ -134,7 +136,6 @@ def test_one_record_in_the_place_of_another_is_refused():
 @pytest.mark.parametrize("field", ["kind", "type", "id", "version"])
 def test_the_body_is_bound_to_its_header(field):
     """The first six fields are authenticated with the body: the same secret does not open it under another name."""
-    import msgspec
 
     sealed = seal()
     opened = open_meta(CHART, sealed.leaf, sealed.meta)
@@ -153,6 +154,17 @@ def test_equal_versions_look_unrelated():
     for version in versions:
         joined = b"".join(version)
         assert b"Patient" not in joined and b"demo" not in joined
+
+
+def test_how_a_version_was_made_does_not_show():
+    """Equally long either way; a meta that was sealed before this was kept says nothing of it."""
+    arguments = (CHART, Kind.VERSION, "Patient", "p1", 1, 0, "demo", BODY)
+    made = [seal_version(*arguments, put_created=put_created) for put_created in (False, True)]
+    assert len({len(sealed.meta) for sealed in made}) == 1
+    opened = [open_meta(CHART, sealed.leaf, sealed.meta) for sealed in made]
+    assert [meta.put_created for meta in opened] == [False, True]
+    older = msgspec.msgpack.encode(list(msgspec.structs.astuple(opened[1]))[:-1])
+    assert msgspec.msgpack.decode(older, type=Opened) == msgspec.structs.replace(opened[1], put_created=False)
 
 
 def test_sizes_hide_small_differences():

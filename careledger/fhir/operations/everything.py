@@ -37,18 +37,21 @@ async def everything(context: Context, request: FhirRequest, match: Match) -> Fh
         found = chart is not None and _patient_present(snapshot, chart, match)
         if found and chart is not None:
             order = context.orders.of(snapshot, chart, match.id, context.backend.base_url)
-            parts, charts, after = _own_page(snapshot, order, page)
+            parts, charts, after = _own_page(snapshot, order, page, context.limits.page_bytes)
     if not found or chart is None:
         await record(context, request, decision, "everything", f"Patient/{match.id}", height, {})
         raise not_found()
     if after is None:
         more, after = await _supporting(context, request, chart, match, page, page.count - len(parts))
+        room = context.limits.page_bytes - sum([len(body) for _, body in parts]) if more else 0
         with context.backend.snapshot() as snapshot:
-            for version in more:
-                parts.append(
-                    (entry_prefix(context.backend.base_url, version.type, version.id), snapshot.body(version))
-                )
-                merge(charts, {version.chart: [version.leaf]})
+            bodies = snapshot.bodies(more, room)
+        if len(bodies) < len(more):
+            more = more[: len(bodies)]
+            after = _after(more[-1])
+        for version, body in zip(more, bodies, strict=True):
+            parts.append((entry_prefix(context.backend.base_url, version.type, version.id), body))
+            merge(charts, {version.chart: [version.leaf]})
     await record(context, request, decision, "everything", f"Patient/{match.id}/$everything", height, charts)
     kept = [(name, value) for name, value in request.query if name in ("_count", "_since", "_type")]
     links = paging.links(context, f"Patient/{match.id}/$everything", kept, request, page.scope, after)
@@ -110,7 +113,7 @@ def _patient_present(snapshot: Snapshot, chart: int, match: Match) -> bool:
 
 
 def _own_page(
-    snapshot: Snapshot, order: ChartOrder, page: Page
+    snapshot: Snapshot, order: ChartOrder, page: Page, bytes_max: int
 ) -> tuple[list[tuple[bytes, bytes]], ByChart, paging.Position | None]:
     if page.phase or not isinstance(page.after, int):
         return [], {}, None
@@ -123,7 +126,9 @@ def _own_page(
         places, more = rest[: page.count], len(rest) > page.count
     known = order.versions
     versions = [known[place] for place in places]
-    bodies = snapshot.bodies(versions)
+    bodies = snapshot.bodies(versions, bytes_max)
+    if len(bodies) < len(versions):
+        places, versions, more = places[: len(bodies)], versions[: len(bodies)], True
     charts: ByChart = {}
     if order.shared:
         for version in versions:
@@ -161,10 +166,13 @@ async def _supporting(
             if not judge(context, request, "include", type, (), snapshot.height).permit:
                 continue
             if len(found) == room:
-                last = f"{found[-1].type}/{found[-1].id}" if found else after
-                return found, (1, last)
+                return found, _after(found[-1]) if found else (1, after)
             found.append(version)
     return found, None
+
+
+def _after(version: Version) -> paging.Position:
+    return 1, f"{version.type}/{version.id}"
 
 
 async def _referred(context: Context, chart: int, match: Match) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Final
 
@@ -28,7 +28,10 @@ ROWS_COUNTED: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """One page. `total` is None where counting would cost more than was asked for; `next` is None at the end."""
+    """One page. `total` is None where counting would cost more than was asked for; `next` is None at the end.
+
+    `bodies` are those of the matches, if the search had a bound for them.
+    """
 
     matches: list[Version]
     total: int | None
@@ -36,6 +39,7 @@ class SearchResult:
     includes: list[Version]
     height: int
     truncated: bool = False  # more was to be included than fits a page
+    bodies: list[bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +75,34 @@ def search(
     query: Query,
     scope: Scope = EVERYTHING,
     after: Cursor | None = None,
+    bytes_max: int | None = None,
 ) -> SearchResult:
-    """The page after `after` (the first without one). Raises Invalid if the cursor's place is not there."""
+    """The page after `after` (the first without one). Raises Invalid if the cursor's place is not there.
+
+    With `bytes_max` it ends early where its matches' bodies would be more together; one match it always holds.
+    """
     height = snapshot.height if after is None else min(after.height, snapshot.height)
+    page = _page(snapshot, cache, query, scope, after, height)
+    bodies = None if bytes_max is None else snapshot.bodies(page[0], bytes_max)
+    while bodies is not None and len(bodies) < len(page[0]):  # as if no more had been asked for
+        page = _page(snapshot, cache, replace(query, count=len(bodies)), scope, after, height)
+        bodies = snapshot.bodies(page[0], bytes_max)
+    found, total, following = page
+    includes, truncated = included(snapshot, cache, query, scope, found, height)
+    return SearchResult(found, total, following, includes, height, truncated, bodies)
+
+
+_Page = tuple[list[Version], int | None, Cursor | None]
+
+
+def _page(
+    snapshot: Snapshot,
+    cache: ChartIndexCache,
+    query: Query,
+    scope: Scope,
+    after: Cursor | None,
+    height: int,
+) -> _Page:
     direct = after is None and _is_direct(query)
     chosen = Plan() if direct else plan(snapshot, query, scope.charts)
     view = _View(snapshot, cache, query, scope, height, chosen.charts)
@@ -89,12 +118,7 @@ def search(
         page = _of_charts(view, chosen.charts, after)
     if view.opened:
         cache.settle(view.opened[-1])
-    found, total, following = page
-    includes, truncated = included(snapshot, cache, query, scope, found, height)
-    return SearchResult(found, total, following, includes, height, truncated)
-
-
-_Page = tuple[list[Version], int | None, Cursor | None]
+    return page
 
 
 class _View:

@@ -21,6 +21,8 @@ from careledger.vault.model import HOUSE_CHART, Snapshot, Version
 
 INCLUDED_MAX: Final = 1_000
 """Resources included in one page."""
+LOOKED_UP_MAX: Final = 10_000
+"""References that are followed for one page, whether they lead to something or not."""
 
 _LITERAL = re.compile(
     r"(?:^|/)([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?$"
@@ -41,8 +43,10 @@ def included(
         return [], False
     seen = {(match.type, match.id) for match in matches}
     found: list[Version] = []
-    for version in _all(snapshot, cache, query, scope, matches, height):
-        if (version.type, version.id) not in seen:
+    for looked_up, version in enumerate(_all(snapshot, cache, query, scope, matches, height)):
+        if looked_up == LOOKED_UP_MAX:
+            return found, True
+        if version is not None and (version.type, version.id) not in seen:
             if len(found) == INCLUDED_MAX:
                 return found, True
             seen.add((version.type, version.id))
@@ -57,12 +61,12 @@ def _all(
     scope: Scope,
     matches: list[Version],
     height: int,
-) -> Iterator[Version]:
+) -> Iterator[Version | None]:
+    """One after the other; None for a reference that leads to nothing the caller may see."""
     if query.includes:
         for type, id in _targets(snapshot, query, matches):
             version = version_at(snapshot, type, id, height)
-            if version is not None and scope.sees(version):
-                yield version
+            yield version if version is not None and scope.sees(version) else None
     for include in query.revincludes:
         yield from _referring(snapshot, cache, include, scope, matches, height)
 
@@ -71,8 +75,8 @@ def _targets(snapshot: Snapshot, query: Query, matches: list[Version]) -> Iterat
     """(type, id) of what the matches refer to, in order, each once. Ids are in the bodies alone."""
     seen = set()
     search = search_of(query.type)
-    for body in snapshot.bodies(matches):
-        resource = _decode(body)
+    for match in matches:
+        resource = _decode(snapshot.body(match))
         for include in query.includes:
             for parameter in include.parameters:
                 for target in _literals(search.elements(resource, parameter), parameter):

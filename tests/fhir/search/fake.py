@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -132,8 +133,13 @@ class FakeSnapshot:
     def body(self, version: Version) -> bytes:
         return self._store.bodies[version.type, version.id, version.version]
 
-    def bodies(self, versions: Sequence[Version]) -> list[bytes]:
-        return [self.body(version) for version in versions]
+    def bodies(self, versions: Sequence[Version], bytes_max: int | None = None) -> list[bytes]:
+        found = [self.body(version) for version in versions]
+        sizes = accumulate(map(len, found))
+        return found if bytes_max is None else found[: max(1, sum(size <= bytes_max for size in sizes))]
+
+    def put_created(self, version: Version) -> bool:
+        return False
 
     def chart_of(self, patient_id: str) -> int | None:
         return self._store.charts.get(patient_id)
