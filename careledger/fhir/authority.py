@@ -36,6 +36,17 @@ class Denied(NotPermitted):
         self.hidden = hide and decision.absent
 
 
+class Unseen(Denied):
+    """A deletion of what the caller may not know of, there or not: logged as denied, then answered as of nothing.
+
+    That is 204, or `refused` where If-Match asked for a version.
+    """
+
+    def __init__(self, decision: Decision, refused: Refused | None) -> None:
+        super().__init__(decision)
+        self.refused = refused
+
+
 class Counted(Refused):
     """A refusal that tells how many resources a condition matches: logged as a count before it is said."""
 

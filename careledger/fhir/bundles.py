@@ -124,12 +124,17 @@ def _written(context: Context, step: Step, returns: str, room: Room) -> bytes:
 
 
 async def commit_plan(context: Context, request: FhirRequest, plan: Plan, steps: Sequence[Step]) -> None:
-    """One Commit: every write, and the access entries for what conditions matched."""
+    """One Commit: every write, and the access entries for what conditions matched and what was not to be deleted."""
     writes = tuple(step.write for step in steps if step.write is not None)
     accesses: tuple[AccessEntry, ...] = ()
     if plan.decision is not None:
         accesses = record_entries(
             context, request, plan.decision, "search", "conditions of a Bundle", plan.height, plan.touched
+        )
+    if plan.unseen:  # one entry a Commit, as a read makes one: it names as many as it has room for
+        what = ", ".join(name for name, _ in plan.unseen)
+        accesses += record_entries(
+            context, request, plan.unseen[0][1], "denied", what, plan.unseen[0][1].height, {}
         )
     if writes or accesses:
         await context.backend.commit(Commit(writes, accesses))

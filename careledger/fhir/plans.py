@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from careledger.access.decision import Decision
 from careledger.fhir import conditional, json, writing
-from careledger.fhir.authority import ByChart, leaving, merge
+from careledger.fhir.authority import ByChart, Unseen, leaving, merge
 from careledger.fhir.bundleform import Address, Entry, EntryRequest
 from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context
@@ -76,6 +76,7 @@ class Plan:
         self.time_ms = context.backend.now_ms()
         self.touched: ByChart = {}
         self.decision: Decision | None = None
+        self.unseen: list[tuple[str, Decision]] = []  # deletions that are answered as if there was nothing
         self.height = 0
         self.transaction = transaction
 
@@ -195,16 +196,21 @@ class Plan:
     def _compose_delete(self, snapshot: Snapshot, step: Step) -> None:
         step.status = 204
         expected = expected_version(step.sent.ifMatch, None)
-        step.write = writing.compose_delete(
-            self._context,
-            self._request,
-            snapshot,
-            step.address.type,
-            step.id,
-            expected,
-            step.interaction,
-            self.time_ms,
-        )
+        try:
+            step.write = writing.compose_delete(
+                self._context,
+                self._request,
+                snapshot,
+                step.address.type,
+                step.id,
+                expected,
+                step.interaction,
+                self.time_ms,
+            )
+        except Unseen as unseen:
+            if unseen.refused is not None:
+                raise
+            self.unseen.append((f"DELETE {step.address.type}/{step.id}", unseen.decision))
 
     def _received(self, step: Step) -> json.Received:
         if not step.entry.resource:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from careledger.fhir.authority import Counted, Denied, record
+from careledger.fhir.authority import Counted, Denied, Unseen, record
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirRequest, FhirResponse
 from careledger.fhir.outcomes import Issue, from_error, issue_code, outcome, where_of
 from careledger.fhir.refusals import InEntry, Invalidated, Refused, not_found
-from careledger.fhir.responses import FHIR_JSON
+from careledger.fhir.responses import FHIR_JSON, deleted
 from careledger.primitives.errors import CareLedgerError, Unavailable
 
 _RETRY_AFTER = (b"retry-after", b"2")
@@ -24,7 +24,11 @@ async def refuse(context: Context, request: FhirRequest, error: CareLedgerError)
             await record(context, request, decision, kind, _what(request), decision.height, {})
         except Unavailable as unavailable:
             return answer(unavailable)
-        if isinstance(cause, Denied) and cause.hidden:
+        if isinstance(cause, Unseen):
+            if cause.refused is None:
+                return deleted(None)
+            cause = cause.refused
+        elif isinstance(cause, Denied) and cause.hidden:
             cause = not_found()
     return answer(InEntry(error.number, cause) if isinstance(error, InEntry) else cause)
 

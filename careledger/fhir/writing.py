@@ -9,7 +9,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from careledger.fhir import json
-from careledger.fhir.authority import SOMEBODY, Denied, actor_of, judge, patients_behind, patients_named
+from careledger.fhir.authority import (
+    SOMEBODY,
+    Denied,
+    Unseen,
+    actor_of,
+    judge,
+    patients_behind,
+    patients_named,
+)
 from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context
 from careledger.fhir.json import Received
@@ -163,6 +171,25 @@ def status_of_update(write: ResourceWrite) -> int:
     return 201 if write.put_created else 200
 
 
+def _check_seen(
+    context: Context,
+    request: FhirRequest,
+    interaction: str,
+    type: str,
+    snapshot: Snapshot,
+    current: Version | None,
+    expected: int | None,
+) -> None:
+    """Raise Unseen for what is another patient's and for what is not there: to a caller bound to one they are one."""
+    actor = actor_of(request)
+    if not actor.patient_bound:
+        return
+    patients = SOMEBODY if current is None else patients_behind(actor, snapshot, current)
+    decision = judge(context, request, interaction, type, patients, snapshot.height)
+    if decision.absent:
+        raise Unseen(decision, None if expected in (None, ABSENT) else stale())
+
+
 def compose_delete(
     context: Context,
     request: FhirRequest,
@@ -173,21 +200,17 @@ def compose_delete(
     interaction: str = "delete",
     time_ms: int = 0,
 ) -> ResourceWrite | None:
-    """The deletion of Type/id; None if there is nothing to delete, or nothing that the caller may know of."""
+    """The deletion of Type/id; None if there is nothing to delete. Raises Unseen for what the caller may not know of."""
     actor = actor_of(request)
     scope_only = (actor.patient,) if actor.patient_bound else ()
     allow_new(context, request, interaction, type, scope_only, snapshot.height)
     current = snapshot.current(type, id) if id else None
+    if id:
+        _check_seen(context, request, interaction, type, snapshot, current, expected)
     if current is None or current.deleted:
         check_expected(expected, None)
         return None
-    try:
-        allow_change(context, request, interaction, snapshot, current)
-    except Denied as denied:
-        if not denied.hidden:
-            raise
-        check_expected(expected, None)
-        return None
+    allow_change(context, request, interaction, snapshot, current)
     check_expected(expected, current)
     patients = patients_named(context, snapshot, current)
     when = max(time_ms, next_time(context, current))

@@ -62,6 +62,38 @@ def _plain(body: bytes, id: str) -> bytes:
     return re.sub(rb'"id":"[0-9a-f-]{36}"', b'"id":""', body.replace(id.encode(), b"?"))
 
 
+@pytest.mark.parametrize("how", ["alone", "if-match", "batch", "transaction"])
+def test_a_deletion_of_what_is_not_hers_is_logged_as_denied(two: Two, how: str) -> None:
+    """Once a request, for what is Bob's and for what is nowhere alike; her own deletions are no denials."""
+    for ids in ((two.his, two.bob), ("absent", "nobody")):
+        urls = [f"Observation/{ids[0]}", f"Patient/{ids[1]}"]
+        two.store.accesses.clear()
+        if how in ("alone", "if-match"):
+            sent = {"if_match": 'W/"1"'} if how == "if-match" else {}
+            status = two.bound.send("DELETE", urls.pop(0), **sent).status
+            urls.pop()
+            assert status == (412 if sent else 204)
+        else:
+            deletions = [{"request": {"method": "DELETE", "url": url}} for url in urls]
+            answer = two.bound.post("", {"resourceType": "Bundle", "type": how, "entry": deletions})
+            assert {entry["response"]["status"] for entry in entries(answer)} == {"204 No Content"}
+        logged = [(e.chart, e.kind, e.permitted, e.rule) for e in two.store.accesses]
+        assert logged == [(HOUSE_CHART, "denied", False, "other-patient")]
+        assert two.store.accesses[0].what.startswith(f"DELETE Observation/{ids[0]}")
+        assert all(url in two.store.accesses[0].what for url in urls)
+    assert two.client.get(f"Observation/{two.his}").status == 200
+    two.store.accesses.clear()
+    for _ in range(2):
+        assert two.bound.send("DELETE", f"Observation/{two.hers}").status == 204
+    assert two.store.accesses == []
+
+
+@pytest.mark.parametrize("url", ["Observation/{his}", "Observation/absent"])
+def test_with_the_log_unwritable_a_denied_deletion_is_not_answered(two: Two, url: str) -> None:
+    two.client.backend.log_broken = True
+    assert two.bound.send("DELETE", url.format(his=two.his)).status == 503
+
+
 def test_a_patients_token_sees_one_chart(two: Two) -> None:
     bound = two.bound
     assert bound.get(f"Observation/{two.hers}").status == 200
