@@ -47,6 +47,15 @@ class Unseen(Denied):
         self.refused = refused
 
 
+class TokenRevoked(Unauthenticated):
+    """The token was revoked after its request had begun: nothing more is done for it."""
+
+    code = "token-revoked"
+
+    def __init__(self) -> None:
+        super().__init__("the token has been revoked", hint="get a new token with `careledger token`")
+
+
 class Counted(Refused):
     """A refusal that tells how many resources a condition matches: logged as a count before it is said."""
 
@@ -59,6 +68,13 @@ def actor_of(request: FhirRequest) -> Actor:
     if request.actor is None:
         raise Unauthenticated("This needs a token.", hint="Send Authorization: Bearer <token>.")
     return request.actor
+
+
+def check_standing(context: Context, request: FhirRequest) -> None:
+    """Raise TokenRevoked if the caller's token does not hold any more: what takes long asks again on its way."""
+    token_id = actor_of(request).token_id
+    if token_id and context.backend.is_revoked(token_id):
+        raise TokenRevoked
 
 
 def own_chart(actor: Actor, snapshot: Snapshot) -> int:

@@ -42,5 +42,8 @@ class Backend(Protocol):
     def conditional_lock(self, type: str) -> AbstractAsyncContextManager[None]:
         """Hold off every other conditional write of this resource type, in all workers."""
 
+    def is_revoked(self, token_id: str) -> bool:
+        """Whether a bearer token was revoked, by any worker. Some microseconds: not to be asked for each entry."""
+
     def now_ms(self) -> int:
         """Milliseconds since 1970, UTC."""

@@ -11,7 +11,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
-from careledger.fhir.authority import record_entries
+from careledger.fhir import rejections
+from careledger.fhir.authority import TokenRevoked, check_standing, record_entries
 from careledger.fhir.bundleform import Entry, EntryRequest, Form, address, read_form
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirRequest, FhirResponse
@@ -83,9 +84,21 @@ async def _transaction(
         answers[step.number] = _written(context, step, returns, room)
         if slices.due():
             await slices.rest()
-    for number, entry_request in reads:
-        answers[number] = await _read(context, request, entry_request, b"", dispatch, room)
+    try:
+        for number, entry_request in reads:
+            await _pause(context, request, slices)
+            answers[number] = await _read(context, request, entry_request, b"", dispatch, room)
+    except TokenRevoked as revoked:
+        said = answered_entry(rejections.answer(revoked))
+        return [answers.get(number, said) for number in range(len(form.entry))]
     return [answers[number] for number in range(len(form.entry))]
+
+
+async def _pause(context: Context, request: FhirRequest, slices: Slices) -> None:
+    """Where a slice is over: let others run, and see whether the token still holds. Raises TokenRevoked."""
+    if slices.due():
+        await slices.rest()
+        check_standing(context, request)
 
 
 async def _commit(
@@ -124,7 +137,11 @@ def _written(context: Context, step: Step, returns: str, room: Room) -> bytes:
 
 
 async def commit_plan(context: Context, request: FhirRequest, plan: Plan, steps: Sequence[Step]) -> None:
-    """One Commit: every write, and the access entries for what conditions matched and what was not to be deleted."""
+    """One Commit: every write, and the access entries for what conditions matched and what was not to be deleted.
+
+    Planning may have taken long: raises TokenRevoked, with nothing written, if the token does not hold any more.
+    """
+    check_standing(context, request)
     writes = tuple(step.write for step in steps if step.write is not None)
     accesses: tuple[AccessEntry, ...] = ()
     if plan.decision is not None:
@@ -198,18 +215,22 @@ async def conditional_locks(context: Context, steps: Sequence[Step]) -> AsyncIte
 async def _batch(
     context: Context, request: FhirRequest, form: Form, dispatch: Dispatch, slices: Slices, room: Room
 ) -> list[bytes]:
+    """Once the token is revoked, what was done stays done, and every entry after it is answered with 401."""
     answers: list[bytes] = []
     group: list[Entry] = []
-    for entry in form.entry:
-        if entry.request is not None and entry.request.method in _WRITES:
-            group.append(entry)
-            if len(group) < BATCH_GROUP:
-                continue
-        answers += await _batch_group(context, request, group, dispatch, slices, room)
-        group = []
-        if entry.request is None or entry.request.method not in _WRITES:
-            answers.append(await _alone(context, request, entry, dispatch, slices, room))
-    answers += await _batch_group(context, request, group, dispatch, slices, room)
+    try:
+        for entry in form.entry:
+            if entry.request is not None and entry.request.method in _WRITES:
+                group.append(entry)
+                if len(group) < BATCH_GROUP:
+                    continue
+            await _batch_group(context, request, group, dispatch, slices, room, answers)
+            group = []
+            if entry.request is None or entry.request.method not in _WRITES:
+                answers.append(await _alone(context, request, entry, dispatch, slices, room))
+        await _batch_group(context, request, group, dispatch, slices, room, answers)
+    except TokenRevoked as revoked:
+        answers += [answered_entry(rejections.answer(revoked))] * (len(form.entry) - len(answers))
     if answers and all(answer.startswith(_NOTHING_DONE) for answer in answers):
         raise Unavailable("The node cannot do this now.", hint="Send the Bundle again later.")
     return answers
@@ -222,7 +243,8 @@ async def _batch_group(
     dispatch: Dispatch,
     slices: Slices,
     room: Room,
-) -> list[bytes]:
+    answers: list[bytes],
+) -> None:
     """Write a group in one commit if no entry bears on another and none fails; otherwise each alone."""
     if len(group) > 1:
         try:
@@ -235,10 +257,14 @@ async def _batch_group(
                 refuse_overlap(steps)
                 await commit_plan(context, request, plan, steps)
             returns = prefer(request).returns
-            return [_written(context, step, returns, room) for step in steps]
+            answers += [_written(context, step, returns, room) for step in steps]
+            return
+        except TokenRevoked:
+            raise
         except CareLedgerError:
             pass  # One of them fails or collides: only alone does each get its own outcome.
-    return [await _alone(context, request, entry, dispatch, slices, room) for entry in group]
+    for entry in group:
+        answers.append(await _alone(context, request, entry, dispatch, slices, room))
 
 
 def refuse_overlap(steps: Sequence[Step]) -> None:
@@ -272,9 +298,8 @@ def plain_identifier(criteria: str) -> str:
 async def _alone(
     context: Context, request: FhirRequest, entry: Entry, dispatch: Dispatch, slices: Slices, room: Room
 ) -> bytes:
-    """One entry of a batch with its own outcome, whatever becomes of the others."""
-    if slices.due():
-        await slices.rest()
+    """One entry of a batch with its own outcome, whatever becomes of the others. Raises TokenRevoked."""
+    await _pause(context, request, slices)
     try:
         sent = _request_of(entry)
         if sent.method in _READS or (
@@ -286,6 +311,8 @@ async def _alone(
         async with conditional_locks(context, steps):
             await _commit(context, request, steps, slices, transaction=False)
         return _written(context, steps[0], prefer(request).returns, room)
+    except TokenRevoked:
+        raise
     except InEntry as error:
         return answered_entry(await refuse(context, request, error.cause))
     except CareLedgerError as error:

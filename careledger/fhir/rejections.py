@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from careledger.access.tokens import challenge
 from careledger.fhir.authority import Counted, Denied, Unseen, record
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirRequest, FhirResponse
 from careledger.fhir.outcomes import Issue, from_error, issue_code, outcome, where_of
 from careledger.fhir.refusals import InEntry, Invalidated, Refused, not_found
 from careledger.fhir.responses import FHIR_JSON, deleted
-from careledger.primitives.errors import CareLedgerError, Unavailable
+from careledger.primitives.errors import CareLedgerError, Unauthenticated, Unavailable
 
 _RETRY_AFTER = (b"retry-after", b"2")
 
@@ -42,6 +43,8 @@ def answer(error: CareLedgerError) -> FhirResponse:
     headers = [FHIR_JSON]
     if isinstance(cause, Refused):
         headers += cause.headers
+    if isinstance(cause, Unauthenticated):
+        headers.append((b"www-authenticate", challenge(cause)))
     if isinstance(cause, Unavailable):
         headers.append(_RETRY_AFTER)
     return FhirResponse(status, headers, body)

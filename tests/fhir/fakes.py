@@ -187,6 +187,7 @@ class FakeBackend:
     def __init__(self) -> None:
         self.store = FakeStore()
         self.log_broken = False
+        self.revoked: set[str] = set()
         self.before_commit: list[Commit] = []
         self.commits = 0
         self._clock = itertools.count(1_767_225_600_000)
@@ -219,6 +220,12 @@ class FakeBackend:
     async def conditional_lock(self, type: str) -> AsyncIterator[None]:
         async with self._locks.setdefault(type, asyncio.Lock()):
             yield
+
+    async def revoke(self, token_id: str) -> None:
+        self.revoked.add(token_id)
+
+    def is_revoked(self, token_id: str) -> bool:
+        return token_id in self.revoked
 
     def now_ms(self) -> int:
         return next(self._clock)

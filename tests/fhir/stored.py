@@ -9,6 +9,8 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from careledger.node.commands import REVOKED_KEPT_MS
+from careledger.node.group import Revoked, encode_event
 from careledger.node.home import init, open_keys
 from careledger.node.layout import Layout
 from careledger.node.service import NodeService
@@ -119,6 +121,13 @@ class StoredBackend:
 
     def conditional_lock(self, type: str) -> AbstractAsyncContextManager[None]:
         return self._node.conditional_lock(type)
+
+    async def revoke(self, token_id: str) -> None:
+        event = encode_event(Revoked(token_id.encode(), self.now_ms() + REVOKED_KEPT_MS))
+        await self._node.commit(Commit(events=(event,)))
+
+    def is_revoked(self, token_id: str) -> bool:
+        return self._node.is_revoked(token_id)
 
     def now_ms(self) -> int:
         return self._node.now_ms()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from careledger.fhir import bundles
 from careledger.fhir.context import Limits
 from careledger.fhir.http import FhirApp
 from careledger.fhir.json import canonical
@@ -310,6 +312,63 @@ def test_every_entry_is_authorised_singly(client: Client) -> None:
         "403",
         "403",
     ]
+
+
+def bearer(client: Client) -> Client:
+    """The same caller, with a token that can be revoked."""
+    return Client(client.backend, replace(client.who, token_id="t-1"), client.app)
+
+
+def test_a_revoked_token_commits_no_transaction(client: Client) -> None:
+    """Revoked while the Bundle is planned: nothing is written."""
+    before, sent = client.backend.store.fingerprint, bundle(post(patient()), bare("GET", "Patient"))
+    assert bearer(client).post("", sent).status == 200
+    before = client.backend.store.fingerprint
+    client.run(client.backend.revoke("t-1"))
+    refused = bearer(client).post("", sent)
+    assert refused.status == 401
+    assert of(refused)["issue"][0]["details"]["coding"][0]["code"] == "token-revoked"
+    assert b'error="invalid_token"' in dict(refused.headers)[b"www-authenticate"]
+    assert client.backend.store.fingerprint == before
+
+
+@pytest.mark.parametrize("kind", ["writes", "failing writes", "reads", "reads of a transaction"])
+def test_a_batch_ends_where_its_token_is_revoked(
+    client: Client, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """What was done stays done and is told; every entry after it is 401, and does and logs nothing."""
+    monkeypatch.setattr(bundles, "BATCH_GROUP", 4)
+    client.app = FhirApp(client.backend, limits=Limits(slice_ms=0))
+    made = client.made(patient())["id"]
+    asked = [0]
+
+    def is_revoked(_: str) -> bool:
+        asked[0] += 1
+        return asked[0] > 3
+
+    monkeypatch.setattr(client.backend, "is_revoked", is_revoked)
+    client.backend.store.accesses.clear()
+    commits = client.backend.commits
+    if "writes" in kind:
+        new = [post(practitioner(str(n))) for n in range(15)]
+        if kind == "failing writes":  # so that each entry of the group is done alone
+            new[1] = bare("DELETE", "Patient")
+        sent = bundle(*new, kind="batch")
+    else:
+        form = "transaction" if kind == "reads of a transaction" else "batch"
+        sent = bundle(*[bare("GET", f"Patient/{made}") for _ in range(10)], kind=form)
+    got = statuses(bearer(client).post("", sent))
+    done = got.index("401")
+    assert set(got[done:]) == {"401"}
+    assert (len(got), done > 0) == (len(sent["entry"]), True)
+    if kind == "writes":
+        assert set(got[:done]) == {"201"}
+        assert (done, client.backend.commits - commits) == (12, 3)
+    elif kind == "failing writes":
+        assert (got[:done], client.backend.commits - commits) == (["201", "400"], 1)
+    else:
+        assert set(got[:done]) == {"200"}
+        assert len(client.backend.store.accesses) == done
 
 
 def test_a_full_disk_refuses_the_whole_transaction(client: Client) -> None:
