@@ -33,6 +33,7 @@ from careledger.vault.tables import ACCESS_LOG
 Progress = Callable[[dict[str, Any]], None]
 TOKEN_ID_MAX = 128
 REVOKED_KEPT_MS = 400 * 24 * 3600 * 1000
+"""Longer than any token lives (`tokens.LIFETIME_MAX_SECONDS`), and than a clock is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,8 @@ async def issue_token(node: CommandContext, params: dict[str, Any], progress: Pr
 async def revoke_token(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Durable and seen by every worker when it returns."""
     token_id = token_id_of(params["token"])
-    event = encode_event(Revoked(token_id.encode(), system_clock_ms() + REVOKED_KEPT_MS))
+    now_ms = system_clock_ms()
+    event = encode_event(Revoked(token_id.encode(), now_ms + REVOKED_KEPT_MS, now_ms))
     await node.backend.commit(Commit(events=(event,)))
     return {"id": token_id}
 

@@ -18,6 +18,7 @@ from careledger.vault.messages import NewChart, SealedCommit, SealedVersion
 from careledger.vault.tables import RECORD_LOG
 
 STEP_VERSIONS = 16
+DAY_MS = 86_400_000
 
 
 class ChartExists(Conflict):
@@ -37,10 +38,14 @@ class Unplaced(msgspec.Struct, frozen=True, gc=False):
 
 
 class Revoked(msgspec.Struct, frozen=True, tag="revoked"):
-    """Node event: a bearer token is not accepted any more. Kept until the token would have expired."""
+    """Node event: a bearer token is not accepted any more. Kept until the token would have expired.
+
+    `at_ms` is when it was revoked: by the events' own times the index forgets, so that a replay forgets alike.
+    """
 
     token_id: bytes
     expires_ms: int
+    at_ms: int = 0
 
 
 class BaseUrl(msgspec.Struct, frozen=True, tag="base"):
@@ -172,10 +177,22 @@ def apply_event(home: OpenHome, txn: lmdb.Transaction, event: bytes) -> None:
     """A node event takes effect in the index."""
     happened = _decode_event(event)
     if isinstance(happened, Revoked):
+        _sweep_revoked(home, txn, happened.at_ms // DAY_MS)
         txn.put(happened.token_id, happened.expires_ms.to_bytes(8, "big"), db=home.tables.revoked)
     else:
         txn.put(b"base", happened.url.encode(), db=home.tables.meta)
         home.base_url = happened.url
+
+
+def _sweep_revoked(home: OpenHome, txn: lmdb.Transaction, day: int) -> None:
+    """With the first revocation of a day, forget the tokens that had expired when it began."""
+    if day <= int.from_bytes(txn.get(b"swept", b"", db=home.tables.meta), "big"):
+        return
+    txn.put(b"swept", day.to_bytes(8, "big"), db=home.tables.meta)
+    with txn.cursor(home.tables.revoked) as cursor:
+        expired = [token for token, until in cursor.iternext() if int.from_bytes(until, "big") < day * DAY_MS]
+    for token in expired:
+        txn.delete(token, db=home.tables.revoked)
 
 
 def _number(chart: int, first_chart: int) -> int:
