@@ -1,21 +1,31 @@
-"""What all tests share: bounded property tests, and vectors that are written only when asked."""
+"""What all tests share: bounded property tests, and vectors that are written only when asked.
+
+Property tests draw the same examples at every run; `--hypothesis-seed=N` draws others, and `.hypothesis` keeps what
+failed then.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 VECTORS = Path(__file__).resolve().parent.parent / "vectors"
 
-settings.register_profile(
-    "careledger", deadline=None, print_blob=True, derandomize=bool(os.environ.get("CI"))
-)
-settings.load_profile("careledger")
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A machine that is slow at the moment is no fault of a test: no deadline, no check of the speed of drawing."""
+    settings.register_profile(
+        "careledger",
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow],
+        derandomize=config.getoption("--hypothesis-seed") is None,
+    )
+    settings.load_profile("careledger")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

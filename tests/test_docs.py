@@ -21,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from careledger.cli.commands import COMMANDS
+from tests.e2e.node import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "verifier").glob("*.md")])
@@ -108,17 +109,11 @@ def read_tour() -> str:
     return "\n".join(re.findall(r"```bash\n(.*?)```", part, re.DOTALL))
 
 
-def find_free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def serve_demo(folder: Path, port: int) -> Iterator[dict[str, str]]:
     """A demo hospital as `make run` starts it, small, until SIGINT; what it prints is in `folder/demo.log`."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CARELEDGER_")}
-    environment["PYTHONPATH"] = str(ROOT)
+    environment |= {"PYTHONPATH": str(ROOT), "NO_PROXY": "localhost", "no_proxy": "localhost"}
     with (folder / "demo.log").open("w") as log:
         process = subprocess.Popen(
             [*DEMO, "--port", str(port)], cwd=folder, env=environment, stdout=log, stderr=log
@@ -137,7 +132,7 @@ def demo(tmp_path):
     """A served demo hospital in a folder that looks like the repository's."""
     for name in (".venv", "verifier"):
         (tmp_path / name).symlink_to(ROOT / name)
-    port = find_free_port()
+    port = free_port()
     with serve_demo(tmp_path, port) as environment:
         yield tmp_path, port, environment
 
@@ -203,7 +198,8 @@ def ask(folder: Path, port: int, method: str) -> int:
         {"Authorization": f"Bearer {printed[1]}", "Content-Type": "application/fhir+json"},
         method=method,
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with straight.open(request, timeout=30) as answer:
         return int(answer.status)
 
 
@@ -214,7 +210,7 @@ def reset(folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_demo_keeps_its_data_until_it_is_reset(tmp_path):
     """Started again it has what was written; a port in use says what to type; a served home is not deleted."""
-    port = find_free_port()
+    port = free_port()
     with serve_demo(tmp_path, port) as environment:
         assert ask(tmp_path, port, "PUT") == 201
         second = subprocess.run(

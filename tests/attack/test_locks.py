@@ -26,30 +26,47 @@ class Locks:
             yield
 
 
-async def _held(worker: RemoteSequencer, seconds: float = 0.0) -> None:
+async def _passes(worker: RemoteSequencer) -> None:
     async with worker.conditional_lock("Patient"):
-        await asyncio.sleep(seconds)
+        pass
+
+
+class Holder:
+    """A task that has the lock, until it is told to let go."""
+
+    def __init__(self, worker: RemoteSequencer) -> None:
+        self._worker, self._inside, self._over = worker, asyncio.Event(), asyncio.Event()
+
+    async def __aenter__(self) -> Holder:
+        self.task = asyncio.create_task(self._hold())
+        await self._inside.wait()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._over.set()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+    async def _hold(self) -> None:
+        async with self._worker.conditional_lock("Patient"):
+            self._inside.set()
+            await self._over.wait()
 
 
 async def _gives_up_waiting(worker: RemoteSequencer) -> None:
-    first = asyncio.create_task(_held(worker, 0.05))
-    await asyncio.sleep(0.01)
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(_held(worker), 0.02)
-    await first
+    async with Holder(worker):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(_passes(worker), 0.02)
 
 
 async def _is_cancelled_inside(worker: RemoteSequencer) -> None:
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(_held(worker, 9), 0.02)
+    async with Holder(worker) as holder:
+        holder.task.cancel()
 
 
 async def _dies_inside(worker: RemoteSequencer) -> None:
-    task = asyncio.create_task(_held(worker, 9))
-    await asyncio.sleep(0.01)
-    await worker.stop()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    async with Holder(worker) as holder:
+        await worker.stop()
+        holder.task.cancel()
 
 
 @pytest.mark.parametrize("fate", [_gives_up_waiting, _is_cancelled_inside, _dies_inside])
@@ -62,8 +79,8 @@ def test_a_lock_comes_back(tmp_path: Path, fate: Callable[[RemoteSequencer], Awa
         await unlucky.start()
         await other.start()
         await fate(unlucky)
-        async with asyncio.timeout(2):
-            await _held(other)
+        async with asyncio.timeout(20):
+            await _passes(other)
         await other.stop()
         await unlucky.stop()
         await door.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -85,7 +86,10 @@ def test_a_refusing_server(server, tmp_path, status, code, capsys):
 
 def test_an_absent_server_is_unreachable(tmp_path, capsys):
     (tmp_path / "ada.json").write_bytes(ADA)
-    assert run(["import", str(tmp_path), "--url", "http://127.0.0.1:1/fhir"]) == 7
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))  # and does not listen
+        port = deaf.getsockname()[1]
+        assert run(["import", str(tmp_path), "--url", f"http://127.0.0.1:{port}/fhir"]) == 7
 
 
 def test_bundles_pass_as_they_are_and_numbers_keep_their_form(tmp_path):

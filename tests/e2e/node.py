@@ -222,6 +222,13 @@ class Node:
             self.process = None
         return code
 
+    def cpu_seconds(self) -> float:
+        """Processor time of the server and its children so far: what a busy machine does not lengthen."""
+        assert self.process is not None
+        pids = [self.process.pid, *self.children()]
+        found = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15] for pid in pids]
+        return sum(int(ticks) for times in found for ticks in times) / os.sysconf("SC_CLK_TCK")
+
     def children(self) -> list[int]:
         """Process ids of writer and workers (none with one worker)."""
         assert self.process is not None
@@ -245,7 +252,13 @@ class Node:
         return list(self.command("access_log", patient=patient)["entries"])
 
 
+_held: list[socket.socket] = []
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody else is given as long as the tests run: it stays bound here, and a server shares it."""
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    _held.append(holder)
+    return int(holder.getsockname()[1])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,11 @@ from tests.e2e.conftest import Loaded
 from tests.e2e.node import Caller, Node
 from tests.e2e.test_records import at_once
 
-START_LIMIT_S, END_LIMIT_S = 8.0, 10.0
-"""Generous for a loaded machine: 1 s and 0.4 s alone."""
+START_CPU_LIMIT_S = 8.0
+"""Of processor time; 1 s is usual."""
+END_LIMIT_S = 30.0
+"""0.4 s alone; whatever it does, nobody waits longer."""
+LARGE_TRIES_MAX = 5
 
 
 def is_alive(pid: int) -> bool:
@@ -26,11 +31,16 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def await_end(pids: list[int]) -> bool:
+def await_that(holds: Callable[[], bool]) -> bool:
+    """Whether it holds before END_LIMIT_S have passed."""
     deadline = time.monotonic() + END_LIMIT_S
-    while any(map(is_alive, pids)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return not any(map(is_alive, pids))
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return holds()
+
+
+def await_end(pids: list[int]) -> bool:
+    return await_that(lambda: not any(map(is_alive, pids)))
 
 
 class Load:
@@ -50,11 +60,16 @@ class Load:
             id = uuid.uuid4().hex
             try:
                 status = caller.put(f"Patient/{id}", {"resourceType": "Patient", "id": id}).status
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 time.sleep(0.01)
                 continue
             (self.acknowledged if status == 201 else self.refused).append(id if status == 201 else status)  # type: ignore[arg-type]
         caller.close()
+
+    def await_acknowledged(self, number: int) -> None:
+        """Returns when so many more than now are acknowledged."""
+        number += len(self.acknowledged)
+        await_that(lambda: len(self.acknowledged) >= number)
 
     def stop(self) -> None:
         self._stop.set()
@@ -83,32 +98,38 @@ def test_every_worker_reads_what_any_worker_wrote(loaded: Loaded) -> None:
 
 
 def test_small_requests_are_not_blocked_by_a_large_bundle(loaded: Loaded) -> None:
-    """While a transaction of 5,000 resources runs, reads go on."""
+    """While a transaction of 5,000 resources runs, reads go on; none of them waits for most of it.
+
+    Where the loop is held, no try shows that; where the machine held the reader up, the next one does.
+    """
     entry = {
         "request": {"method": "POST", "url": "Basic"},
         "resource": {"resourceType": "Basic", "code": {"text": "x"}},
     }
     large = {"resourceType": "Bundle", "type": "transaction", "entry": [entry] * 5_000}
-    done: list[int] = []
-    thread = threading.Thread(
-        target=lambda: done.append(Caller(loaded.node.port, loaded.caller.token).post("", large).status)
-    )
-    thread.start()
-    worst, reads = 0.0, 0
-    while thread.is_alive():
-        start = time.monotonic()
-        assert loaded.caller.get(f"Patient/{loaded.largest}").status == 200
-        worst, reads = max(worst, time.monotonic() - start), reads + 1
-    assert done == [200]
-    assert reads > 5
-    assert worst < 1.0
+
+    def is_read_meanwhile() -> bool:
+        done: list[int] = []
+        thread = threading.Thread(
+            target=lambda: done.append(Caller(loaded.node.port, loaded.caller.token).post("", large).status)
+        )
+        thread.start()
+        begun, times = time.monotonic(), [0.0]
+        while thread.is_alive():
+            start = time.monotonic()
+            assert loaded.caller.get(f"Patient/{loaded.largest}").status == 200
+            times.append(time.monotonic() - start)
+        assert done == [200]
+        return len(times) > 6 and max(times) < (time.monotonic() - begun) / 2
+
+    assert any(is_read_meanwhile() for _ in range(LARGE_TRIES_MAX))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_node_ends_cleanly_and_keeps_its_data(tmp_path: Path, workers: int) -> None:
     node = Node(tmp_path / "home", workers).init().start()
     try:
-        assert node.start_seconds < START_LIMIT_S
+        assert node.cpu_seconds() < START_CPU_LIMIT_S
         assert node.caller().put("Patient/kept", {"resourceType": "Patient", "id": "kept"}).status == 201
         children = node.children()
         assert len(children) == (3 if workers == 2 else 0)
@@ -134,22 +155,22 @@ def test_killed_processes_lose_nothing_that_was_acknowledged(tmp_path: Path) -> 
         caller, token = node.caller(), node.token()
         writer, *workers = node.children()
         load = Load(node, token)
-        time.sleep(0.5)
+        load.await_acknowledged(10)
         os.kill(workers[-1], signal.SIGKILL)
-        time.sleep(1.0)
+        load.await_acknowledged(10)
+        assert await_that(lambda: len({*node.children()} - {workers[-1]}) == 3)
         load.stop()
-        assert len(node.children()) == 3
         assert writer in node.children()
         kept = load.acknowledged
         load = Load(node, token)
-        time.sleep(0.4)
+        load.await_acknowledged(10)
         os.kill(writer, signal.SIGKILL)
         assert node.process is not None
-        assert node.process.wait(20) != 0
+        assert node.process.wait(END_LIMIT_S) != 0
         load.stop()
         assert await_end(workers)
         kept += load.acknowledged
-        assert len(kept) > 20
+        assert len(kept) >= 30
         node.stop()
         node.start()
         assert {caller.get(f"Patient/{id}").status for id in kept} == {200}

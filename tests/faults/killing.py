@@ -44,6 +44,16 @@ class Told:
     strange: list[str] = field(default_factory=list)
     served: dict[str, bytes] = field(default_factory=dict)  # url: body as it left
 
+    def amounts(self) -> tuple[int, int, int]:
+        """How many writes, Bundles and reads were acknowledged."""
+        return len(self.values), len(self.bundles), len(self.reads)
+
+    def has_grown(self, before: tuple[int, int, int]) -> bool:
+        """Ten writes, a Bundle and a read more than before."""
+        return all(
+            now >= was + more for now, was, more in zip(self.amounts(), before, (10, 1, 1), strict=True)
+        )
+
 
 @contextmanager
 def serving(
@@ -172,11 +182,15 @@ def wait_until_free(path: Path) -> None:
 
 
 def load_and_kill(path: Path, token: str, told: Told, round_: int, *, workers: int, seconds: float) -> None:
-    """Serve, load from four clients, kill after so many seconds of load."""
+    """Serve, load from four clients, kill so many seconds after each kind of work was acknowledged in this round."""
     with serving(path, workers) as (process, port):
         loaders = [Loader(port, token, told, f"r{round_}c{at}", round_ * 10 + at) for at in range(4)]
+        before = told.amounts()
         for loader in loaders:
             loader.start()
+        end = time.monotonic() + READY_SECONDS
+        while not told.has_grown(before) and time.monotonic() < end:
+            time.sleep(0.005)
         time.sleep(seconds)
         kill(process)
         for loader in loaders:

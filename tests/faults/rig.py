@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import functools
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +46,7 @@ OBSERVATION = {
 @functools.cache
 def _template(name: str) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="careledger-template-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     create = KeyStore.create
 
     def cheap(keys: Path, passphrase: str, cost: Cost | None = None) -> Keys:
@@ -98,6 +101,14 @@ class Node:
     def settle(self, seconds: float = 0.0) -> None:
         """Let the node's own tasks run."""
         self.run(asyncio.sleep(seconds))
+
+    def rest(self) -> None:
+        """Let the node's own tasks run until every access entry is indexed and anchored."""
+        context, end = self.service.context, time.monotonic() + WAIT_SECONDS
+        access, busy = context.home.access, context.sequencer._busy
+        while access.pending or access.changed or busy.locked():
+            assert time.monotonic() < end
+            self.settle(0.005)
 
     def command(self, name: str, **params: Any) -> dict[str, Any]:
         found: dict[str, Any] = self.run(self.service.command(name, params, lambda _step: None))

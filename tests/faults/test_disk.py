@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,16 @@ import pytest
 
 from careledger.node import sequencer
 from careledger.vault.index import IndexWriter
-from tests.faults.rig import Node, impatient, new_home, node_of, observation, patient, transaction
+from tests.faults.rig import (
+    WAIT_SECONDS,
+    Node,
+    impatient,
+    new_home,
+    node_of,
+    observation,
+    patient,
+    transaction,
+)
 
 TMPFS_BYTES = 24 << 20
 
@@ -227,10 +237,9 @@ def test_an_index_that_cannot_be_written_catches_up(
         assert node.client.get("Patient/p0").status == 503
         monkeypatch.setattr(IndexWriter, "commit", commit)
         monkeypatch.setattr(sequencer, "REPAIR_SECONDS", 0.01)
-        for _ in range(300):
+        end = time.monotonic() + WAIT_SECONDS
+        while node.service.context.backend.problems() and time.monotonic() < end:
             node.settle(0.01)
-            if not node.service.context.backend.problems():
-                break
         assert {node.client.get(f"Observation/b{at}").status for at in range(len(many))} == {200}
         assert node.client.put("Observation/o1", observation("o1", "p0", 64)).status == 201
         assert node.fsck() == []

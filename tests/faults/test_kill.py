@@ -21,10 +21,8 @@ def test_kill_9_under_load(workers: int, tmp_path: Path) -> None:
     told, chance = Told(), random.Random(workers)
     token = prepare(path)
     for round_ in range(2):
-        load_and_kill(path, token, told, round_, workers=workers, seconds=chance.uniform(0.2, 1.2))
-    assert len(told.values) > 20
-    assert told.bundles
-    assert told.reads
+        load_and_kill(path, token, told, round_, workers=workers, seconds=chance.uniform(0.1, 1.0))
+    assert told.has_grown((10, 1, 1)), "two rounds' worth"
     assert find_losses(path, told) == []
 
 

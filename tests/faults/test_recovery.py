@@ -112,7 +112,7 @@ def test_four_ways_to_the_same_state(operations: list[tuple[Any, ...]], restart_
                 node = Node(path)
         killed = copy_home(path, Path(folder) / "killed", index=True)
         assert node.fsck() == []
-        node.settle(0.03)
+        node.rest()
         live = node.state()
         backup = Path(folder) / "backup"
         node.command("backup", path=str(backup))

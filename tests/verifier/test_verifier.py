@@ -265,6 +265,14 @@ def test_altered_structure_is_refused(ledger: SyntheticLedger, trust: bytes, nam
     assert verdict(data, trust) == "refused"
 
 
+def test_an_author_is_limited_in_bytes_not_in_characters(ledger: SyntheticLedger, trust: bytes) -> None:
+    receipt = json.loads(ledger.receipt(617))
+    receipt["header"]["author"] = "ä" * 257
+    assert verdict(canonical(receipt), trust) == "refused"
+    with pytest.raises(STANDALONE.Refused, match="the author is too long"):
+        STANDALONE.verify(canonical(receipt), trust)
+
+
 @pytest.mark.parametrize(
     "respell",
     [
@@ -498,15 +506,16 @@ def test_the_program(ledger: SyntheticLedger, trust: bytes, tmp_path: Path) -> N
 
 
 def test_it_stands_alone() -> None:
-    """Standard library and `cryptography`; nothing of the package; short enough to be read in an hour."""
+    """Standard library and public modules of `cryptography`, nothing of the package; short enough for an hour."""
     source = VERIFIER.read_text()
     imported = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            imported |= {alias.name.split(".")[0] for alias in node.names}
+            imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            imported.add((node.module or "").split(".")[0])
-    assert imported - sys.stdlib_module_names == {"cryptography"}
+            imported |= {f"{node.module}.{alias.name}" for alias in node.names}
+    assert {name.split(".")[0] for name in imported} - sys.stdlib_module_names == {"cryptography"}
+    assert not [name for name in imported if name.startswith("_") or "._" in name]
     skipped = {
         tokenize.COMMENT,
         tokenize.NL,
@@ -529,18 +538,19 @@ def test_it_stands_alone() -> None:
         for extra in range((node.body[0].end_lineno or 0) - node.body[0].lineno + 1)
     }
     lines = {line for token in tokens for line in range(token.start[0], token.end[0] + 1)} - prose
-    assert len(lines) <= 310, f"{len(lines)} lines of code"
+    assert len(lines) <= 270, f"{len(lines)} lines of code"
 
 
 def test_a_receipt_verifies_in_ten_milliseconds(ledger: SyntheticLedger, trust: bytes) -> None:
+    """With the libraries loaded. What loading them adds is a figure of the bench (docs/decisions/0013)."""
     receipt = ledger.receipt(617, signers=(ledger.operator, ledger.operator_pq))
     for check in (package_verdict, standalone_verdict):
         check(receipt, trust)
         times = []
         for _ in range(5):
-            started = time.perf_counter()
+            started = time.thread_time()
             assert check(receipt, trust) == "anchored"
-            times.append(time.perf_counter() - started)
+            times.append(time.thread_time() - started)
         assert min(times) < 0.010
 
 

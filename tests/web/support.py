@@ -19,6 +19,8 @@ from careledger.web.server import bind, run, serve_worker
 
 NODE = "did:careledger:house"
 AUDIENCE = "chain-1"
+WAIT_S = 30.0
+"""Nobody waits for ever; a machine with much else to do is waited for."""
 
 
 def now_ms() -> int:
@@ -87,13 +89,13 @@ def serving(node: Node, **flags: object) -> Iterator[int]:
 
     thread = threading.Thread(target=run, args=(main(),))
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(WAIT_S)
     try:
         yield port
     finally:
         loop, stop = ends[0]
         loop.call_soon_threadsafe(stop.set)
-        thread.join(15)
+        thread.join(WAIT_S)
         listener.close()
         assert not thread.is_alive()
 
@@ -119,7 +121,7 @@ class Answer:
 class Client:
     """A raw socket: sends any bytes, reads one response at a time."""
 
-    def __init__(self, port: int, seconds: float = 10) -> None:
+    def __init__(self, port: int, seconds: float = WAIT_S) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
         self.buffer = b""
 
