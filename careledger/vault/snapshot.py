@@ -51,6 +51,8 @@ class BodyCache:
         self._bytes_max = bytes_max
         self._bytes = 0
         self._bodies: dict[Place, bytes] = {}
+        self.largest = 0
+        """Bytes of the largest body ever kept: a few bodies of at most this need not be measured one by one."""
 
     def get(self, place: Place) -> bytes | None:
         """The body opened for this place, or None."""
@@ -59,6 +61,7 @@ class BodyCache:
     def put(self, place: Place, body: bytes) -> None:
         """Keep the body, dropping the oldest ones when there is no room."""
         self._bytes += len(body) + BODY_OVERHEAD_BYTES
+        self.largest = max(self.largest, len(body))
         self._bodies[place] = body
         while self._bytes > self._bytes_max and self._bodies:
             oldest = next(iter(self._bodies))
@@ -159,8 +162,10 @@ class VaultSnapshot:
         if bytes_max is None:
             return [cached((v.chart, v.leaf, v.version, v.id, v.type)) or opened(v) for v in versions]
         found = [cached((v.chart, v.leaf, v.version, v.id, v.type)) for v in versions]
-        if all(found) and sum(map(len, cast("list[bytes]", found))) <= bytes_max:
-            return cast("list[bytes]", found)
+        if all(found):
+            bodies = cast("list[bytes]", found)
+            if len(bodies) * self._reader.cache.largest <= bytes_max or sum(map(len, bodies)) <= bytes_max:
+                return bodies
         return self._bodies_within(versions, found, bytes_max)
 
     def _bodies_within(
