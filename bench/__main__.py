@@ -162,7 +162,12 @@ class Run:
 
     def _receipts(self, node: Node, reference: str) -> None:
         found = receipts.measure(node, reference)
-        self.measured["receipt_ms"] = found["verify_first_ms"]
+        self.measured["receipt_ms"] = found["verify_ms"]
+        say(
+            f"  receipt verified by a process of its own: {found['verify_ms']} ms, besides {found['interpreter_ms']} ms"
+            f" of interpreter; in one process: first call {found['call_first_ms']} ms, later"
+            f" calls {found['call_later_ms']} ms"
+        )
         self.measured["receipt_kb"] = found["bytes_without_signed_part"] / 1000
         self.raw["receipt"] = found
 
