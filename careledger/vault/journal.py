@@ -268,17 +268,19 @@ class Journal:
             raise TornTail(at.end, "the file ends inside a frame", torn=sequence == at.sequence)
         rest = os.pread(self._descriptor, length + DIGEST_BYTES, at.end + FRAME_HEADER.size)
         payload, digest = rest[:length], rest[length:]
-        if sequence != at.sequence or keyed_digest(self._key, at.digest + head + payload) != digest:
-            raise self._torn(at.end, size, "a frame was altered", torn=False)
+        expected = keyed_digest(self._key, at.digest + head + payload)
+        if sequence != at.sequence or expected != digest:
+            expected = expected if sequence == at.sequence else b""
+            raise self._torn(at.end, size, "a frame was altered", torn=False, digest=expected)
         return Frame(kind, sequence, at.end, end, digest, payload)
 
-    def _torn(self, offset: int, size: int, reason: str, *, torn: bool) -> TornTail:
-        """A frame whose digest is zeros, as is all behind it, was never written wholly."""
+    def _torn(self, offset: int, size: int, reason: str, *, torn: bool, digest: bytes = b"") -> TornTail:
+        """A frame was never written wholly if zeros begin in it, or in its true `digest`, and go on to the end."""
         if size - offset <= PAYLOAD_BYTES_MAX and not torn:
             written = os.pread(self._descriptor, size - offset, offset).rstrip(b"\0")
             head = _unpack_header(written[: FRAME_HEADER.size])
             known = FRAME_HEADER.size - 1 if head is None else FRAME_HEADER.size + head[2]
-            torn = len(written) <= known and size - offset - len(written) >= DIGEST_BYTES
+            torn = digest.startswith(written[known:]) and size - offset - len(written) >= DIGEST_BYTES
         return TornTail(offset, reason, torn=torn)
 
     def size(self) -> int:

@@ -133,7 +133,7 @@ class _Supervisor:
                     os.read(key.fd, 4096)
             else:
                 failed = self.heard(self.children[key.data]) or failed
-        self.reap()
+        failed = self.reap(failed)
         if failed is not None:
             raise _error_of(failed)
 
@@ -157,21 +157,22 @@ class _Supervisor:
             os.close(child.report)
             child.report = -1
 
-    def reap(self) -> None:
-        """Take leave of children that ended; plan the next start of a worker."""
+    def reap(self, failed: Report | None) -> Report | None:
+        """Take leave of children that ended; plan the next start of a worker. `failed`, or what one of them reports."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
-                return
+                return failed
             if pid == 0:
-                return
+                return failed
             child = self.children.pop(pid, None)
             if child is None:
                 continue
-            self.forget(child)
+            if child.report >= 0:  # it reported and ended since the pipes were looked at
+                failed = self.heard(child) or failed
             if child.number == WRITER:
-                if not self.stopping:
+                if not self.stopping and failed is None:  # else the report says why
                     raise errors.Unavailable(
                         "the writer process ended", hint="start the node again: it recovers"
                     )

@@ -12,7 +12,6 @@ from careledger.primitives.errors import Corrupt, Misconfigured, Unavailable
 from careledger.vault.journal import (
     ACCESS,
     COMMITTED,
-    DIGEST_BYTES,
     FILE_HEADER_BYTES,
     FRAME_HEADER,
     STAGED,
@@ -89,15 +88,30 @@ def test_a_file_cut_anywhere_is_torn_and_keeps_every_whole_frame(
 
 
 def test_pages_that_were_never_written_are_torn(written: tuple[Path, bytes, list[Position]]) -> None:
-    """After a power loss the file may be long enough and end in zeros."""
+    """After a power loss the file may be long enough and end in zeros, which may begin within the digest."""
     path, data, places = written
     start, end = places[-2].end, places[-1].end
-    for known in range(start, end - DIGEST_BYTES):
+    for known in range(start, end):
         path.write_bytes(data[:known] + bytes(end - known) + bytes(100))
         frames, torn = read(path)
         assert len(frames) == len(KINDS) - 1
         assert torn is not None
         assert torn.torn, known - start
+
+
+def test_an_altered_frame_before_unwritten_pages_is_damage(
+    written: tuple[Path, bytes, list[Position]],
+) -> None:
+    """What was written wholly, and acknowledged, is not cut off because zeros follow it."""
+    path, data, places = written
+    for bit in range(8 * places[-2].end, 8 * len(data)):
+        altered = bytearray(data + bytes(100))
+        altered[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(altered)
+        frames, torn = read(path)
+        assert len(frames) == len(KINDS) - 1
+        assert torn is not None
+        assert not torn.torn, bit - 8 * places[-2].end
 
 
 def test_every_flipped_bit_is_damage_and_never_a_torn_write(

@@ -7,6 +7,7 @@ import ctypes
 import dataclasses
 import json
 import os
+import selectors
 import signal
 import socket
 import subprocess
@@ -21,8 +22,10 @@ from careledger.fhir.messages import FhirResponse
 from careledger.node.config import load
 from careledger.primitives.errors import Misconfigured
 from careledger.web.guard import GuardedProtocol
-from careledger.web.processes import die_with, stop_event
+from careledger.web.processes import WRITER, die_with, stop_event
+from careledger.web.processes import _Supervisor as Supervisor
 from careledger.web.server import address_of, bind, check_exposure, serve
+from careledger.web.share import Loads
 from tests.web.support import BEARER, WAIT_S, Client, Node, ask, serving
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -456,6 +459,35 @@ def test_what_start_refuses_reaches_the_caller(mode, words, workers):
     assert code == 1
     assert words in [line[:3] for line in said]
     assert not any(map(alive, pids(said)))
+
+
+class Inattentive(selectors.DefaultSelector):
+    """Nothing was there yet when it looked."""
+
+    def select(self, timeout=None):
+        return []
+
+
+@pytest.mark.parametrize("look", [selectors.DefaultSelector, Inattentive])
+def test_what_a_child_reported_before_its_end_is_read(look):
+    """A child may report and end between two looks: its reason is raised, not only that it has ended."""
+
+    class Failing(Node):
+        async def start(self):
+            raise Misconfigured("the home is locked", hint="stop the other node", code="home-locked")
+
+    config = load(None, {}, {"server.listen": "127.0.0.1:0"})
+    life, selector, listener = os.pipe(), look(), bind(config)
+    supervisor = Supervisor(Node, Failing, config, listener, Loads(1), life, selector)
+    supervisor.start(WRITER)
+    os.waitid(os.P_PID, next(iter(supervisor.children)), os.WEXITED | os.WNOWAIT)
+    with pytest.raises(Misconfigured) as refusal:
+        supervisor.step(0)
+    assert refusal.value.code == "home-locked"
+    for descriptor in life:
+        os.close(descriptor)
+    selector.close()
+    listener.close()
 
 
 def test_a_dead_writer_ends_the_node():
