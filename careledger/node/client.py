@@ -36,7 +36,7 @@ def call(
     connection = connect(layout.socket)
     if connection is not None:
         with connection:
-            return _ask(connection, method, params, report)
+            return ask(connection, method, params, report)
     if passphrase is None:
         raise Misconfigured(
             "the home is not served, so its passphrase is needed",
@@ -65,7 +65,15 @@ def connect(path: Path) -> socket.socket | None:
     return connection
 
 
-def _ask(
+def ask(connection: socket.socket, method: str, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """The node's answer. Raises what the node raises, and Unavailable if it goes away."""
+    try:
+        return _exchange(connection, method, params, progress)
+    except ConnectionError as error:
+        raise wire.gone() from error
+
+
+def _exchange(
     connection: socket.socket, method: str, params: dict[str, Any], progress: Progress
 ) -> dict[str, Any]:
     connection.sendall(wire.pack(1, method, params))
