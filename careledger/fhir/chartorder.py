@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from careledger.fhir.responses import entry_prefix
 from careledger.fhir.search.compile import is_shared
-from careledger.vault.model import Row, Snapshot, Version
+from careledger.vault.model import LEAF_TYPES, Row, Snapshot, Version
 
 RESOURCES_KEPT = 40_000
 """Resources whose order a process remembers, of all charts together; each costs some 700 bytes."""
@@ -49,6 +49,8 @@ class ChartOrder:
         self.shared.clear()
 
     def _take(self, snapshot: Snapshot, chart: int, row: Row, patient: str, base_url: str) -> None:
+        if row.type in LEAF_TYPES:
+            return
         key = (row.type, row.id)
         old = self.place_of.pop(key, None)
         if old is not None:

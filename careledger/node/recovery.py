@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 import lmdb
 
+from careledger.access.directives import leaf_terms
 from careledger.contracts import CONTRACTS
 from careledger.fhir import json as fhir_json
-from careledger.fhir.search.extract import extract
+from careledger.fhir.search.extract import Extracted, extract
 from careledger.ledger.consensus.embedded import EmbeddedLedger
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.node import founding
@@ -250,7 +251,10 @@ class Replay:
     def _row(self, opened: Opened, body: bytes, index: int) -> PlacedRow:
         deleted = opened.kind == Kind.DELETION
         blind = self._home.keyring.blind
-        found = extract(opened.type, {} if deleted else fhir_json.loads(body), self._home.base_url)
+        if opened.kind in (Kind.VERSION, Kind.DELETION):
+            found = extract(opened.type, {} if deleted else fhir_json.loads(body), self._home.base_url)
+        else:
+            found = Extracted(b"", (), leaf_terms(opened.type, body))
         return PlacedRow(
             type=opened.type,
             id=opened.id,

@@ -11,6 +11,13 @@ from typing import Protocol
 
 import msgspec
 
+VERSION_LEAF = 1
+"""Kind of leaf of a resource's version, also of a deletion's; others are in `vault.commitments.Kind`."""
+DIRECTIVE_TYPE = "Directive"
+CONTROLLER_TYPE = "Controller"
+KEY_EVENT_TYPE = "KeyEvent"
+LEAF_TYPES = frozenset((DIRECTIVE_TYPE, CONTROLLER_TYPE, KEY_EVENT_TYPE))
+"""Types of chart leaves that are no FHIR resources: what lists a chart's resources leaves them out."""
 HOUSE_CHART = 0
 """Number of the organisation's own chart: resources that name no patient."""
 
@@ -23,6 +30,8 @@ class ResourceWrite(msgspec.Struct, frozen=True):
     deletion. `patients` are the logical ids of the Patients whose charts hold it: the first seals it, the others
     log it; none means the house chart. `values` and the terms come from `fhir.search.extract`. `put_created` says that
     a PUT makes a resource that is not there: an update-as-create, or one that brings a deleted one back.
+    `kind` is that of the leaf: what is no FHIR resource (a directive, an enrolled key) is stored in the same way,
+    under a `type` that R4 does not define, so that no FHIR interaction reaches it.
     """
 
     type: str
@@ -36,6 +45,7 @@ class ResourceWrite(msgspec.Struct, frozen=True):
     terms: tuple[bytes, ...] = ()
     chart_terms: tuple[bytes, ...] = ()
     put_created: bool = False
+    kind: int = VERSION_LEAF
 
 
 class AccessEntry(msgspec.Struct, frozen=True, gc=False):
@@ -170,6 +180,9 @@ class Snapshot(Protocol):
 
     def row(self, chart: int, number: int) -> Row | None:
         """One row, opened alone."""
+
+    def state(self, key: bytes) -> bytes | None:
+        """The ledger's value of a state key (`ledger.kernel.compute_state_key`), as of `height`."""
 
     def find(self, term: bytes) -> list[tuple[int, int]]:
         """(chart, row number) of rows written with this resource-level term; superseded rows included."""

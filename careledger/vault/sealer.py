@@ -48,7 +48,7 @@ class Sealer:
             raise Conflict("the resource was changed meanwhile", hint="read it again and repeat")
         charts = self._charts(snapshot, write.patients)
         version = write.expected_version + 1
-        kind = Kind.DELETION if write.body is None else Kind.VERSION
+        kind = Kind.DELETION if write.body is None else Kind(write.kind)
         first = self._chart_keys(charts[0])
         sealed = seal_version(
             first,

@@ -11,6 +11,10 @@ from typing import cast
 
 import lmdb
 
+from careledger.ledger.consensus.index import STATE_PREFIX
+from careledger.ledger.store.kv import PrefixKV
+from careledger.ledger.store.lmdb import LmdbKV
+from careledger.ledger.tree import read_value
 from careledger.primitives.errors import Corrupt
 from careledger.vault.envelope import Opened, open_body, open_meta
 from careledger.vault.index import Current, open_segment, unpack_resource
@@ -270,6 +274,11 @@ class VaultSnapshot:
         if cursor.prev() and cursor.key()[:4] == wanted[:4]:
             return True
         return bool(cursor.set_range(wanted))
+
+    # The ledger
+
+    def state(self, key: bytes) -> bytes | None:
+        return read_value(PrefixKV(LmdbKV(self._txn, self._tables.ledger), STATE_PREFIX), key)
 
     # Blind search
 

@@ -170,6 +170,9 @@ class FakeSnapshot:
         rows = self._store.rows.get(chart, [])
         return rows[number] if 0 <= number < len(rows) else None
 
+    def state(self, key: bytes) -> bytes | None:
+        return None
+
     def find(self, term: bytes) -> list[tuple[int, int]]:
         return list(self._store.terms.get(term, ()))
 

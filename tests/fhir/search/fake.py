@@ -162,6 +162,9 @@ class FakeSnapshot:
         rows = self._store.rows.get(chart, ())
         return rows[number] if number < len(rows) and rows[number].height <= self.height else None
 
+    def state(self, key: bytes) -> bytes | None:
+        return None
+
     def find(self, term: bytes) -> list[tuple[int, int]]:
         return list(self._store.terms.get(term, ()))
 

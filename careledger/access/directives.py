@@ -1,0 +1,233 @@
+"""A directive: what a patient decided about her chart, as she signed it, and how it stands on the ledger.
+
+The **text** is canonical JSON (RFC 8785) of a closed shape. Its commitment, H(`cl1.consent`, salt | text), is all
+that the ledger sees. The chart keeps the text with salt, directive key and **binding**, the enrolled key's signature
+over the commitment: a directive without a binding by the key that is enrolled in this chart has no force.
+docs/spec/consent.md is the format.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import msgspec
+
+from careledger.primitives.errors import Invalid, VerificationFailed
+from careledger.primitives.hashing import sha256, tagged
+from careledger.primitives.signing import verify_ml_dsa_65
+from careledger.vault.model import DIRECTIVE_TYPE
+
+DIRECTIVE_FORMAT: Final[Literal["careledger/directive/1"]] = "careledger/directive/1"
+CONTROLLER_FORMAT: Final[Literal["careledger/controller/1"]] = "careledger/controller/1"
+DIRECTIVE_BYTES_MAX: Final = 65_536
+ITEMS_MAX: Final = 64
+DAY_MS: Final = 86_400_000
+DAY_MAX: Final = 2_932_896
+"""The last day of the year 9999, counted from 1970-01-01."""
+
+Effect = Literal["deny", "permit"]
+GranteeKind = Literal["organisation", "practitioner", "role"]
+Status = Literal["active", "revoked", "unknown"]
+
+
+class Grantee(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, order=True):
+    """Whom it is about: an organisation (DID), a practitioner (DID or logical id of a Practitioner), a role (name)."""
+
+    kind: GranteeKind
+    value: str
+
+
+class Coding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, order=True):
+    """A code of a system; "" for a system that was not given."""
+
+    code: str
+    system: str
+
+
+class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What was decided. Lists are sorted and without repeats; an empty one does not narrow, but for `grantees`.
+
+    Days are counted from 1970-01-01 UTC; both ends count. `actions` are `access` (read, search, history, exports) and
+    `proof` (receipts). `supersedes` is the id of the directive that this one replaces, or "".
+    """
+
+    actions: tuple[Literal["access", "proof"], ...]
+    categories: tuple[Coding, ...]
+    effect: Effect
+    format: Literal["careledger/directive/1"]
+    from_day: int
+    grantees: tuple[Grantee, ...]
+    handle: str
+    labels: tuple[Coding, ...]
+    nonce: str
+    organisation: str
+    purposes: tuple[str, ...]
+    supersedes: str
+    types: tuple[str, ...]
+    until_day: int
+
+
+class DirectiveLeaf(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Body of a leaf of kind directive: what is needed to check it without asking anybody. Bytes are base64url.
+
+    `binding` is the enrolled key's ML-DSA-65 signature over the commitment, `controller` that key's id; `key` is the
+    directive's own public key; `consent` names the FHIR Consent that shows it to readers.
+    """
+
+    binding: str
+    consent: str
+    controller: str
+    key: str
+    salt: str
+    text: str
+
+
+class ControllerLeaf(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Body of a leaf of kind guardian: the patient's enrolled key. A later one is signed by the one before.
+
+    `continues` is the former key's signature over this key's id; "" for the first.
+    """
+
+    continues: str
+    format: Literal["careledger/controller/1"]
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Directive:
+    """A directive as it stands at a height: its text, its status on the ledger, and whether its binding holds."""
+
+    id: str
+    text: Text
+    status: Status
+    bound: bool
+    height: int
+    """Of the last change on the ledger."""
+
+
+class LedgerEntry(msgspec.Struct, frozen=True):
+    """`consent/directive[commitment]`: fixed length, nothing of a patient."""
+
+    status: int
+    key_hash: bytes
+    until_day: int
+    revocation_hash: bytes
+    height: int
+
+
+_encode_text = msgspec.json.Encoder(order="sorted").encode
+_decode_text = msgspec.json.Decoder(Text).decode
+_decode_leaf = msgspec.json.Decoder(DirectiveLeaf).decode
+_decode_controller = msgspec.json.Decoder(ControllerLeaf).decode
+_ID = re.compile("[0-9a-f]{64}")
+
+
+def encode_text(text: Text) -> bytes:
+    """The one spelling of a text. Raises Invalid where a list is unsorted, repeats itself or is too long."""
+    for items in (text.actions, text.categories, text.grantees, text.labels, text.purposes, text.types):
+        if len(items) > ITEMS_MAX or any(a >= b for a, b in zip(items, items[1:], strict=False)):  # type: ignore[operator]
+            raise Invalid(
+                "a list of the directive is unsorted or too long", hint=f"at most {ITEMS_MAX}, sorted"
+            )
+    if not text.grantees or not text.actions:
+        raise Invalid("a directive names somebody and something to do", hint="name a grantee")
+    if not 0 <= text.from_day <= text.until_day <= DAY_MAX:
+        raise Invalid("the directive's period is empty or out of range", hint="an end after the beginning")
+    if text.supersedes and _ID.fullmatch(text.supersedes) is None:
+        raise Invalid("the superseded directive's id is malformed", hint="64 hex digits")
+    return _encode_text(text)
+
+
+def decode_text(data: bytes) -> Text:
+    """The text whose spelling this is. Raises Invalid for every other spelling."""
+    try:
+        text = _decode_text(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Invalid("the directive cannot be read", hint="see docs/spec/consent.md") from None
+    if encode_text(text) != data:
+        raise Invalid("the directive is not in its one spelling", hint="see docs/spec/consent.md")
+    return text
+
+
+def compute_commitment(salt: bytes, text: bytes) -> bytes:
+    """What stands on the ledger: H(`cl1.consent`, salt | text); its hex digits are the directive's id."""
+    return tagged("cl1.consent", salt + text)
+
+
+def compute_key_id(public: bytes) -> str:
+    """The id of an enrolled key: 32 hex digits of its hash."""
+    return sha256(public).hex()[:32]
+
+
+def encode_leaf(leaf: DirectiveLeaf | ControllerLeaf) -> bytes:
+    """The leaf's body."""
+    return _encode_text(leaf)
+
+
+def decode_leaf(body: bytes) -> DirectiveLeaf:
+    """The body of a leaf of kind directive. Raises Invalid."""
+    try:
+        return _decode_leaf(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Invalid("a directive's leaf cannot be read", hint="run `careledger fsck`") from None
+
+
+def decode_controller(body: bytes) -> ControllerLeaf:
+    """The body of a leaf of kind guardian. Raises Invalid."""
+    try:
+        return _decode_controller(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Invalid("an enrolled key's leaf cannot be read", hint="run `careledger fsck`") from None
+
+
+def is_bound(id: str, leaf: DirectiveLeaf, controller: bytes, organisation: bytes, handle: bytes) -> bool:
+    """Whether the commitment opens to this text, for this chart, and the enrolled key `controller` signed it."""
+    try:
+        text = from_base64(leaf.text)
+        commitment = compute_commitment(from_base64(leaf.salt), text)
+        decided = decode_text(text)
+        if commitment.hex() != id or leaf.controller != compute_key_id(controller):
+            return False
+        if (from_base64(decided.organisation), from_base64(decided.handle)) != (organisation, handle):
+            return False
+        verify_ml_dsa_65(controller, commitment, from_base64(leaf.binding))
+    except (Invalid, VerificationFailed):
+        return False
+    return True
+
+
+def grantee_terms(text: Text) -> tuple[bytes, ...]:
+    """Blind terms by which the charts are found in which somebody is granted or denied something."""
+    return tuple(grantee_term(one) for one in text.grantees)
+
+
+def leaf_terms(type: str, body: bytes) -> tuple[bytes, ...]:
+    """Chart-level terms of a leaf that is no FHIR resource."""
+    if type != DIRECTIVE_TYPE:
+        return ()
+    return grantee_terms(decode_text(from_base64(decode_leaf(body).text)))
+
+
+def grantee_term(grantee: Grantee) -> bytes:
+    """The chart-level term of one grantee."""
+    return f"grantee\0{grantee.kind}\0{grantee.value}".encode()
+
+
+def to_base64(data: bytes) -> str:
+    """base64url without padding."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def from_base64(text: str) -> bytes:
+    """The bytes; raises Invalid for any other spelling than `to_base64`'s."""
+    try:
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError):
+        raise Invalid("not base64url", hint="base64url without padding") from None
+    if to_base64(data) != text:
+        raise Invalid("not base64url in its one spelling", hint="base64url without padding")
+    return data
