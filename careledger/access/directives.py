@@ -16,6 +16,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from careledger.contracts import consent
 from careledger.primitives.errors import Invalid, VerificationFailed
 from careledger.primitives.hashing import sha256, tagged
 from careledger.primitives.signing import verify_ml_dsa_65
@@ -109,14 +110,8 @@ class Directive:
     """Of the last change on the ledger."""
 
 
-class LedgerEntry(msgspec.Struct, frozen=True):
-    """`consent/directive[commitment]`: fixed length, nothing of a patient."""
-
-    status: int
-    key_hash: bytes
-    until_day: int
-    revocation_hash: bytes
-    height: int
+LedgerEntry = consent.Entry
+"""`consent/directive[commitment]`: fixed length, nothing of a patient."""
 
 
 _encode_text = msgspec.json.Encoder(order="sorted").encode

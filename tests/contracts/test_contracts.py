@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from careledger.contracts import CONTRACTS, anchor_message, identity, records, sys
+from careledger.contracts import CONTRACTS, anchor_message, consent, identity, records, sys
 from careledger.contracts.identity import (
     DEACTIVATE,
     DEVICE,
@@ -27,11 +27,11 @@ from careledger.contracts.identity import (
     Subject,
 )
 from careledger.contracts.sys import PROFILE, SET_PROFILE, SetProfile
-from careledger.ledger.kernel import ED25519, Key, NotSigned
+from careledger.ledger.kernel import ED25519, ML_DSA_65, Key, NotSigned
 from careledger.ledger.transaction import SecretKey
 from careledger.primitives.hashing import sha256
 from careledger.primitives.types import Did, compute_did
-from tests.ledger.play import CLINIC, HOSPITAL, STRANGER, Play, register_clinic
+from tests.ledger.play import CLINIC, HOSPITAL, STRANGER, Decided, Play, register_clinic
 
 DOCTOR = SecretKey(ED25519, sha256(b"Dr Okafor"))
 DOCTOR_DID = compute_did(PRACTITIONER, *DOCTOR.key)
@@ -39,6 +39,9 @@ SCANNER = SecretKey(ED25519, sha256(b"scanner 7"))
 FRESH = SecretKey(ED25519, sha256(b"a fresh key"))
 NOBODY = Did(bytes(32))
 PACKAGES = (("lmdb", "3.0.0"), ("PyNaCl", "1.6.2"))
+TO_CLINIC, TO_NURSE, TO_NOBODY, NEXT = map(Decided, ("to the clinic", "to the nurse", "to nobody", "next"))
+"""Directives: active, revoked, revoked before its grant, and not yet granted."""
+
 H, C = HOSPITAL, CLINIC
 H_SIGNS, C_SIGNS = [H.node, H.root], [C.node, C.root]
 
@@ -116,6 +119,29 @@ def test_anchor_continues_the_sequence(play):
         block = play.accept([anchor_message(C.did, seq, previous, root)], [C.node], sponsor=C)
         head = records.HEADS.value.decode(play.ledger.state(play.kv, "records", "anchors", C.did) or b"")
         assert (head.seq, head.root, head.time_ms, head.size) == (seq, root, block.time_ms, seq + 1)
+
+
+def test_grant_enters_a_directive_by_its_commitment_alone(play):
+    block = play.accept([TO_CLINIC.grant(20_000)], [H.node, TO_CLINIC.key])
+    key_hash = consent.compute_key_hash(TO_CLINIC.key.key.public)
+    revocation_hash = consent.compute_revocation_hash(TO_CLINIC.code)
+    entry = consent.Entry(consent.ACTIVE, key_hash, 20_000, revocation_hash, block.height)
+    assert play.entry(TO_CLINIC.commitment) == entry
+    raw = play.ledger.reader(play.kv)(consent.entry_key(TO_CLINIC.commitment)) or b""
+    assert (len(raw), consent.decode_entry(raw)) == (77, entry)
+    assert [tuple(event) for event in block.receipts[0].events] == [("consent.granted", TO_CLINIC.commitment)]
+
+
+@pytest.mark.parametrize("lane", [0, 1])
+@pytest.mark.parametrize("by", ["key", "code"])
+def test_revoke_is_by_the_directives_key_or_code_through_any_sponsor(play, by, lane):
+    play.accept([TO_CLINIC.grant()], [H.node, TO_CLINIC.key])
+    message = TO_CLINIC.revoke() if by == "key" else TO_CLINIC.revoke_by_code()
+    keys = [C.node, TO_CLINIC.key] if by == "key" else [C.node]
+    block = play.accept([message], keys, sponsor=C, lane=lane)
+    entry = play.entry(TO_CLINIC.commitment)
+    assert (entry.status, entry.height) == (consent.REVOKED, block.height)
+    assert [tuple(event) for event in block.receipts[0].events] == [("consent.revoked", TO_CLINIC.commitment)]
 
 
 def test_profile_is_set_by_the_operator(play):
@@ -231,6 +257,26 @@ ROWS = [
     Row("records.anchor", "another history", anchor_message(H.did, 0, sha256(b""), bytes(32)), [H.node], records.AnchorNotContinuing),
     Row("records.anchor", "signed by the root key", anchor_message(H.did, 0, bytes(32), bytes(32)), [H.root], NotSigned),
     Row("records.anchor", "signed by another node", anchor_message(H.did, 0, bytes(32), bytes(32)), [C.node], NotSigned, C),
+    Row("consent.grant", "a commitment that is active", TO_CLINIC.grant(), [H.node, TO_CLINIC.key], consent.CommitmentUsed),
+    Row("consent.grant", "a commitment that was revoked", TO_NURSE.grant(), [H.node, TO_NURSE.key], consent.CommitmentUsed),
+    Row("consent.grant", "another's commitment under an own key", TO_CLINIC.grant(key=NEXT.key.key), [H.node, NEXT.key], consent.CommitmentUsed),
+    Row("consent.grant", "after its own revocation by key", TO_NOBODY.grant(), [H.node, TO_NOBODY.key], consent.DirectiveWithdrawn),
+    Row("consent.grant", "after its own revocation by code", NEXT.grant(commitment=sha256(b"early")), [H.node, NEXT.key], consent.DirectiveWithdrawn),
+    Row("consent.grant", "key of an organisation's algorithm", NEXT.grant(key=FRESH.key), [H.node, FRESH], consent.DirectiveKeyMalformed),
+    Row("consent.grant", "key one byte short", NEXT.grant(key=Key(ML_DSA_65, bytes(1951))), [H.node], consent.DirectiveKeyMalformed),
+    Row("consent.grant", "a day after the year 9999", NEXT.grant(2_932_897), [H.node, NEXT.key], consent.DayOutOfRange),
+    Row("consent.grant", "its key did not sign", NEXT.grant(), [H.node], NotSigned),
+    Row("consent.grant", "signed by another directive's key", NEXT.grant(), [H.node, TO_CLINIC.key], NotSigned),
+    Row("consent.revoke", "neither key nor code", TO_CLINIC.revoke(key=None), [H.node], consent.RevocationUnclear),
+    Row("consent.revoke", "both key and code", TO_CLINIC.revoke(code=TO_CLINIC.code), [H.node, TO_CLINIC.key], consent.RevocationUnclear),
+    Row("consent.revoke", "key one byte short", TO_CLINIC.revoke(key=Key(ML_DSA_65, bytes(1951))), [H.node], consent.DirectiveKeyMalformed),
+    Row("consent.revoke", "another directive's key", TO_CLINIC.revoke(key=TO_NURSE.key.key), [H.node, TO_NURSE.key], consent.NotItsKey),
+    Row("consent.revoke", "another directive's code", TO_CLINIC.revoke(key=None, code=TO_NURSE.code), [H.node], consent.NotItsCode),
+    Row("consent.revoke", "its hash in place of the code", TO_CLINIC.revoke(key=None, code=consent.compute_revocation_hash(TO_CLINIC.code)), [H.node], consent.NotItsCode),
+    Row("consent.revoke", "revoked already", TO_NURSE.revoke(), [H.node, TO_NURSE.key], consent.DirectiveRevoked),
+    Row("consent.revoke", "revoked already, before its grant", TO_NOBODY.revoke(), [H.node, TO_NOBODY.key], consent.DirectiveRevoked),
+    Row("consent.revoke", "its key did not sign", TO_CLINIC.revoke(), [H.node], NotSigned),
+    Row("consent.revoke", "signed by the custodian", TO_CLINIC.revoke(), H_SIGNS, NotSigned),
     Row("sys.profile", "empty", profile(code=""), H_SIGNS, sys.ProfileEmpty),
     Row("sys.profile", "by nobody", profile(by=_Nobody), H_SIGNS, identity.SubjectUnknown),
     Row("sys.profile", "by one that is deactivated", profile(by=_Gone), H_SIGNS, identity.SubjectInactive),
@@ -245,6 +291,11 @@ def prepare() -> Play:
     play.accept([register_doctor()], [*H_SIGNS, DOCTOR])
     play.accept([register_doctor(by=H, key=SCANNER, kind=DEVICE)], [*H_SIGNS, SCANNER])
     play.accept([DEACTIVATE.encode(Deactivate(_Gone.did, H.did))], H_SIGNS)
+    play.accept([TO_CLINIC.grant()], [H.node, TO_CLINIC.key])
+    play.accept([TO_NURSE.grant()], [H.node, TO_NURSE.key])
+    play.accept([TO_NURSE.revoke()], [H.node, TO_NURSE.key])
+    play.accept([TO_NOBODY.revoke()], [H.node, TO_NOBODY.key], lane=0)
+    play.accept([consent.revoke_message(sha256(b"early"), code=NEXT.code)], [H.node], lane=0)
     return play
 
 
@@ -269,7 +320,7 @@ def test_every_refusal_of_every_message_has_a_row():
             assert kind.number // 100 == CONTRACT_HUNDREDS[contract.name]
 
 
-CONTRACT_HUNDREDS = {"sys": 1, "identity": 2, "records": 3}
+CONTRACT_HUNDREDS = {"sys": 1, "identity": 2, "records": 3, "consent": 4}
 
 
 @pytest.mark.vectors
@@ -288,6 +339,9 @@ def test_message_vectors(vector):
             "sys.profile",
             SET_PROFILE.encode(SetProfile(H.did, "1.0.0", "3.11", sys.PACKAGES.sorted(PACKAGES))),
         ),
+        ("consent.grant", NEXT.grant()),
+        ("consent.revoke", TO_CLINIC.revoke()),
+        ("consent.revoke", TO_CLINIC.revoke_by_code()),
     ]
     vector(
         "messages.json",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from careledger.contracts import CONTRACTS, founding_messages, organisation_did
+from careledger.contracts import CONTRACTS, consent, founding_messages, organisation_did
 from careledger.contracts.identity import ORGANISATION, REGISTER, Register
 from careledger.ledger.consensus.embedded import CheckpointSigner, EmbeddedLedger, ExecutedBlock
 from careledger.ledger.genesis import EMBEDDED, Genesis
@@ -32,6 +32,35 @@ class Party:
 HOSPITAL = Party("St Anna Hospital")
 CLINIC = Party("Riverside Clinic", ML_DSA_65)
 STRANGER = Party("Stranger")
+
+
+class Decided:
+    """A directive of Amina's, made from a name: its commitment, its own key, its revocation code."""
+
+    def __init__(self, name: str, key: SecretKey | None = None) -> None:
+        self.commitment = sha256(name.encode() + b" commitment")
+        self.key = key or SecretKey(ML_DSA_65, sha256(name.encode() + b" key"))
+        self.code = sha256(name.encode() + b" code")
+
+    def grant(self, until_day: int = 22_000, **changes: object) -> bytes:
+        """`consent.grant` of it."""
+        hashed = consent.compute_revocation_hash(self.code)
+        fields = {
+            "commitment": self.commitment,
+            "key": self.key.key,
+            "until_day": until_day,
+            "revocation_hash": hashed,
+        }
+        return consent.GRANT.encode(consent.Grant(**{**fields, **changes}))  # type: ignore[arg-type]
+
+    def revoke(self, **changes: object) -> bytes:
+        """`consent.revoke` of it, by its key."""
+        fields = {"commitment": self.commitment, "key": self.key.key, "code": None}
+        return consent.REVOKE.encode(consent.Revoke(**{**fields, **changes}))  # type: ignore[arg-type]
+
+    def revoke_by_code(self) -> bytes:
+        """`consent.revoke` of it, by its code."""
+        return consent.revoke_message(self.commitment, code=self.code)
 
 
 def make_genesis(quota: int = 1 << 40) -> Genesis:
@@ -92,6 +121,11 @@ class Play:
         block = self.ledger.execute(self.kv, transactions, self.now_ms)
         self.blocks.append(block.block)
         return block
+
+    def entry(self, commitment: bytes) -> consent.Entry | None:
+        """How a directive stands."""
+        raw = self.ledger.state(self.kv, "consent", "directive", commitment)
+        return None if raw is None else consent.decode_entry(raw)
 
     def accept(
         self, messages: Sequence[bytes], keys: Sequence[SecretKey], **options: object
