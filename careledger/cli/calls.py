@@ -5,7 +5,7 @@ The methods and what they take and give are this table; `node` implements the sa
 | method | params | result |
 |---|---|---|
 | status | | served, address, height, charts, resources, journal_bytes, sync_ms, problems |
-| token.issue | client, scope, patient, practitioner, org, expires_s | token, id, expires (ISO 8601) |
+| token.issue | client, scope, patient, practitioner, org, purpose, expires_s | token, id, expires (ISO 8601) |
 | token.revoke | token (the token or its id) | id |
 | receipt | reference (`TYPE/ID[/_history/V]`) | file (text of the receipt) |
 | checkpoint | | file (text of the checkpoint) |

@@ -23,6 +23,7 @@ def issue(
     patient: Annotated[str | None, Parameter(help="Only this patient; the rest is as if absent.")] = None,
     practitioner: Annotated[str | None, Parameter(help="The practitioner on whose behalf it acts.")] = None,
     org: Annotated[str | None, Parameter(help="DID of another organisation that acts.")] = None,
+    purpose: Annotated[str | None, Parameter(help="Purpose of use: TREAT (default), ETREAT, HPAYMT, …")] = None,
     expires: Annotated[str, Parameter(help="How long it holds: 15m, 1h, 7d.")] = "1h",
     options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
 ) -> None:
@@ -38,6 +39,7 @@ def issue(
         "patient": calls.compute_patient_id(patient) if patient else None,
         "practitioner": practitioner,
         "org": org,
+        "purpose": purpose,
         "expires_s": parse_duration_s(expires),
     }
     result = calls.call(options, "token.issue", params)

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from careledger.access.actor import DEFAULT_PURPOSE
 from careledger.access.tokens import TokenIssuer
 from careledger.fhir.http import FhirApp
 from careledger.fhir.json import instant
@@ -78,6 +79,7 @@ async def issue_token(node: CommandContext, params: dict[str, Any], progress: Pr
         scope=params["scope"],
         patient=params.get("patient") or "",
         practitioner=params.get("practitioner") or "",
+        purpose=params.get("purpose") or DEFAULT_PURPOSE,
         organisation=params.get("org") or node.home.did,
         lifetime_seconds=lifetime,
         token_id=token_id,

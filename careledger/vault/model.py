@@ -181,6 +181,12 @@ class Snapshot(Protocol):
     def row(self, chart: int, number: int) -> Row | None:
         """One row, opened alone."""
 
+    def access_count(self, chart: int) -> int:
+        """How many access entries of the chart are indexed: what was durable at the last block, at least."""
+
+    def accesses(self, chart: int, start: int, stop: int) -> list[AccessEntry]:
+        """The chart's access entries from `start` up to before `stop`, opened and checked. Raises Corrupt."""
+
     def state(self, key: bytes) -> bytes | None:
         """The ledger's value of a state key (`ledger.kernel.compute_state_key`), as of `height`."""
 

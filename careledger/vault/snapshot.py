@@ -12,18 +12,20 @@ from typing import cast
 import lmdb
 
 from careledger.ledger.consensus.index import STATE_PREFIX
+from careledger.ledger.log import Frontier
 from careledger.ledger.store.kv import PrefixKV
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.tree import read_value
 from careledger.primitives.errors import Corrupt
-from careledger.vault.envelope import Opened, open_body, open_meta
+from careledger.vault.envelope import Opened, open_access, open_body, open_meta
 from careledger.vault.index import Current, open_segment, unpack_resource
 from careledger.vault.journal import Journal
 from careledger.vault.keyring import Keyring
-from careledger.vault.model import HOUSE_CHART, Row, RowColumns, Version
-from careledger.vault.records import unpack_version
+from careledger.vault.model import HOUSE_CHART, AccessEntry, Row, RowColumns, Version
+from careledger.vault.records import unpack_access, unpack_version
 from careledger.vault.rows import from_row, row_at, rows_of
 from careledger.vault.tables import (
+    ACCESS_LOG,
     CHART,
     CHART_KEY,
     FIND,
@@ -274,6 +276,20 @@ class VaultSnapshot:
         if cursor.prev() and cursor.key()[:4] == wanted[:4]:
             return True
         return bool(cursor.set_range(wanted))
+
+    # The access log
+
+    def access_count(self, chart: int) -> int:
+        data = self._txn.get(CHART_KEY.pack(chart), db=self._tables.access)
+        return 0 if data is None else Frontier.from_bytes(data).size
+
+    def accesses(self, chart: int, start: int, stop: int) -> list[AccessEntry]:
+        keys = self._reader.keyring.get(chart)
+        found = []
+        for index in range(start, min(stop, self.access_count(chart))):
+            record = unpack_access(self.record(chart, ACCESS_LOG, index))
+            found.append(open_access(keys, chart, index, record.leaf, record.sealed))
+        return found
 
     # The ledger
 

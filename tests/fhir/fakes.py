@@ -40,6 +40,7 @@ class FakeStore:
         self.terms: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
         self.chart_terms: dict[bytes, list[int]] = defaultdict(list)
         self.accesses: list[AccessEntry] = []
+        self.states: dict[bytes, bytes] = {}
 
     @property
     def fingerprint(self) -> tuple[int, int]:
@@ -170,8 +171,14 @@ class FakeSnapshot:
         rows = self._store.rows.get(chart, [])
         return rows[number] if 0 <= number < len(rows) else None
 
+    def access_count(self, chart: int) -> int:
+        return sum(entry.chart == chart for entry in self._store.accesses)
+
+    def accesses(self, chart: int, start: int, stop: int) -> list[AccessEntry]:
+        return [entry for entry in self._store.accesses if entry.chart == chart][start:stop]
+
     def state(self, key: bytes) -> bytes | None:
-        return None
+        return self._store.states.get(key)
 
     def find(self, term: bytes) -> list[tuple[int, int]]:
         return list(self._store.terms.get(term, ()))

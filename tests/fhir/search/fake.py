@@ -12,7 +12,7 @@ import msgspec
 
 from careledger.fhir.charts import patients_of
 from careledger.fhir.search.extract import extract
-from careledger.vault.model import HOUSE_CHART, Row, RowColumns, Version
+from careledger.vault.model import HOUSE_CHART, AccessEntry, Row, RowColumns, Version
 from careledger.vault.rows import columns_of
 
 Resource = dict[str, Any]
@@ -161,6 +161,12 @@ class FakeSnapshot:
     def row(self, chart: int, number: int) -> Row | None:
         rows = self._store.rows.get(chart, ())
         return rows[number] if number < len(rows) and rows[number].height <= self.height else None
+
+    def access_count(self, chart: int) -> int:
+        return 0
+
+    def accesses(self, chart: int, start: int, stop: int) -> list[AccessEntry]:
+        return []
 
     def state(self, key: bytes) -> bytes | None:
         return None
