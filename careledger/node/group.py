@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import lmdb
 import msgspec
 
+from careledger.ledger.execution import SequenceMismatch
+from careledger.ledger.store.lmdb import LmdbKV
 from careledger.node.home import OpenHome
 from careledger.primitives.errors import Conflict
 from careledger.vault import records
@@ -25,6 +27,11 @@ class ChartExists(Conflict):
     """Another commit began this patient's chart first: seal again under its keys and repeat."""
 
     code = "chart-exists"
+
+
+SEQUENCE_MOVED = "sequence-moved"
+LEDGER_REFUSES = "ledger-refuses"
+"""Codes of the Conflict that refuses a commit because the ledger would refuse one of its transactions."""
 
 
 class Unplaced(msgspec.Struct, frozen=True, gc=False):
@@ -68,9 +75,11 @@ class Group:
         self._records: list[bytes] = []
         self._size = 0
         self._unplaced: list[Unplaced] = []
+        self._transactions: tuple[bytes, ...] = ()
 
-    def check(self, commit: SealedCommit) -> None:
-        """Raise before anything is changed: Conflict if a version moved, ChartExists if a chart began meanwhile."""
+    def check(self, commit: SealedCommit, now_ms: int) -> None:
+        """Raise before anything is changed: Conflict if a version moved or the ledger would refuse a transaction,
+        ChartExists if a chart began meanwhile."""
         writer = self._home.writer
         for chart in commit.charts:
             if writer.chart_of(chart.patient) is not None:
@@ -83,6 +92,27 @@ class Group:
             current = writer.current(version.token)
             if (0 if current is None else current.version) != version.expected_version:
                 raise Conflict("the resource was changed meanwhile", hint="read it again and repeat")
+        if commit.transactions:
+            self._check_transactions(commit.transactions, now_ms)
+
+    def _check_transactions(self, transactions: tuple[bytes, ...], now_ms: int) -> None:
+        """A commit is all or nothing, so what its transactions stand for is not kept if the ledger refuses them."""
+        both = (*self._transactions, *transactions)
+        kv = LmdbKV(self.txn, self._home.tables.ledger)
+        for receipt in self._home.the_ledger.try_out(kv, both, now_ms):
+            if receipt.code == SequenceMismatch.number:
+                raise Conflict(
+                    "another transaction took this sequence",
+                    hint="compose it anew and repeat",
+                    code=SEQUENCE_MOVED,
+                )
+            if receipt.code:
+                raise Conflict(
+                    f"the ledger refuses this with code {receipt.code}: {receipt.reason}",
+                    hint="nothing was changed; docs/spec/ledger.md says what the code means",
+                    code=LEDGER_REFUSES,
+                )
+        self._transactions = both
 
     def apply(self, commit: SealedCommit) -> Iterator[None]:
         """Place the commit, a few versions a step. Never refuses: `check` did."""

@@ -286,7 +286,7 @@ class Sequencer:
             group = Group(home, home.writer.begin())
             for one in waiting:
                 try:
-                    group.check(one.commit)
+                    group.check(one.commit, self._clock_ms())
                 except CareLedgerError as refusal:
                     if not one.done.done():  # whoever asked may have gone
                         one.done.set_exception(refusal)

@@ -208,6 +208,19 @@ class EmbeddedLedger:
             receipts = tuple(receipts[at] for at in places)
         return ExecutedBlock(self.height, time_ms, block, self.app_hash, receipts, note.note())
 
+    def try_out(self, kv: KV, transactions: Sequence[bytes], now_ms: int) -> tuple[TransactionReceipt, ...]:
+        """How these would come out as the next block, each in its place; nothing is changed."""
+        order = _lane_order(transactions) or list(range(len(transactions)))
+        block = BlockInput(
+            self.genesis_hash,
+            self.height + 1,
+            max(now_ms, self.time_ms),
+            History(self._history.size, self._history.root()),
+            [transactions[at][:_KEPT_MAX] for at in order],
+        )
+        receipts = apply_block(self._rules, self.reader(kv), block).receipts
+        return tuple(receipts[order.index(at)] for at in range(len(order)))
+
     def replay(self, kv: KV, block: bytes) -> None:
         """Executes a block of the journal again. Raises Corrupt if it is not next, or anything in it comes out
         otherwise: codes, app hash, signature. The caller then aborts and resets."""
