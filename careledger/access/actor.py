@@ -23,6 +23,7 @@ class Actor:
     purpose: str = DEFAULT_PURPOSE
     token_id: str = ""
     expires_ms: int = 0
+    roles: tuple[str, ...] = ()  # as directives name them
 
     @property
     def patient_bound(self) -> bool:

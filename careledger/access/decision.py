@@ -4,6 +4,11 @@ Deny overrides; unknown denies. The same function serves read, search, counts, i
 and every later path to a chart. It reads no clock, no store and no configuration, so a verifier can compute a
 decision again from its kept inputs.
 
+A decision is about one chart; what stands in several needs a permit in each (`join`). It is taken in two steps:
+`withholding` says how the chart divides for this caller, purpose and time, before any resource is opened; the
+`Partition` then tells the rule of a resource by type, categories and labels. Searches evaluate a partition on the
+index, `decide` applies it to one resource: there is no second path.
+
 Callers bound to one patient (a `patient` claim, or any `patient/` scope) see the chart of that patient and, from
 the organisation's own chart, only the supporting types of `SUPPORTING_TYPES`: those that a reader needs in order
 to understand a chart (who treated, where, with which product) and that describe no person under care. Everything
@@ -19,6 +24,8 @@ from types import MappingProxyType
 from typing import Literal
 
 from careledger.access.actor import Actor
+from careledger.access.directives import Coding, Directive, Effect
+from careledger.access.force import compute_in_force
 from careledger.access.scopes import INTERACTIONS, WRITES, allows
 
 SUPPORTING_TYPES = frozenset(
@@ -42,6 +49,14 @@ SUPPORTING_TYPES = frozenset(
 DEFAULT_PURPOSES = frozenset(("TREAT", "HPAYMT", "HOPERAT"))
 """Purposes for which clients of the custodian act within their scopes without a directive."""
 
+OWN_PURPOSES = DEFAULT_PURPOSES | {"PATRQT"}
+"""Purposes for which a patient reaches her own chart."""
+
+EMERGENCY_PURPOSE = "ETREAT"
+
+READING = frozenset(INTERACTIONS) - WRITES - {"validate", "proof"}
+"""Interactions that a permit directive opens. `proof` needs a directive that says so; nothing lets strangers write."""
+
 Answer = Literal["permit", "forbidden", "absent"]
 
 RULES: Mapping[str, Answer] = MappingProxyType(
@@ -49,14 +64,19 @@ RULES: Mapping[str, Answer] = MappingProxyType(
         "scope": "forbidden",
         "other-patient": "absent",
         "house-read-only": "forbidden",
+        "own-chart": "permit",
+        "emergency": "permit",
+        "directive-deny": "absent",
+        "directive-permit": "permit",
+        "custodian-default": "permit",
+        "supporting": "permit",
         "no-directive": "absent",
         "purpose": "absent",
-        "directive-unknown": "absent",
-        "label-unknown": "absent",
-        "custodian-default": "permit",
     }
 )
-"""Every rule and what the caller gets: forbidden is 403; absent is as if the thing did not exist (404, no hit)."""
+"""Every rule in order, and what the caller gets: forbidden is 403; absent is as if the thing did not exist."""
+
+_ORDER = tuple(RULES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,34 +84,92 @@ class AccessRequest:
     """What is asked of one resource, or of a type in one chart.
 
     `patients` are the logical ids of those whose charts hold it, () the house chart. A search asks with the chart
-    it runs in; an update asks twice, for the old and for the new version. `custodian` is this node's DID.
+    it runs in; an update asks twice, for the old and for the new version. `custodian` is this node's DID. `time_ms`
+    is the time of the request; `emergency` says that an emergency grant of this caller for this chart is in force.
     """
 
     interaction: str
     type: str
     patients: tuple[str, ...]
     custodian: str
+    categories: tuple[Coding, ...] = ()
+    time_ms: int = 0
+    emergency: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Directive:
-    """A directive as it stands at the height. Consent brings its content; until then one denies by being there."""
+class Condition:
+    """A directive as it divides a chart: which resources it means, and what it says of them. () does not narrow."""
 
-    id: str
-    version: int = 1
+    effect: Effect
+    types: tuple[str, ...]
+    categories: tuple[Coding, ...]
+    labels: tuple[Coding, ...]
+    directive: str
+
+    @property
+    def rule(self) -> str:
+        return "directive-deny" if self.effect == "deny" else "directive-permit"
+
+    def covers(self, type: str, categories: Sequence[Coding], labels: Sequence[Coding]) -> bool:
+        """The resource is one of those that are meant."""
+        return (
+            (not self.types or type in self.types)
+            and (not self.categories or self._meets(self.categories, categories))
+            and (not self.labels or self._meets(self.labels, labels))
+        )
+
+    def _meets(self, wanted: Sequence[Coding], found: Sequence[Coding]) -> bool:
+        """One code in common. A directive's code without a system means every system; a resource's may be any."""
+        return any(
+            one.code == other.code
+            and (one.system in ("", other.system) or (self.effect == "deny" and not other.system))
+            for one in wanted
+            for other in found
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
-    """A security label of the resource. Until labels are understood, one that is handed in denies."""
+class Partition:
+    """How one chart divides for one caller, purpose and time: the first condition that covers decides, else `otherwise`.
 
-    system: str
-    code: str
+    `directive` is the id of the directive behind `otherwise`, "" if there is none.
+    """
+
+    conditions: tuple[Condition, ...]
+    otherwise: str
+    directive: str = ""
+
+    def applies(self, type: str, categories: Sequence[Coding], labels: Sequence[Coding]) -> tuple[str, str]:
+        """The rule that decides on such a resource, and the id of the directive behind it ("" for none)."""
+        for condition in self.conditions:
+            if condition.covers(type, categories, labels):
+                return condition.rule, condition.directive
+        return self.otherwise, self.directive
+
+    def of_type(self, type: str) -> Partition:
+        """The same for one type, as short as can be: without conditions, all of the type stands under `otherwise`."""
+        conditions: list[Condition] = []
+        for one in self.conditions:
+            if one.types and type not in one.types:
+                continue
+            if not one.categories and not one.labels:
+                return Partition(tuple(conditions), one.rule, one.directive)
+            conditions.append(Condition(one.effect, (), one.categories, one.labels, one.directive))
+        return Partition(tuple(conditions), self.otherwise, self.directive)
+
+
+_WHOLE = {rule: Partition((), rule) for rule in RULES}
+"""All of a chart under one rule."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Permit or deny, by which rule, on which directives, as of which height."""
+    """Permit or deny, by which rule, on which directive, as of which height.
+
+    `directives` are the ids of those that decided: with the request, the caller and the chart's directives at the
+    height, the decision can be computed again.
+    """
 
     permit: bool
     obligations: tuple[str, ...]
@@ -109,33 +187,113 @@ def decide(
     request: AccessRequest,
     actor: Actor,
     directives: Sequence[Directive],
-    labels: Sequence[Label],
+    labels: Sequence[Coding],
     height: int,
 ) -> Decision:
-    """The decision. Rules are tried in the order of `RULES`; the first that holds decides."""
-    rule = _rule(request, actor, directives, labels)
-    used = tuple(directive.id for directive in directives) if directives else ()
-    return Decision(RULES[rule] == "permit", (), rule, used, height)
+    """The decision on one resource in one chart, whose directives these are."""
+    partition = withholding(request, actor, directives)
+    rule, directive = partition.applies(request.type, request.categories, labels)
+    return Decision(RULES[rule] == "permit", (), rule, (directive,) if directive else (), height)
 
 
-def _rule(
-    request: AccessRequest, actor: Actor, directives: Sequence[Directive], labels: Sequence[Label]
-) -> str:
+def join(decisions: Sequence[Decision]) -> Decision:
+    """The decision on a resource that stands in several charts: one denial denies. At least one is given."""
+    denials = [one for one in decisions if not one.permit]
+    told = denials or decisions
+    first = min(told, key=lambda one: _ORDER.index(one.rule))
+    used = dict.fromkeys(id for one in told if one.rule == first.rule for id in one.directives)
+    return Decision(first.permit, (), first.rule, tuple(used), first.height)
+
+
+def withholding(request: AccessRequest, actor: Actor, directives: Sequence[Directive]) -> Partition:
+    """How the chart divides for this caller. Of the request's type only the scope and the house chart depend.
+
+    For the house chart `directives` are those of the chart whose resources refer to it: what a permit opens needs the
+    supporting types to be understood.
+    """
+    rule = _outright(request, actor)
+    if rule:
+        return _WHOLE[rule]
+    counting = compute_in_force(directives, actor, request.time_ms) if directives else ()
+    if not request.patients:
+        return _WHOLE[_of_house(request, actor, counting)]
+    if not counting:
+        return _WHOLE[_default(request, actor)]
+    denies = [one for one in counting if _is_denied(request.interaction, one)]
+    permits = [one for one in counting if _is_permitted(request.interaction, one)]
+    return Partition(tuple(map(_condition, (*denies, *permits))), _default(request, actor))
+
+
+def _outright(request: AccessRequest, actor: Actor) -> str:
+    """The rule that decides whatever the directives say, or ''."""
     if request.interaction not in INTERACTIONS or not allows(actor.scopes, request.interaction, request.type):
         return "scope"
     if actor.patient_bound:
         hidden = _hidden_from_bound(request, actor.patient)
         if hidden:
             return hidden
-    if actor.organisation != request.custodian or not request.custodian:
+        if request.patients and _is_herself(request, actor):
+            return "own-chart"
+    if request.emergency and request.patients and actor.purpose == EMERGENCY_PURPOSE:
+        if _is_custodian(request, actor) or request.interaction in READING:
+            return "emergency"
+    return ""
+
+
+def _is_custodian(request: AccessRequest, actor: Actor) -> bool:
+    return bool(request.custodian) and actor.organisation == request.custodian
+
+
+def _is_herself(request: AccessRequest, actor: Actor) -> bool:
+    """The patient, not somebody who treats her with a token bound to her chart."""
+    return (
+        bool(actor.patient)
+        and _is_custodian(request, actor)
+        and not actor.practitioner
+        and not actor.roles
+        and actor.purpose in OWN_PURPOSES
+    )
+
+
+def _default(request: AccessRequest, actor: Actor) -> str:
+    """What holds where no directive does."""
+    if not _is_custodian(request, actor):
         return "no-directive"
-    if actor.purpose not in DEFAULT_PURPOSES:
-        return "purpose"
-    if directives:
-        return "directive-unknown"
-    if labels:
-        return "label-unknown"
-    return "custodian-default"
+    return "custodian-default" if actor.purpose in DEFAULT_PURPOSES else "purpose"
+
+
+def _of_house(request: AccessRequest, actor: Actor, counting: Sequence[Directive]) -> str:
+    rule = _default(request, actor)
+    if (
+        rule == "custodian-default"
+        or request.type not in SUPPORTING_TYPES
+        or request.interaction not in READING
+    ):
+        return rule
+    opened = any(_is_permitted(request.interaction, one) for one in counting)
+    return "supporting" if opened or (actor.patient_bound and _is_herself(request, actor)) else rule
+
+
+def _is_denied(interaction: str, directive: Directive) -> bool:
+    """The directive denies this. Who is denied access gets no proof either."""
+    text = directive.text
+    return text.effect == "deny" and (interaction == "proof" or "access" in text.actions)
+
+
+def _is_permitted(interaction: str, directive: Directive) -> bool:
+    text = directive.text
+    if text.effect != "permit":
+        return False
+    return (
+        "proof" in text.actions
+        if interaction == "proof"
+        else interaction in READING and "access" in text.actions
+    )
+
+
+def _condition(directive: Directive) -> Condition:
+    text = directive.text
+    return Condition(text.effect, text.types, text.categories, text.labels, directive.id)
 
 
 def _hidden_from_bound(request: AccessRequest, patient: str) -> str:

@@ -48,6 +48,7 @@ INTERACTIONS: Mapping[str, int] = MappingProxyType(
         "count": SEARCH,
         "include": READ,
         "everything": READ | SEARCH,
+        "proof": READ,  # a receipt: tells the position in the chart and its size
         "create": CREATE,
         # A condition tells whether something matches, so it needs the right to search as well.
         "conditional-create": CREATE | SEARCH,

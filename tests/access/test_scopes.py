@@ -17,6 +17,7 @@ SMART = {
     "vread": "r",
     "history-instance": "r",
     "include": "r",
+    "proof": "r",
     "history-type": "s",
     "history-system": "s",
     "search": "s",
