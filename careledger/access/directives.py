@@ -30,6 +30,9 @@ DAY_MS: Final = 86_400_000
 DAY_MAX: Final = 2_932_896
 """The last day of the year 9999, counted from 1970-01-01."""
 
+ANYBODY_TERM: Final = b"grantee"
+"""Chart-level term of every chart that holds a directive."""
+
 Effect = Literal["deny", "permit"]
 GranteeKind = Literal["organisation", "practitioner", "role"]
 Status = Literal["active", "revoked", "unknown"]
@@ -196,8 +199,8 @@ def is_bound(id: str, leaf: DirectiveLeaf, controller: bytes, organisation: byte
 
 
 def grantee_terms(text: Text) -> tuple[bytes, ...]:
-    """Blind terms by which the charts are found in which somebody is granted or denied something."""
-    return tuple(grantee_term(one) for one in text.grantees)
+    """Blind terms by which the charts are found in which somebody, or this one, is granted or denied something."""
+    return (ANYBODY_TERM, *(grantee_term(one) for one in text.grantees))
 
 
 def leaf_terms(type: str, body: bytes) -> tuple[bytes, ...]:

@@ -200,15 +200,49 @@ def _place_key(place: int) -> bytes:
     return place.to_bytes(8, "big")
 
 
-def read_value(kv: KV, key: bytes) -> bytes | None:
-    """The value of a key by the store alone: for processes that do not hold the tree."""
-    path = int.from_bytes(key[:8], "big") | 1 << 64
-    for depth in range(DEPTH_LIMIT + 1):
-        data = kv.get(_place_key(path >> (64 - depth)))
-        if data is not None:
-            bucket = _Bucket.from_bytes(data)
-            return bucket.values[bucket.keys.index(key)] if key in bucket.keys else None
-    return None
+class ValueReader:
+    """Reads values by the store alone, for processes that do not hold the tree. Remembers how deep buckets lie."""
+
+    __slots__ = ("_depth",)
+
+    def __init__(self) -> None:
+        self._depth = 0
+
+    def read(self, kv: KV, key: bytes) -> bytes | None:
+        """The value of the key, or None. Raises Corrupt rather than return a value that was not set."""
+        path = int.from_bytes(key[:8], "big") | 1 << 64
+        data = kv.get(_place_key(path >> (64 - self._depth)))
+        if data is None:
+            data = self._search(kv, path)
+        return None if data is None else _value_in(data, key)
+
+    def _search(self, kv: KV, path: int) -> bytes | None:
+        """The bucket on the path: none other lies above or below it. Nearest depths first."""
+        for depth in sorted(range(DEPTH_LIMIT + 1), key=lambda depth: abs(depth - self._depth)):
+            data = kv.get(_place_key(path >> (64 - depth)))
+            if data is not None:
+                self._depth = depth
+                return data
+        return None
+
+
+def _value_in(bucket: bytes, key: bytes) -> bytes | None:
+    """The key's value in a stored bucket, opened no further than needed, and checked against its leaf."""
+    try:
+        count = bucket[32] << 8 | bucket[33]
+        keys = [bucket[at : at + 32] for at in range(34, 34 + 32 * count, 32)]
+        if key not in keys:
+            return None
+        at = keys.index(key)
+        end = 34 + 64 * count
+        sizes = struct.unpack_from(f">{count}I", bucket, end)
+    except (IndexError, struct.error):
+        raise Corrupt("a bucket of a ledger map is cut short", hint="run `careledger fsck`") from None
+    start = end + 4 * count + sum(sizes[:at])
+    value = bucket[start : start + sizes[at]]
+    if hash_leaf(key, hash_value(value)) != bucket[34 + 32 * (count + at) : 66 + 32 * (count + at)]:
+        raise Corrupt("a value of a ledger map was altered", hint="run `careledger fsck`")
+    return value
 
 
 class MapTree:

@@ -15,7 +15,7 @@ from careledger.ledger.consensus.index import STATE_PREFIX
 from careledger.ledger.log import Frontier
 from careledger.ledger.store.kv import PrefixKV
 from careledger.ledger.store.lmdb import LmdbKV
-from careledger.ledger.tree import read_value
+from careledger.ledger.tree import ValueReader
 from careledger.primitives.errors import Corrupt
 from careledger.vault.envelope import Opened, open_access, open_body, open_meta
 from careledger.vault.index import Current, open_segment, unpack_resource
@@ -87,6 +87,7 @@ class VaultReader:
         self.journal = journal
         self.keyring = keyring
         self.cache = BodyCache(cache_bytes)
+        self.values = ValueReader()
         self.rows: dict[tuple[int, int], Row] = {}
         """Rows opened singly, by chart and number: a row never changes once it is committed."""
 
@@ -226,6 +227,10 @@ class VaultSnapshot:
         """How many resources there are, deleted ones included."""
         return int(self._txn.stat(self._tables.resource)["entries"])
 
+    def place(self, chart: int) -> tuple[bytes, bytes]:
+        keys = self._reader.keyring.get(chart)
+        return keys.organisation, keys.handle
+
     def row_count(self, chart: int) -> int:
         data = self._txn.get(CHART_KEY.pack(chart), db=self._tables.chart)
         return 0 if data is None else CHART.unpack_from(data)[2]
@@ -294,7 +299,7 @@ class VaultSnapshot:
     # The ledger
 
     def state(self, key: bytes) -> bytes | None:
-        return read_value(PrefixKV(LmdbKV(self._txn, self._tables.ledger), STATE_PREFIX), key)
+        return self._reader.values.read(PrefixKV(LmdbKV(self._txn, self._tables.ledger), STATE_PREFIX), key)
 
     # Blind search
 
@@ -303,6 +308,10 @@ class VaultSnapshot:
 
     def charts_with(self, chart_term: bytes) -> list[int]:
         return [CHART_KEY.unpack(value)[0] for value in self._set(self._tables.visit, chart_term)]
+
+    def is_chart_with(self, chart: int, chart_term: bytes) -> bool:
+        with self._txn.cursor(self._tables.visit) as cursor:
+            return bool(cursor.set_key_dup(self._reader.keyring.blind(chart_term), CHART_KEY.pack(chart)))
 
     def _set(self, table: lmdb._Database, term: bytes) -> list[bytes]:
         with self._txn.cursor(table) as cursor:

@@ -186,6 +186,12 @@ class FakeSnapshot:
     def charts_with(self, chart_term: bytes) -> list[int]:
         return list(self._store.chart_terms.get(chart_term, ()))
 
+    def is_chart_with(self, chart: int, chart_term: bytes) -> bool:
+        return chart in self._store.chart_terms.get(chart_term, ())
+
+    def place(self, chart: int) -> tuple[bytes, bytes]:
+        return bytes(32), chart.to_bytes(32, "big")
+
 
 class FakeBackend:
     """`careledger.fhir.backend.Backend` in memory. `log_broken` plays a full disk, `before_commit` a faster writer."""

@@ -177,6 +177,12 @@ class FakeSnapshot:
     def charts_with(self, chart_term: bytes) -> list[int]:
         return list(self._store.chart_terms.get(chart_term, ()))
 
+    def is_chart_with(self, chart: int, chart_term: bytes) -> bool:
+        return chart in self._store.chart_terms.get(chart_term, ())
+
+    def place(self, chart: int) -> tuple[bytes, bytes]:
+        return bytes(32), chart.to_bytes(32, "big")
+
     def __enter__(self) -> FakeSnapshot:
         return self
 

@@ -1,0 +1,217 @@
+"""How the directives of charts stand: opened once a process, their status read from the ledger at every height.
+
+What a directive says never changes, so an opened chart stays open and only its newer rows are read. Its status may
+change with any block: it is kept for one height and read again at the next, so a revocation acts at its block, for
+charts that were open long before too.
+
+A directive counts as bound if the key that was enrolled when it came into the chart signed it. The first enrolled key
+is the first leaf of its kind; one that its predecessor did not sign is no key of this chart. Signatures are checked
+when somebody asks whom they concern, once. One `Standing` serves one process; it is not for several threads.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from careledger.access.actor import Actor
+from careledger.access.directives import (
+    ANYBODY_TERM,
+    Directive,
+    Grantee,
+    Status,
+    Text,
+    compute_key_id,
+    decode_controller,
+    decode_leaf,
+    decode_text,
+    from_base64,
+    grantee_term,
+    is_bound,
+)
+from careledger.access.force import grantees_of
+from careledger.access.grants import follows
+from careledger.contracts.consent import ACTIVE, compute_key_hash, decode_entry, entry_key
+from careledger.primitives.errors import Invalid
+from careledger.vault.model import CONTROLLER_TYPE, DIRECTIVE_TYPE, RowColumns, Snapshot, Version
+
+DIRECTIVES_KEPT = 50_000
+"""Opened directives a process keeps, in charts: the chart asked for least recently goes first."""
+
+
+@dataclass(slots=True)
+class _Opened:
+    """One directive of a chart. `bound` is None until somebody needed to know."""
+
+    row: int
+    version: Version
+    text: Text
+    state_key: bytes
+    key_hash: bytes
+    controller: bytes | None
+    bound: bool | None = None
+    standing: Directive | None = None
+    height: int = -1
+    """For which `standing` holds."""
+
+
+@dataclass(slots=True)
+class _Chart:
+    """What is open of one chart: its first `rows` rows."""
+
+    rows: int = 0
+    controller: bytes | None = None
+    opened: list[_Opened] = field(default_factory=list)
+    naming: dict[Grantee, list[int]] = field(default_factory=dict)
+    superseding: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, one: _Opened) -> None:
+        place = len(self.opened)
+        self.opened.append(one)
+        for grantee in one.text.grantees:
+            self.naming.setdefault(grantee, []).append(place)
+        if one.text.supersedes:
+            self.superseding.setdefault(one.text.supersedes, []).append(place)
+
+    def concerning(self, grantees: frozenset[Grantee]) -> list[_Opened]:
+        """Those that name one of these, and those that supersede one that does; in the chart's order."""
+        named = {place for grantee in grantees for place in self.naming.get(grantee, ())}
+        if self.superseding:
+            for place in tuple(named):
+                named.update(self.superseding.get(self.opened[place].version.id, ()))
+        return [self.opened[place] for place in sorted(named)]
+
+
+class Standing:
+    """The directives of charts, as of a snapshot. Give a snapshot that is newer than those given before."""
+
+    def __init__(self, directives_kept: int = DIRECTIVES_KEPT) -> None:
+        self._charts: OrderedDict[int, _Chart] = OrderedDict()
+        self._kept = 0
+        self._kept_max = directives_kept
+
+    def directives(self, snapshot: Snapshot, chart: int, actor: Actor) -> tuple[Directive, ...]:
+        """All that `decide` needs of the chart's directives for this caller: others change no decision on them."""
+        if not snapshot.is_chart_with(chart, ANYBODY_TERM):
+            return ()
+        found = self._chart(snapshot, chart).concerning(grantees_of(actor))
+        return self._stand(snapshot, chart, found)
+
+    def all_directives(self, snapshot: Snapshot, chart: int) -> tuple[Directive, ...]:
+        """Every directive of the chart, in the order in which they came; for lists and explanations."""
+        if not snapshot.is_chart_with(chart, ANYBODY_TERM):
+            return ()
+        return self._stand(snapshot, chart, self._chart(snapshot, chart).opened)
+
+    def charts(self, snapshot: Snapshot) -> frozenset[int]:
+        """Charts that hold a directive: all others have none. For searches, once each."""
+        return frozenset(snapshot.charts_with(ANYBODY_TERM))
+
+    def charts_granted(self, snapshot: Snapshot, actor: Actor) -> frozenset[int]:
+        """Charts in which some directive, in force or not, names this caller: only these can open to a stranger."""
+        return frozenset(
+            chart for one in grantees_of(actor) for chart in snapshot.charts_with(grantee_term(one))
+        )
+
+    def forget(self, chart: int) -> None:
+        """Drop what is open of a chart: it was shredded."""
+        gone = self._charts.pop(chart, None)
+        self._kept -= len(gone.opened) if gone else 0
+
+    def _stand(self, snapshot: Snapshot, chart: int, found: list[_Opened]) -> tuple[Directive, ...]:
+        rows = snapshot.row_count(chart)
+        return tuple(_stand(snapshot, one) for one in found if one.row < rows)
+
+    def _chart(self, snapshot: Snapshot, number: int) -> _Chart:
+        chart = self._charts.get(number)
+        if chart is None:
+            chart = self._charts[number] = _Chart()
+        else:
+            self._charts.move_to_end(number)
+        rows = snapshot.row_count(number)
+        if rows > chart.rows:
+            before = len(chart.opened)
+            for part in snapshot.columns(number, chart.rows):
+                _open(snapshot, number, chart, part)
+            chart.rows = rows
+            self._kept += len(chart.opened) - before
+            self._shrink()
+        return chart
+
+    def _shrink(self) -> None:
+        while self._kept > self._kept_max and len(self._charts) > 1:
+            self._kept -= len(self._charts.popitem(last=False)[1].opened)
+
+
+def _open(snapshot: Snapshot, number: int, chart: _Chart, part: RowColumns) -> None:
+    """Take in the directives and enrolled keys among these rows. What cannot be read has no force."""
+    wanted = [part.types.index(type) for type in (DIRECTIVE_TYPE, CONTROLLER_TYPE) if type in part.types]
+    if not wanted:
+        return
+    for at, code in enumerate(part.type):
+        # A directive is what its first version says: nothing that came later changes or removes it.
+        if code not in wanted or part.version[at] != 1 or part.flags[at]:
+            continue
+        type, id = part.types[code], part.id[at]
+        version = Version(type, id, 1, False, part.time_ms[at], part.height[at], number, part.leaf[at])
+        try:
+            if type == CONTROLLER_TYPE:
+                _open_controller(snapshot, chart, version)
+            else:
+                chart.add(_open_directive(snapshot, chart, version, part.first + at))
+        except Invalid:
+            continue
+
+
+def _open_controller(snapshot: Snapshot, chart: _Chart, version: Version) -> None:
+    leaf = decode_controller(snapshot.body(version))
+    public = from_base64(leaf.key)
+    if version.id == compute_key_id(public) and follows(chart.controller, leaf):
+        chart.controller = public
+
+
+def _open_directive(snapshot: Snapshot, chart: _Chart, version: Version, row: int) -> _Opened:
+    leaf = decode_leaf(snapshot.body(version))
+    text = decode_text(from_base64(leaf.text))
+    key_hash = compute_key_hash(from_base64(leaf.key))
+    return _Opened(row, version, text, entry_key(_commitment(version.id)), key_hash, chart.controller)
+
+
+def _commitment(id: str) -> bytes:
+    try:
+        return bytes.fromhex(id)
+    except ValueError:
+        raise Invalid("a directive's id is no commitment") from None
+
+
+def _stand(snapshot: Snapshot, one: _Opened) -> Directive:
+    """The directive at the snapshot's height; kept until another height is asked for."""
+    if one.standing is not None and one.height == snapshot.height:
+        return one.standing
+    status, height = _status(snapshot, one)
+    if one.bound is None:
+        one.bound = _is_bound(snapshot, one)
+    before = one.standing
+    if before is None or (before.status, before.height) != (status, height):
+        one.standing = before = Directive(one.version.id, one.text, status, one.bound, height)
+    one.height = snapshot.height
+    return before
+
+
+def _status(snapshot: Snapshot, one: _Opened) -> tuple[Status, int]:
+    """What the ledger says, and since when. An entry under another key or for another time is not this directive's."""
+    data = snapshot.state(one.state_key)
+    if data is None:
+        return "unknown", 0
+    entry = decode_entry(data)
+    if entry.key_hash != one.key_hash or entry.until_day != one.text.until_day:
+        return "unknown", entry.height
+    return ("active" if entry.status == ACTIVE else "revoked"), entry.height
+
+
+def _is_bound(snapshot: Snapshot, one: _Opened) -> bool:
+    if one.controller is None:
+        return False
+    organisation, handle = snapshot.place(one.version.chart)
+    leaf = decode_leaf(snapshot.body(one.version))
+    return is_bound(one.version.id, leaf, one.controller, organisation, handle)
