@@ -29,6 +29,12 @@ class ChartExists(Conflict):
     code = "chart-exists"
 
 
+class NextBlock(Conflict):
+    """Beside this commit, the ledger would refuse what the group holds already: it goes into the next block."""
+
+    code = "next-block"
+
+
 SEQUENCE_MOVED = "sequence-moved"
 LEDGER_REFUSES = "ledger-refuses"
 """Codes of the Conflict that refuses a commit because the ledger would refuse one of its transactions."""
@@ -79,7 +85,7 @@ class Group:
 
     def check(self, commit: SealedCommit, now_ms: int) -> None:
         """Raise before anything is changed: Conflict if a version moved or the ledger would refuse a transaction,
-        ChartExists if a chart began meanwhile."""
+        ChartExists if a chart began meanwhile, NextBlock if only this block cannot take it."""
         writer = self._home.writer
         for chart in commit.charts:
             if writer.chart_of(chart.patient) is not None:
@@ -99,7 +105,9 @@ class Group:
         """A commit is all or nothing, so what its transactions stand for is not kept if the ledger refuses them."""
         both = (*self._transactions, *transactions)
         kv = LmdbKV(self.txn, self._home.tables.ledger)
-        for receipt in self._home.the_ledger.try_out(kv, both, now_ms):
+        for at, receipt in enumerate(self._home.the_ledger.try_out(kv, both, now_ms)):
+            if receipt.code and at < len(self._transactions):  # lane 0 comes first, whenever it arrives
+                raise NextBlock("the next block takes this", hint="wait")
             if receipt.code == SequenceMismatch.number:
                 raise Conflict(
                     "another transaction took this sequence",

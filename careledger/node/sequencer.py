@@ -17,7 +17,7 @@ import lmdb
 
 from careledger.ledger.consensus.embedded import ExecutedBlock
 from careledger.node.accesses import AccessEntries
-from careledger.node.group import Group
+from careledger.node.group import Group, NextBlock
 from careledger.node.home import OpenHome, head_changes
 from careledger.primitives.errors import CareLedgerError, Unavailable
 from careledger.vault import journal as journal_frames
@@ -281,12 +281,16 @@ class Sequencer:
         """One block: every accepted commit of the group, or none of them."""
         home = self._home
         accepted: list[Waiting] = []
+        later: list[Waiting] = []
         try:
             self._abandon_staged()
             group = Group(home, home.writer.begin())
             for one in waiting:
                 try:
                     group.check(one.commit, self._clock_ms())
+                except NextBlock:
+                    later.append(one)
+                    continue
                 except CareLedgerError as refusal:
                     if not one.done.done():  # whoever asked may have gone
                         one.done.set_exception(refusal)
@@ -308,6 +312,7 @@ class Sequencer:
             self._fail(failure)
             self._undo(waiting, self._failure or Unavailable("the node has stopped"))
             return
+        self._commits[:0] = later
         for one in accepted:
             if not one.done.done():
                 one.done.set_result(CommitResult(block.height))
