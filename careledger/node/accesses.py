@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from careledger.node.home import OpenHome
-from careledger.primitives.errors import CareLedgerError
+from careledger.primitives.errors import CareLedgerError, Corrupt
 from careledger.vault import journal as frames
 from careledger.vault import records
-from careledger.vault.envelope import seal_access
+from careledger.vault.envelope import open_access, seal_access
 from careledger.vault.index import PlacedAccess
 from careledger.vault.journal import RECORD_HEADER, pack_record
 from careledger.vault.model import AccessEntry
+from careledger.vault.tables import ACCESS_LOG
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,19 @@ class AccessEntries:
 
     def __init__(self, home: OpenHome) -> None:
         self._home = home
+        self.newest_ms = max([home.the_ledger.time_ms, *map(self._last_ms, home.access.changed)])
+        """Time of the newest entry of any chart: none is earlier than one that stands before it."""
+
+    def _last_ms(self, chart: int) -> int:
+        """Time of the last entry of a chart that the newest block does not hold yet."""
+        index = self._home.access.frontier(chart).size - 1
+        try:
+            with self._home.reader(0).snapshot() as snapshot:
+                record = records.unpack_access(snapshot.record(chart, ACCESS_LOG, index))
+            keys = self._home.keyring.get(chart)
+            return open_access(keys, chart, index, record.leaf, record.sealed).time_ms
+        except Corrupt:
+            return 0  # `fsck` names it
 
     def seal(self, entries: Sequence[AccessEntry]) -> SealedEntries:
         """Take the next places for these entries. If one cannot be sealed, none has taken a place."""
@@ -43,6 +59,9 @@ class AccessEntries:
         for entry in entries:
             keys = keyring.get(entry.chart)
             index = access.frontier(entry.chart).size
+            if entry.time_ms < self.newest_ms:
+                entry = msgspec.structs.replace(entry, time_ms=self.newest_ms)
+            self.newest_ms = entry.time_ms
             leaf, sealed = seal_access(keys, index, entry)
             index, hashed, nodes = access.append(entry.chart, leaf)
             content = records.pack_access(entry.chart, index, leaf, sealed)

@@ -54,7 +54,9 @@ class NodeBackend:
         raise Unavailable("other commits kept beginning the same charts", hint="repeat the request")
 
     async def _seal(self, commit: Commit) -> SealedCommit:
-        sealer = Sealer(self._keys, self._reader, self.now_ms())
+        # A chart begins no later than what is first recorded in it.
+        began_ms = min((write.time_ms for write in commit.writes), default=self.now_ms())
+        sealer = Sealer(self._keys, self._reader, began_ms)
         for done, _ in enumerate(sealer.steps(commit, SEAL_BATCH), 1):
             if done * SEAL_BATCH < len(commit.writes):
                 await asyncio.sleep(0)

@@ -13,10 +13,10 @@ from careledger.node.home import OpenHome
 from careledger.primitives.errors import Conflict
 from careledger.vault import records
 from careledger.vault.access_entries import encode_entry
-from careledger.vault.envelope import ChartKeys
+from careledger.vault.envelope import ChartKeys, open_body, open_meta, redate
 from careledger.vault.index import ChartState, PlacedRow
 from careledger.vault.journal import RECORD_HEADER, pack_record
-from careledger.vault.messages import NewChart, SealedCommit, SealedVersion
+from careledger.vault.messages import NewChart, SealedCommit, SealedLink, SealedVersion
 from careledger.vault.tables import RECORD_LOG
 
 STEP_VERSIONS = 16
@@ -82,6 +82,8 @@ class Group:
         self._size = 0
         self._unplaced: list[Unplaced] = []
         self._transactions: tuple[bytes, ...] = ()
+        self.newest_ms = 0
+        """The latest time recorded in the group: its block is not earlier."""
 
     def check(self, commit: SealedCommit, now_ms: int) -> None:
         """Raise before anything is changed: Conflict if a version moved or the ledger would refuse a transaction,
@@ -140,6 +142,7 @@ class Group:
         keys = ChartKeys(home.organisation, chart.handle, chart.epoch, chart.record_key, chart.access_key)
         home.keyring.put(number, keys)
         state = home.writer.add_chart(number, chart.patient, chart.handle, chart.epoch, chart.wrap)
+        state.newest_ms = 0  # it was enrolled no later than the first version of the same commit
         index, hashed = home.writer.add_leaf(state, chart.leaf)
         record = records.ChartRecord(
             number, chart.patient, chart.handle, chart.epoch, chart.leaf, chart.meta, chart.wrap
@@ -149,6 +152,7 @@ class Group:
     def _place_version(self, version: SealedVersion, first_chart: int) -> None:
         writer = self._home.writer
         state = writer.state(_number(version.chart, first_chart))
+        version = self._in_time(version, first_chart)
         index, hashed = writer.add_leaf(state, version.leaf)
         content = records.pack_version(
             state.number, index, version.leaf, state.epoch, version.meta, version.body
@@ -158,6 +162,41 @@ class Group:
         row = placed_row(version, index, moved=False)
         writer.add_resource(version.token, row, state.number, self.height, links)
         writer.add_row(state, row, self.height)
+
+    def _in_time(self, version: SealedVersion, first_chart: int) -> SealedVersion:
+        """The version as it is recorded: no earlier than what its charts' logs hold already.
+
+        Workers take the time before the sequencer decides the order. Rows, pointers and bodies keep that time.
+        """
+        charts = (version.chart, *(link.chart for link in version.links))
+        states = [self._home.writer.state(_number(chart, first_chart)) for chart in charts]
+        floors = [self._home.the_ledger.time_ms if s.newest_ms is None else s.newest_ms for s in states]
+        time_ms = max(version.time_ms, *floors)
+        self.newest_ms = max(self.newest_ms, time_ms)
+        for state in states:
+            state.newest_ms = time_ms
+        return version if time_ms == version.time_ms else self._redate(version, time_ms, first_chart)
+
+    def _redate(self, version: SealedVersion, time_ms: int, first_chart: int) -> SealedVersion:
+        keyring = self._home.keyring
+        keys = keyring.get(_number(version.chart, first_chart))
+        content = open_body(keys, open_meta(keys, version.leaf, version.meta), version.body)
+        leaf, meta = redate(keys, version.leaf, version.meta, content, time_ms)
+        links = tuple(
+            SealedLink(
+                link.chart,
+                link.moved,
+                *redate(
+                    keyring.get(_number(link.chart, first_chart)),
+                    link.leaf,
+                    link.meta,
+                    b"" if link.moved else content,
+                    time_ms,
+                ),
+            )
+            for link in version.links
+        )
+        return msgspec.structs.replace(version, leaf=leaf, meta=meta, links=links)
 
     def _place_links(
         self, version: SealedVersion, home: ChartState, home_index: int, first_chart: int

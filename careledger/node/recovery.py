@@ -261,7 +261,7 @@ class Replay:
             version=opened.version,
             deleted=deleted,
             moved=False,
-            time_ms=opened.time_ms,
+            time_ms=opened.served_ms,
             leaf=index,
             values=b"" if deleted else found.values,
             finds=() if deleted else tuple(map(blind, found.terms)),

@@ -347,7 +347,8 @@ class Sequencer:
         root = await self._update_heads(txn, changes)
         home.writer.flush()
         transactions = [t for one in accepted for t in one.commit.transactions]
-        block = home.execute(txn, root if changes else None, transactions, self._clock_ms())
+        now_ms = max(self._clock_ms(), group.newest_ms, self._entries.newest_ms)
+        block = home.execute(txn, root if changes else None, transactions, now_ms)
         packed = group.take_records()
         sealed = self._entries.seal(own)
         tail = [pack_record(records.BLOCK, block.block)]

@@ -107,6 +107,12 @@ class Opened(msgspec.Struct, frozen=True, array_like=True, gc=False):
     secret: bytes
     home: bytes = b""  # handle of the chart that sealed the body, if not this one
     put_created: bool = False  # always written, so that the length does not tell; committed nowhere
+    late_ms: int = 0  # by how much `time_ms` was moved on (`redate`); committed nowhere
+
+    @property
+    def served_ms(self) -> int:
+        """The time that the body and the index give: lastUpdated."""
+        return self.time_ms - self.late_ms
 
     def __repr__(self) -> str:
         return f"Opened(kind={self.kind}, version={self.version})"
@@ -161,6 +167,18 @@ def seal_link(
     leaf = commit(salt, header(six, opened.time_ms, opened.author, body_hash(salt, body or b"")))
     linked = msgspec.structs.replace(opened, home=opened.home or first.handle)
     return leaf, _seal_meta(further, leaf, linked)
+
+
+def redate(chart: ChartKeys, leaf: bytes, meta: bytes, content: bytes, time_ms: int) -> tuple[bytes, bytes]:
+    """(leaf, meta) of the same version recorded at `time_ms`: times never decrease within a log.
+
+    `content` is the canonical body, b"" for none. A body's key and associated data name no time: it stays sealed.
+    """
+    opened = open_meta(chart, leaf, meta)
+    moved = msgspec.structs.replace(opened, time_ms=time_ms, late_ms=time_ms - opened.served_ms)
+    _, salt = derive(opened.secret)
+    leaf = commit(salt, header_of(chart, moved, content))
+    return leaf, _seal_meta(chart, leaf, moved)
 
 
 def open_meta(chart: ChartKeys, leaf: bytes, meta: bytes) -> Opened:

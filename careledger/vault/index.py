@@ -53,6 +53,8 @@ class ChartState:
     rows: int
     tail_first: int
     frontier: Frontier
+    newest_ms: int | None = None
+    """Recorded time of the newest leaf; None while this process has not seen one."""
     new_rows: list[Row] = field(default_factory=list)
     visited: set[bytes] = field(default_factory=set)
     """Terms that already lead to this chart, as far as this process knows."""

@@ -173,7 +173,7 @@ class Home:
         return opened
 
     def _check(self, chart: Chart, leaf: bytes, opened: list[Any], body: bytes) -> None:
-        kind, type, id, version, time_ms, author, length, secret, _, _ = opened
+        kind, type, id, version, time_ms, author, length, secret, _, _, _ = opened
         assert length == len(body)
         six = chart.six(self.organisation, kind, type, id, version)
         assert commit(secret, six, time_ms, author, body) == leaf

@@ -1,0 +1,68 @@
+"""Recorded times: no leaf of a log is earlier than the one before it, whatever workers took the time when."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from careledger.primitives.errors import Corrupt
+from careledger.vault.envelope import open_meta
+from careledger.vault.model import AccessEntry
+from careledger.vault.records import unpack_link, unpack_version
+from careledger.vault.tables import RECORD_LOG
+from tests.faults.rig import Node, appointment, new_home, node_of, observation, patient
+
+
+def recorded(node: Node, chart: int, leaf: int) -> int:
+    """The time in the header of a leaf."""
+    home = node.service.context.home
+    with node.service.reader.snapshot() as snapshot:
+        content = snapshot.record(chart, RECORD_LOG, leaf)
+    keys = home.keyring.get(chart)
+    for record in (unpack_version(content), unpack_link(content)):
+        try:
+            return open_meta(keys, record.leaf, record.meta).time_ms
+        except (Corrupt, IndexError):
+            continue
+    raise AssertionError("a leaf of another kind")
+
+
+def entry(chart: int, time_ms: int) -> AccessEntry:
+    return AccessEntry(
+        chart, bytes(16), "a", "c", "o", "TREAT", "custodian-default", True, "read", "", 1, time_ms
+    )
+
+
+def test_times_never_decrease_within_a_log(tmp_path: Path) -> None:
+    """A version whose worker was slow is recorded later than it is served as; the rebuilt index says the same."""
+    path = new_home(tmp_path / "home")
+    with node_of(path) as node:
+        for name in "ab":
+            node.client.put(f"Patient/{name}", patient(name))
+        context = node.service.context
+        with context.backend.snapshot() as snapshot:
+            chart, other = (snapshot.chart_of(name) for name in "ab")
+            before = snapshot.current("Patient", "a").time_ms
+        clock = context.backend.now_ms
+        for id, slow_ms in (("late", 5000), ("later", 7000)):
+            context.backend.now_ms = lambda slow_ms=slow_ms: before - slow_ms
+            assert node.client.put(f"Observation/{id}", observation(id, "a", 1.5)).status == 201
+        assert node.client.put("Appointment/both", appointment("both", ["b", "a"])).status == 201
+        context.backend.now_ms = clock
+        node.client.put("Observation/next", observation("next", "a", 2.5))
+        with context.backend.snapshot() as snapshot:
+            size = snapshot.row_count(chart) + 1
+            times = [recorded(node, chart, leaf) for leaf in range(1, size)]
+            assert snapshot.current("Observation", "late").time_ms == before - 5000
+        assert times == sorted(times) and times[0] >= before
+        assert recorded(node, other, 2) >= before
+        for time_ms in (before + 60_000, before - 60_000):
+            node.run(context.backend.log_access((entry(chart, time_ms),)))
+        node.rest()
+        log = node.command("access_log", patient="a")["entries"]
+        assert [one["time"] for one in log] == sorted(one["time"] for one in log)
+        assert context.home.the_ledger.time_ms >= before + 60_000, "no block is earlier than what it holds"
+        assert node.fsck() == []
+    with node_of(path) as node:
+        node.run(node.service.context.backend.log_access((entry(chart, before),)))
+        log = node.command("access_log", patient="a")["entries"]
+        assert [one["time"] for one in log] == sorted(one["time"] for one in log)
