@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 
@@ -13,12 +13,25 @@ def serve(home: Path, overrides: Mapping[str, str | int | bool], passphrase: str
     serve_home(home, overrides, passphrase)
 
 
+def run_witness(
+    folder: Path,
+    settings: dict[str, str | int | bool],
+    passphrase: str,
+    trust: Sequence[bytes],
+    on_ready: Callable[[str, str], None],
+) -> None:
+    """Run a witness over HTTP."""
+    from careledger.web.witnessing import run_witness as run
+
+    run(folder, settings, passphrase, trust, on_ready)
+
+
 def main() -> None:
     """Run the command that `sys.argv` names and exit with its code."""
     from careledger.cli import main as run_command
     from careledger.cli.serving import give
 
-    give(serve)
+    give(serve, run_witness)
     run_command()
 
 

@@ -31,7 +31,12 @@ COMMANDS: tuple[Command, ...] = (
         "checkpoint", "careledger.cli.proof:checkpoint", "Write the newest signed checkpoint of the ledger"
     ),
     Command("verify", "careledger.cli.proof:verify", "Verify a receipt against a checkpoint that you trust"),
+    Command(
+        "witness", "careledger.cli.witness:app", "Sign checkpoints of other ledgers: one history of each"
+    ),
     Command("access-log", "careledger.cli.access_log:access_log", "List who looked into a patient's chart"),
+    Command("patient", "careledger.cli.patient:app", "Enrol the key with which a patient decides"),
+    Command("consent", "careledger.cli.consent:app", "Grant, supersede, revoke, list and explain directives"),
     Command("fsck", "careledger.cli.node:fsck", "Check every body, log, tree and block against the ledger"),
     Command("backup", "careledger.cli.backup:backup", "Write the whole node to one file"),
     Command(

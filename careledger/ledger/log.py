@@ -201,6 +201,17 @@ def verify_consistency(old: int, new: int, path: Sequence[bytes], old_root: byte
     hashes = list(path)
     if not old & (old - 1):
         hashes.insert(0, old_root)
+    from_old, from_new = roots_from_consistency(old, new, hashes)
+    if from_old != old_root or from_new != new_root:
+        raise VerificationFailed("the consistency path does not hold")
+
+
+def roots_from_consistency(old: int, new: int, hashes: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """The two roots that a consistency path leads to, 0 < old < new; `hashes` begins with the old log's last peak.
+
+    If the second is the root of the new log, the first is the root of that log's first `old` leaves.
+    Raises VerificationFailed if no path has this shape.
+    """
     if not hashes:
         raise VerificationFailed("the consistency path is too short")
     position, last = old - 1, new - 1
@@ -221,5 +232,6 @@ def verify_consistency(old: int, new: int, path: Sequence[bytes], old_root: byte
             from_new = node_hash(from_new, sibling)
         position >>= 1
         last >>= 1
-    if last or from_old != old_root or from_new != new_root:
-        raise VerificationFailed("the consistency path does not hold")
+    if last:
+        raise VerificationFailed("the consistency path is too short")
+    return from_old, from_new

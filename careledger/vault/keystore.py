@@ -316,6 +316,11 @@ def _custodian(secret: bytes) -> tuple[MLKEM768X25519PrivateKey, MLKEM768X25519P
 
 
 def _sealing(passphrase: str, cost: Cost, salt: bytes) -> _Sealing:
+    return _Sealing(cost, salt, compute_passphrase_key(passphrase, cost, salt))
+
+
+def compute_passphrase_key(passphrase: str, cost: Cost, salt: bytes) -> bytes:
+    """32 bytes by argon2id. Raises Invalid for a passphrase that is too short or too long."""
     text = unicodedata.normalize("NFC", passphrase).encode()
     if len(passphrase) < PASSPHRASE_CHARACTERS_MIN or len(text) > PASSPHRASE_BYTES_MAX:
         raise Invalid(
@@ -323,8 +328,7 @@ def _sealing(passphrase: str, cost: Cost, salt: bytes) -> _Sealing:
             hint=f"{PASSPHRASE_CHARACTERS_MIN} characters to {PASSPHRASE_BYTES_MAX} bytes; several words are best",
             code="passphrase-length",
         )
-    key = hash_secret_raw(text, salt, cost.passes, cost.memory_kib, cost.lanes, 32, Type.ID)
-    return _Sealing(cost, salt, key)
+    return hash_secret_raw(text, salt, cost.passes, cost.memory_kib, cost.lanes, 32, Type.ID)
 
 
 def _encode(keys: Keys) -> bytes:
