@@ -69,4 +69,6 @@ def _entry(
         now_ms,
         leaves,
         decision.directives,
+        actor.roles,
+        actor.subject if actor.practitioner else "",
     )

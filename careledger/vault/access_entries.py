@@ -2,6 +2,7 @@
 
     bytes request id | u8 permitted | u64 height | u64 time ms | text actor, client, organisation, purpose, rule,
     kind, what | list of text directives | list of u32: record-log positions, ascending, each less the one before
+    | nothing, or (if either is there) list of text roles | text subject
 
 The chart's number is local to the node and is not committed: the header names the chart by its handle.
 """
@@ -46,6 +47,11 @@ def encode_entry(entry: AccessEntry) -> bytes:
         parts.append(struct.pack(f">{len(distances) + 1}I", len(distances), *distances))
     except struct.error:
         raise Invalid("the leaves of an access entry are at most 2^32 apart") from None
+    if entry.roles or entry.subject:
+        parts.append(len(entry.roles).to_bytes(4, "big"))
+        for text in (*entry.roles, entry.subject):
+            raw = text.encode()
+            parts += (len(raw).to_bytes(4, "big"), raw)
     content = b"".join(parts)
     if len(content) > ENTRY_BYTES_MAX:
         raise Invalid("an access entry is too large", hint=f"at most {ENTRY_BYTES_MAX} bytes")
@@ -69,7 +75,8 @@ def decode_entry(number: int, content: bytes) -> AccessEntry:
             raw, at = _take(content, at)
             directives.append(raw.decode())
         (count,) = _U32.unpack_from(content, at)
-        steps = struct.unpack(f">{count}I", content[at + 4 :])
+        steps = struct.unpack_from(f">{count}I", content, at + 4)
+        roles, subject = _take_caller(content, at + 4 + 4 * count)
     except (struct.error, UnicodeDecodeError):
         raise Corrupt("the content of an access entry cannot be read", hint="run: careledger fsck") from None
     actor, client, organisation, purpose, rule, kind, what = texts
@@ -88,7 +95,24 @@ def decode_entry(number: int, content: bytes) -> AccessEntry:
         time_ms=time_ms,
         leaves=tuple(accumulate(steps)),
         directives=tuple(directives),
+        roles=roles,
+        subject=subject,
     )
+
+
+def _take_caller(content: bytes, at: int) -> tuple[tuple[str, ...], str]:
+    """Roles and subject: what is left of the content, if anything is."""
+    if at == len(content):
+        return (), ""
+    (count,) = _U32.unpack_from(content, at)
+    at += 4
+    texts = []
+    for _ in range(count + 1):
+        raw, at = _take(content, at)
+        texts.append(raw.decode())
+    if at != len(content) or not any(texts):
+        raise struct.error("long")
+    return tuple(texts[:-1]), texts[-1]
 
 
 def _take(content: bytes, at: int) -> tuple[bytes, int]:

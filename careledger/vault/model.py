@@ -16,7 +16,8 @@ VERSION_LEAF = 1
 DIRECTIVE_TYPE = "Directive"
 CONTROLLER_TYPE = "Controller"
 KEY_EVENT_TYPE = "KeyEvent"
-LEAF_TYPES = frozenset((DIRECTIVE_TYPE, CONTROLLER_TYPE, KEY_EVENT_TYPE))
+EMERGENCY_TYPE = "EmergencyAccess"
+LEAF_TYPES = frozenset((DIRECTIVE_TYPE, CONTROLLER_TYPE, KEY_EVENT_TYPE, EMERGENCY_TYPE))
 """Types of chart leaves that are no FHIR resources: what lists a chart's resources leaves them out."""
 HOUSE_CHART = 0
 """Number of the organisation's own chart: resources that name no patient."""
@@ -69,6 +70,9 @@ class AccessEntry(msgspec.Struct, frozen=True, gc=False):
     time_ms: int
     leaves: tuple[int, ...] = ()
     directives: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    subject: str = ""
+    """Roles of the caller, and the token's subject if `actor` is a practitioner: a directive may name either."""
 
 
 class Commit(msgspec.Struct, frozen=True):

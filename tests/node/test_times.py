@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest import mock
 
 from careledger.primitives.errors import Corrupt
 from careledger.vault.envelope import open_meta
@@ -41,18 +42,19 @@ def test_times_never_decrease_within_a_log(tmp_path: Path) -> None:
         context = node.service.context
         with context.backend.snapshot() as snapshot:
             chart, other = (snapshot.chart_of(name) for name in "ab")
-            before = snapshot.current("Patient", "a").time_ms
-        clock = context.backend.now_ms
+            newest = snapshot.current("Patient", "a")
+        assert newest is not None and chart is not None and other is not None
+        before = newest.time_ms
         for id, slow_ms in (("late", 5000), ("later", 7000)):
-            context.backend.now_ms = lambda slow_ms=slow_ms: before - slow_ms
-            assert node.client.put(f"Observation/{id}", observation(id, "a", 1.5)).status == 201
-        assert node.client.put("Appointment/both", appointment("both", ["b", "a"])).status == 201
-        context.backend.now_ms = clock
+            with mock.patch.object(context.backend, "now_ms", lambda slow_ms=slow_ms: before - slow_ms):
+                assert node.client.put(f"Observation/{id}", observation(id, "a", 1.5)).status == 201
+                assert node.client.put(f"Appointment/{id}", appointment(id, ["b", "a"])).status == 201
         node.client.put("Observation/next", observation("next", "a", 2.5))
         with context.backend.snapshot() as snapshot:
             size = snapshot.row_count(chart) + 1
             times = [recorded(node, chart, leaf) for leaf in range(1, size)]
-            assert snapshot.current("Observation", "late").time_ms == before - 5000
+            late = snapshot.current("Observation", "late")
+            assert late is not None and late.time_ms == before - 5000
         assert times == sorted(times) and times[0] >= before
         assert recorded(node, other, 2) >= before
         for time_ms in (before + 60_000, before - 60_000):
