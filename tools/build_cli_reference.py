@@ -11,7 +11,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "cli.md"
-SUBCOMMANDS: dict[str, tuple[str, ...]] = {"token": ("revoke",), "config": ("show",)}
+SUBCOMMANDS: dict[str, tuple[str, ...]] = {
+    "token": ("revoke",),
+    "patient": ("enrol",),
+    "consent": ("grant", "supersede", "revoke", "list", "explain"),
+    "config": ("show",),
+}
 
 HEAD = """\
 # The command line

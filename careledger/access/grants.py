@@ -1,6 +1,6 @@
-"""The ledger transactions of a directive, composed alike by the device that signs them and the node that sponsors them.
+"""Enrolled keys that follow each other, and the ledger transactions of directives.
 
-Pure: whoever composes a body from the same envelope and the same values gets the same bytes, so a device signs only
+Transactions are composed alike by the device that signs them and the node that sponsors them. Pure: whoever composes a body from the same envelope and the same values gets the same bytes, so a device signs only
 what it composed itself, and a node sends only what it composed itself.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from careledger.access.directives import ControllerLeaf, compute_key_id, from_base64
 from careledger.contracts.consent import grant_message, revoke_message
 from careledger.ledger.kernel import ED25519, ML_DSA_65
 from careledger.ledger.transaction import (
@@ -19,28 +20,21 @@ from careledger.ledger.transaction import (
     Transaction,
     compute_id,
 )
-from careledger.primitives.signing import ed25519_public_key, sign_ed25519, sign_ml_dsa_65
+from careledger.primitives.errors import Invalid, VerificationFailed
+from careledger.primitives.signing import (
+    ML_DSA_65_PUBLIC_SIZE,
+    ed25519_public_key,
+    sign_ed25519,
+    sign_ml_dsa_65,
+    verify_ml_dsa_65,
+)
 from careledger.primitives.types import Did
 
 REVOCATION_LANE: Final = 0
 GRANT_LANE: Final = 3
 
-PURPOSES: Final = (
-    "TREAT",
-    "ETREAT",
-    "CAREMGT",
-    "COC",
-    "HPAYMT",
-    "HOPERAT",
-    "HRESCH",
-    "CLINTRCH",
-    "PATRQT",
-    "FAMRQT",
-    "PWATRNY",
-    "PUBHLTH",
-    "HMARKT",
-)
-"""Purposes of use (HL7 v3 ActReason) that a directive may name. Others are refused before anything is signed."""
+SEQUENCE_MOVED: Final = "sequence-moved"
+"""Code of the Conflict that says: another transaction took this sequence; compose anew, sign, repeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +78,22 @@ def complete(body: bytes, node_seed: bytes, public: bytes | None = None, signatu
     others = () if public is None else (Authenticator(ML_DSA_65, public, signature),)
     authenticators = sorted((own, *others), key=lambda one: (one.algorithm, one.key))
     return TRANSACTION.encode(Transaction(body, tuple(authenticators)))
+
+
+def continuation(public: bytes) -> bytes:
+    """What the key that is enrolled signs to let another follow it: that key's id, in its ASCII digits."""
+    return compute_key_id(public).encode()
+
+
+def follows(former: bytes | None, leaf: ControllerLeaf) -> bool:
+    """Whether this leaf enrols a key rightly: the first of its chart, or signed by the `former` one."""
+    try:
+        public = from_base64(leaf.key)
+        if len(public) != ML_DSA_65_PUBLIC_SIZE:
+            return False
+        if former is None:
+            return not leaf.continues
+        verify_ml_dsa_65(former, continuation(public), from_base64(leaf.continues))
+    except (Invalid, VerificationFailed):
+        return False
+    return True

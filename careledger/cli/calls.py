@@ -10,6 +10,13 @@ The methods and what they take and give are this table; `node` implements the sa
 | receipt | reference (`TYPE/ID[/_history/V]`) | file (text of the receipt) |
 | checkpoint | | file (text of the checkpoint) |
 | access_log | patient | entries (list of time, actor, client, organisation, purpose, kind, what, height) |
+| patient.enrol | patient, key, continues (bytes; b"" for a first key) | key_id, height, enrolments |
+| consent.prepare | patient, or id of a directive in the chart; dids | patient, organisation, handle, chain, key, kinds (DID -> kind, known), delay_s, genesis_hash, sponsor, sequence, valid_until |
+| consent.prepare_revocation | id | nonce, key, chain, genesis_hash, sponsor, sequence, valid_until |
+| consent.grant | patient, text, salt, binding, key, revocation_hash, sequence, valid_until, signature | id, consent, height |
+| consent.revoke | id; code, or key, sequence, valid_until, signature | id, status, height |
+| consent.list | patient | patient, key (id), directives (list) |
+| consent.explain | actor (a token, or a client's name), reference (`TYPE/ID`), interaction | permit, answer, rule, directives, height |
 | import | paths (absolute); progress | resources, bundles, failures (list of source, message) |
 | fsck | trust (text of a checkpoint, optional); progress | ok, checked (counts), problems (list of text) |
 | backup | path (absolute); progress | path, bytes, height |
@@ -36,6 +43,21 @@ def call(
 
     result: dict[str, Any] = client.call(home, method, params or {}, passphrase, progress=progress)
     return result
+
+
+class Calls:
+    """Several calls of one command to one node; its home and passphrase are found, or asked for, once."""
+
+    def __init__(self, options: NodeOptions) -> None:
+        self.home = get_home(options)
+        self._passphrase = get_passphrase(self.home, options)
+
+    def __call__(self, method: str, **params: Any) -> dict[str, Any]:
+        """The node's answer. Raises what the node raises."""
+        from careledger.node import client
+
+        result: dict[str, Any] = client.call(self.home, method, params, self._passphrase)
+        return result
 
 
 def compute_patient_id(patient: str) -> str:

@@ -18,7 +18,7 @@ from careledger.access.actor import DEFAULT_PURPOSE
 from careledger.access.tokens import TokenIssuer
 from careledger.fhir.http import FhirApp
 from careledger.fhir.json import instant
-from careledger.node import backup, doctor, fsck, importing, profile, proofs
+from careledger.node import backup, consents, doctor, fsck, importing, profile, proofs
 from careledger.node.backend import NodeBackend
 from careledger.node.config import Config
 from careledger.node.group import Revoked, encode_event
@@ -221,6 +221,12 @@ COMMANDS: Mapping[str, Function] = MappingProxyType(
         "receipt": receipt,
         "checkpoint": checkpoint,
         "access_log": access_log,
+        "patient.enrol": consents.enrol,
+        "consent.prepare": consents.prepare,
+        "consent.prepare_revocation": consents.prepare_revocation,
+        "consent.grant": consents.grant,
+        "consent.revoke": consents.revoke,
+        "consent.list": consents.show,
         "import": import_files,
         "fsck": check,
         "backup": write_backup,

@@ -72,6 +72,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("cache.tokens", 4096, "verified tokens kept a worker", 16, 1_000_000),
     Setting("cache.chart_bytes", 192 * MIB, "opened chart indexes kept a worker", MIB, 65_536 * MIB),
     Setting("cache.body_bytes", 32 * MIB, "opened bodies kept a worker", 0, 65_536 * MIB),
+    Setting(
+        "consent.grant_delay_seconds",
+        5,
+        "a grant waits a random time up to this, so that clocks tell less",
+        0,
+        60,
+    ),
     Setting("keys.passphrase_file", "", "file that holds the passphrase of the key store"),
     Setting("log.level", "info", "least level that is logged", choices=("debug", "info", "warning", "error")),
     Setting("log.requests", "errors", "which requests are logged", choices=("none", "errors", "all")),
@@ -150,6 +157,13 @@ class KeysConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsentConfig:
+    """[consent]: how directives travel to the ledger. Times in seconds."""
+
+    grant_delay_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """[log]: what is logged."""
 
@@ -164,6 +178,7 @@ class Config:
     server: ServerConfig
     limits: LimitsConfig
     cache: CacheConfig
+    consent: ConsentConfig
     keys: KeysConfig
     log: LogConfig
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -324,6 +339,7 @@ def _build(values: Mapping[str, Value], origins: Mapping[str, str]) -> Config:
         server=ServerConfig(**section("server")),
         limits=LimitsConfig(**section("limits")),
         cache=CacheConfig(**section("cache")),
+        consent=ConsentConfig(**section("consent")),
         keys=KeysConfig(**section("keys")),
         log=LogConfig(**section("log")),
         origins=MappingProxyType(dict(origins)),

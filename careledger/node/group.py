@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import lmdb
 import msgspec
 
+from careledger.access.grants import SEQUENCE_MOVED
 from careledger.ledger.execution import SequenceMismatch
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.node.home import OpenHome
@@ -35,9 +36,8 @@ class NextBlock(Conflict):
     code = "next-block"
 
 
-SEQUENCE_MOVED = "sequence-moved"
 LEDGER_REFUSES = "ledger-refuses"
-"""Codes of the Conflict that refuses a commit because the ledger would refuse one of its transactions."""
+"""Code of the Conflict that refuses a commit because the ledger would refuse one of its transactions."""
 
 
 class Unplaced(msgspec.Struct, frozen=True, gc=False):
