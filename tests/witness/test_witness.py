@@ -164,7 +164,9 @@ def test_a_wrong_path_by_anybody_accuses_nobody_for_long(tmp_path):
     log = OperatorLog().grow(5)
     witness = make(tmp_path / "w", log)
     log.grow(2)
-    assert witness.add_checkpoint(encode_submission(5, [bytes(32)] * 3, log.note())).status == 422
+    assert (
+        witness.add_checkpoint(encode_submission(5, [bytes(32)] * len(log.path(5)), log.note())).status == 422
+    )
     check_cosigned(witness.add_checkpoint(log.grow(1).offer(5)), log.note())
     shown = describe(WitnessFolder.open(tmp_path / "w"))
     assert not shown["forked"]
@@ -234,8 +236,11 @@ def test_the_order_is_write_then_sign(tmp_path, monkeypatch):
     assert (tmp_path / "w" / "logs" / log.chain / "latest").read_text().startswith(log.checkpoint().text())
 
 
-@pytest.mark.parametrize("name", ["latest", "trust"])
-@pytest.mark.parametrize("damage", ["remove", "flip", "another"])
+@pytest.mark.parametrize(
+    "name, damage",
+    [(name, damage) for name in ("latest", "trust") for damage in ("remove", "flip", "another")]
+    + [("latest", "not signed here")],
+)
 def test_a_witness_that_lost_its_word_does_not_start(tmp_path, name, damage):
     log = OperatorLog().grow(5)
     make(tmp_path / "w", log).close()
@@ -244,6 +249,8 @@ def test_a_witness_that_lost_its_word_does_not_start(tmp_path, name, damage):
         path.unlink()
     elif damage == "flip":
         path.write_bytes(path.read_bytes().replace(b"A", b"B", 1))
+    elif damage == "not signed here":
+        path.write_text(log.fork(2, 1).note())
     else:
         other = OperatorLog("hospital").grow(5)
         path.write_bytes(other.file() if name == "trust" else other.note().encode())
