@@ -12,7 +12,7 @@ from careledger.contracts import CONTRACTS  # noqa: E402
 from careledger.ledger import genesis, transaction, tree  # noqa: E402
 from careledger.ledger.blocks import BLOCK, TRANSACTIONS_MAX  # noqa: E402
 from careledger.ledger.execution import ENVELOPE_REFUSALS_OF_EXECUTION, SYSTEM_STATE  # noqa: E402
-from careledger.ledger.kernel import KEY, Contract, NotSigned, Rejected  # noqa: E402
+from careledger.ledger.kernel import KEY, VALID_MS_MAX, Contract, NotSigned, Rejected  # noqa: E402
 from careledger.primitives.encoding import Codec, Schema  # noqa: E402
 
 TARGET = ROOT / "docs" / "spec" / "ledger.md"
@@ -40,7 +40,7 @@ The protocol says what these things mean; this page holds the numbers that it le
 {transaction.MESSAGE_SIZE_MAX:,} bytes; {transaction.MESSAGES_MAX}; {transaction.AUTHENTICATORS_MAX} |
 | Lanes | 0 to {transaction.LANES - 1}; lane 0 only messages marked urgent |
 | First sequence of a lane | 0 |
-| `valid_until` | block time to block time + {transaction.VALID_MS_MAX:,} ms, both included |
+| `valid_until` | block time to block time + {VALID_MS_MAX.default:,} ms unless governance set less, both included |
 | Quota | bytes of bodies a sponsor and day of block time (UTC); {genesis.QUOTA_BYTES_DAY_DEFAULT:,} unless the genesis says otherwise |
 | Transactions in a block | {TRANSACTIONS_MAX:,} |
 | First batch of an organisation | seq 0, previous root 32 zero bytes; leaf seq of the log of batches |

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from careledger.contracts import consent, identity, records, sys
+from careledger.contracts import consent, governance, identity, records, sys
 from careledger.ledger.kernel import Key
 from careledger.primitives.types import Did, compute_did
 
-CONTRACTS = (sys.CONTRACT, identity.CONTRACT, records.CONTRACT, consent.CONTRACT)
+CONTRACTS = (sys.CONTRACT, identity.CONTRACT, records.CONTRACT, consent.CONTRACT, governance.CONTRACT)
 
 
 def organisation_did(root: Key) -> Did:

@@ -233,11 +233,33 @@ def get_sponsor_keys(state: State, did: Did) -> tuple[Key, ...]:
     return subject.node, subject.root
 
 
-def _check_new_key(ctx: Context, key: Key) -> None:
+def require_operator(ctx: Context, did: Did) -> None:
+    """Raises unless `did` is the operator and its root key signed."""
+    author = get_active_organisation(ctx.state, did)
+    if not is_operator(author):
+        raise NotTheOperator
+    ctx.require_signed(author.root)
+
+
+def check_unused(state: State, key: Key) -> None:
+    """Raises KeyMalformed, KeyInUse."""
     if _KEY_SIZES.get(key.algorithm) != len(key.public):
         raise KeyMalformed
-    if KEYS.get(ctx.state, compute_key_id(key)) is not None:
+    if KEYS.get(state, compute_key_id(key)) is not None:
         raise KeyInUse
+
+
+def enter(ctx: Context, did: Did, subject: Subject) -> None:
+    """A checked subject and its keys enter the state."""
+    SUBJECTS.set(ctx.state, did, subject)
+    for key in (subject.root, subject.node):
+        if key is not None:
+            KEYS.set(ctx.state, compute_key_id(key), did)
+    ctx.emit(REGISTERED, SubjectChanged(did))
+
+
+def _check_new_key(ctx: Context, key: Key) -> None:
+    check_unused(ctx.state, key)
     ctx.require_signed(key)
 
 
@@ -278,11 +300,7 @@ def register(ctx: Context, message: Register) -> None:
         message.end_points,
         ctx.height,
     )
-    SUBJECTS.set(ctx.state, did, subject)
-    for key in keys:
-        KEYS.set(ctx.state, compute_key_id(key), did)
-    # EMIT
-    ctx.emit(REGISTERED, SubjectChanged(did))
+    enter(ctx, did, subject)
 
 
 def rotate(ctx: Context, message: Rotate) -> None:

@@ -11,12 +11,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from careledger.ledger.blocks import TransactionReceipt
-from careledger.ledger.kernel import Context, Contract, Item, Key, Map, MessageKind, Rejected, State
+from careledger.ledger.kernel import (
+    BODY_BYTES_MAX,
+    PARAMETERS,
+    VALID_MS_MAX,
+    Context,
+    Contract,
+    Item,
+    Key,
+    Map,
+    MessageKind,
+    Parameters,
+    Rejected,
+    State,
+)
 from careledger.ledger.log import Node
 from careledger.ledger.transaction import (
     LANES,
-    VALID_MS_MAX,
     Body,
+    TransactionTooLarge,
     compute_id,
     decode_transaction,
     verify_authenticators,
@@ -63,9 +76,9 @@ class Expired(Rejected):
 
 
 class ValidTooLong(Rejected):
-    """valid_until lies more than 24 hours after the block's time."""
+    """valid_until lies further ahead of the block's time than `valid_ms_max`: 24 hours, unless governance set less."""
 
-    number, code, reason = 6, "valid-too-long", "valid_until is more than 24 hours ahead"
+    number, code, reason = 6, "valid-too-long", "valid_until is too far ahead"
 
 
 class LaneOrder(Rejected):
@@ -143,13 +156,6 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
-class Parameters:
-    """What the genesis fixed and governance may change. Quotas count bytes of bodies per sponsor and day."""
-
-    quota_bytes_day: int
-
-
-@dataclass(frozen=True, slots=True)
 class Account:
     """A sponsor's day (days since 1970 in block time), bytes used in it, and the next sequence of each used lane."""
 
@@ -160,9 +166,6 @@ class Account:
 
 HISTORY: Item[History] = Item(
     "sys", "history", Schema(History, size=U64, root=DIGEST), "the history log before the newest block"
-)
-PARAMETERS: Item[Parameters] = Item(
-    "sys", "parameters", Schema(Parameters, quota_bytes_day=U64), "fixed by the genesis"
 )
 ACCOUNTS: Map[Did, Account] = Map(
     "sys",
@@ -315,7 +318,7 @@ def _check_envelope(state: State, block: BlockInput, body: Body, size: int, is_p
         raise OtherLedger
     if body.valid_until < block.time_ms:
         raise Expired
-    if body.valid_until > block.time_ms + VALID_MS_MAX:
+    if body.valid_until > block.time_ms + VALID_MS_MAX.get(state):
         raise ValidTooLong
     if body.lane >= LANES:
         raise UnknownLane
@@ -323,6 +326,8 @@ def _check_envelope(state: State, block: BlockInput, body: Body, size: int, is_p
         raise LaneOrder
     if not body.messages:
         raise NoMessages
+    if size > BODY_BYTES_MAX.get(state):
+        raise TransactionTooLarge
     account = ACCOUNTS.get(state, body.sponsor) or Account(0, 0, ())
     lanes = dict(account.lanes)
     if body.sequence != lanes.get(body.lane, 0):

@@ -117,6 +117,48 @@ class Item(Map[bytes, V]):
         self.set(state, b"", value)
 
 
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What the genesis fixed and governance may change. Quotas count bytes of bodies per sponsor and day."""
+
+    quota_bytes_day: int
+
+
+PARAMETERS: Item[Parameters] = Item(
+    "sys",
+    "parameters",
+    Schema(Parameters, quota_bytes_day=U64),
+    "fixed by the genesis, changed by governance",
+)
+GOVERNED: Map[str, int] = Map(
+    "governance",
+    "parameter",
+    Text(64, least=1),
+    U64,
+    "by name, if it was ever set: what differs from the default",
+)
+
+
+class Governed:
+    """A number that governance may set; where the state says nothing it is `default`."""
+
+    __slots__ = ("_key", "default", "name")
+
+    def __init__(self, name: str, default: int) -> None:
+        self.name, self.default = name, default
+        self._key = GOVERNED.state_key(name)
+
+    def get(self, state: State) -> int:
+        """Its value in this state."""
+        raw = state.get(self._key)
+        return self.default if raw is None else U64.decode(raw)
+
+
+VALID_MS_MAX = Governed("valid_ms_max", 86_400_000)
+BODY_BYTES_MAX = Governed("body_bytes_max", 131_072)
+"""How far `valid_until` may lie ahead of the block's time, and the largest body of a transaction."""
+
+
 class FrontierCodec(Codec[Frontier]):
     """A log's size and peaks: u64 size | peaks."""
 

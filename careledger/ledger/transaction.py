@@ -38,7 +38,6 @@ MESSAGES_MAX = 16
 AUTHENTICATORS_MAX = 8
 TRANSACTION_SIZE_MAX = 131_072
 LANES = 16
-VALID_MS_MAX = 86_400_000
 
 
 class Malformed(Rejected):
@@ -48,7 +47,7 @@ class Malformed(Rejected):
 
 
 class TransactionTooLarge(Rejected):
-    """The transaction is over its size limit."""
+    """The transaction is over its size limit, or its body over `body_bytes_max`."""
 
     number, code, reason = (
         3,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from careledger.contracts import CONTRACTS, anchor_message, consent, identity, records, sys
+from careledger.contracts import CONTRACTS, anchor_message, consent, governance, identity, records, sys
 from careledger.contracts.identity import (
     DEACTIVATE,
     DEVICE,
@@ -27,11 +27,12 @@ from careledger.contracts.identity import (
     Subject,
 )
 from careledger.contracts.sys import PROFILE, SET_PROFILE, SetProfile
+from careledger.ledger.execution import Overlay, ValidTooLong
 from careledger.ledger.kernel import ED25519, ML_DSA_65, Key, NotSigned
-from careledger.ledger.transaction import SecretKey
+from careledger.ledger.transaction import TRANSACTION, SecretKey, TransactionTooLarge
 from careledger.primitives.hashing import sha256
 from careledger.primitives.types import Did, compute_did
-from tests.ledger.play import CLINIC, HOSPITAL, STRANGER, Decided, Play, register_clinic
+from tests.ledger.play import CLINIC, HOSPITAL, STRANGER, Decided, Party, Play, register_clinic
 
 DOCTOR = SecretKey(ED25519, sha256(b"Dr Okafor"))
 DOCTOR_DID = compute_did(PRACTITIONER, *DOCTOR.key)
@@ -144,6 +145,68 @@ def test_revoke_is_by_the_directives_key_or_code_through_any_sponsor(play, by, l
     assert [tuple(event) for event in block.receipts[0].events] == [("consent.revoked", TO_CLINIC.commitment)]
 
 
+def admission(by=H, party=STRANGER, said=None, proofs=None, **changes):
+    """`governance.admit` of a party; `said` and `proofs` are what its keys signed, and which keys, if not these."""
+    fields = {"name": party.name, "root": party.root.key, "node": party.node.key, "end_points": ()}
+    fields |= changes
+    statement = governance.compute_statement(**({"by": by.did, **fields} | (said or {})))
+    root, node = [key.sign(statement) for key in proofs or (party.root, party.node)]
+    message = governance.Admit(by.did, **fields, root_proof=root, node_proof=node)
+    return governance.ADMIT.encode(message)
+
+
+def set_parameter(name="quota_bytes_day", value=1 << 40, by=H):
+    return governance.SET_PARAMETER.encode(governance.SetParameter(by.did, name, value))
+
+
+@pytest.mark.parametrize("party", [STRANGER, Party("Laboratory", ML_DSA_65)], ids=lambda party: party.name)
+def test_admit_registers_an_organisation_by_its_own_request(play, party):
+    block = play.accept([admission(party=party, end_points=("https://lab.example",))], H_SIGNS)
+    entered = state_of(play, party.did)
+    assert entered == Subject(
+        ORGANISATION, party.did, party.name, True, party.root.key, party.node.key, (),
+        ("https://lab.example",), block.height,
+    )  # fmt: skip
+    assert [event.type for event in block.receipts[0].events] == ["identity.registered"]
+    anchor = anchor_message(party.did, 0, bytes(32), bytes(32))
+    play.accept([anchor], [party.node], sponsor=party)
+    taken = REGISTER.encode(Register(H.did, ORGANISATION, "Other", FRESH.key, party.node.key, ()))
+    assert play.refuse(play.build([taken], [*H_SIGNS, FRESH, party.node])) == identity.KeyInUse.number
+
+
+def test_set_parameter_holds_from_the_next_transaction_on(play):
+    state = Overlay(play.ledger.reader(play.kv))
+    for bound in governance.BOUNDS:
+        default = governance.get_parameter(state, bound.name)
+        assert bound.least <= default <= bound.most
+        for value in (bound.least, bound.most, bound.least + 1):
+            block = play.accept([set_parameter(bound.name, value)], H_SIGNS)
+            assert governance.get_parameter(Overlay(play.ledger.reader(play.kv)), bound.name) == value
+            assert [event.type for event in block.receipts[0].events] == ["governance.parameter_set"]
+    message = SET_END_POINTS.encode(SetEndPoints(H.did, ()))
+    late = play.build([message], H_SIGNS, valid_ms=3_600_002)
+    assert play.refuse(late) == ValidTooLong.number
+    large = play.build([message[:2] + bytes(16_000)] * 3, H_SIGNS)
+    assert play.refuse(large) == TransactionTooLarge.number
+    play.accept([message], H_SIGNS, valid_ms=3_600_001)
+
+
+def test_the_least_parameters_still_carry_what_must_never_stop(play):
+    """A day of anchors, a grant and a revocation, and an admission under the largest keys fit."""
+    for bound in governance.BOUNDS:
+        play.accept([set_parameter(bound.name, bound.least)], H_SIGNS)
+    body = len(
+        TRANSACTION.decode(play.build([anchor_message(H.did, 0, bytes(32), bytes(32))], [H.node])).body
+    )
+    assert body * 500 * 86_400 < governance.BOUNDS[0].least
+    play.accept([TO_CLINIC.grant()], [H.node, TO_CLINIC.key], valid_ms=3_600_000)
+    play.accept([TO_CLINIC.revoke()], [H.node, TO_CLINIC.key], lane=0)
+    large = Party("Largest", ML_DSA_65)
+    large.node = SecretKey(ML_DSA_65, sha256(b"largest node"))
+    end_points = tuple(f"https://{number:02}.example/{'x' * 200}" for number in range(16))
+    play.accept([admission(party=large, end_points=end_points)], H_SIGNS)
+
+
 def test_profile_is_set_by_the_operator(play):
     packages = sys.PACKAGES.sorted(PACKAGES)
     play.accept([SET_PROFILE.encode(SetProfile(H.did, "1.0.0", "3.11", packages))], H_SIGNS)
@@ -189,7 +252,8 @@ def profile(by=H, code="1.0.0"):
     return SET_PROFILE.encode(SetProfile(by.did, code, "3.11", ()))
 
 
-S_SIGNS = [STRANGER.root, STRANGER.node]
+S = STRANGER
+S_SIGNS = [S.root, S.node]
 SHORT = Key(ED25519, bytes(33))
 DOCTOR_AS_ORG = Did(DOCTOR_DID)
 
@@ -277,6 +341,33 @@ ROWS = [
     Row("consent.revoke", "revoked already, before its grant", TO_NOBODY.revoke(), [H.node, TO_NOBODY.key], consent.DirectiveRevoked),
     Row("consent.revoke", "its key did not sign", TO_CLINIC.revoke(), [H.node], NotSigned),
     Row("consent.revoke", "signed by the custodian", TO_CLINIC.revoke(), H_SIGNS, NotSigned),
+    Row("governance.set_parameter", "no such parameter", set_parameter("audit", 0), H_SIGNS, governance.ParameterUnknown),
+    *[
+        Row("governance.set_parameter", f"{bound.name} {value}", set_parameter(bound.name, value), H_SIGNS, governance.ParameterOutOfBounds)
+        for bound in governance.BOUNDS
+        for value in (0, bound.least - 1, bound.most + 1, 2**64 - 1)
+    ],
+    Row("governance.set_parameter", "by nobody", set_parameter(by=_Nobody), H_SIGNS, identity.SubjectUnknown),
+    Row("governance.set_parameter", "by one that is deactivated", set_parameter(by=_Gone), H_SIGNS, identity.SubjectInactive),
+    Row("governance.set_parameter", "by a practitioner", set_parameter(by=_Practitioner), H_SIGNS, identity.NotAnOrganisation),
+    Row("governance.set_parameter", "not by the operator", set_parameter(by=C), C_SIGNS, identity.NotTheOperator, C),
+    Row("governance.set_parameter", "root key absent", set_parameter(), [H.node], NotSigned),
+    Row("governance.admit", "without a name", admission(name=""), H_SIGNS, identity.OrganisationUnnamed),
+    Row("governance.admit", "admitted already", admission(party=C, proofs=(C.node, C.node)), H_SIGNS, identity.SubjectExists),
+    Row("governance.admit", "by nobody", admission(by=_Nobody), H_SIGNS, identity.SubjectUnknown),
+    Row("governance.admit", "by one that is deactivated", admission(by=_Gone), H_SIGNS, identity.SubjectInactive),
+    Row("governance.admit", "by a practitioner", admission(by=_Practitioner), H_SIGNS, identity.NotAnOrganisation),
+    Row("governance.admit", "not by the operator", admission(by=C), C_SIGNS, identity.NotTheOperator, C),
+    Row("governance.admit", "key of a wrong size", admission(node=SHORT), H_SIGNS, identity.KeyMalformed),
+    Row("governance.admit", "node key of another", admission(node=C.node.key, proofs=(S.root, C.node)), H_SIGNS, identity.KeyInUse),
+    Row("governance.admit", "root and node key equal", admission(node=S.root.key, proofs=(S.root, S.root)), H_SIGNS, identity.KeyInUse),
+    Row("governance.admit", "root key not proven", admission(proofs=(S.node, S.node)), H_SIGNS, governance.KeyNotProven),
+    Row("governance.admit", "node key not proven", admission(proofs=(S.root, S.root)), H_SIGNS, governance.KeyNotProven),
+    Row("governance.admit", "asked of another operator", admission(said={"by": C.did}), H_SIGNS, governance.KeyNotProven),
+    Row("governance.admit", "asked under another name", admission(said={"name": "St Anna Hospital"}), H_SIGNS, governance.KeyNotProven),
+    Row("governance.admit", "asked with another node key", admission(said={"node": FRESH.key}), H_SIGNS, governance.KeyNotProven),
+    Row("governance.admit", "asked with other addresses", admission(said={"end_points": ("https://x",)}), H_SIGNS, governance.KeyNotProven),
+    Row("governance.admit", "root key absent", admission(), [H.node], NotSigned),
     Row("sys.profile", "empty", profile(code=""), H_SIGNS, sys.ProfileEmpty),
     Row("sys.profile", "by nobody", profile(by=_Nobody), H_SIGNS, identity.SubjectUnknown),
     Row("sys.profile", "by one that is deactivated", profile(by=_Gone), H_SIGNS, identity.SubjectInactive),
@@ -320,7 +411,7 @@ def test_every_refusal_of_every_message_has_a_row():
             assert kind.number // 100 == CONTRACT_HUNDREDS[contract.name]
 
 
-CONTRACT_HUNDREDS = {"sys": 1, "identity": 2, "records": 3, "consent": 4}
+CONTRACT_HUNDREDS = {"sys": 1, "identity": 2, "records": 3, "consent": 4, "governance": 5}
 
 
 @pytest.mark.vectors
@@ -342,6 +433,8 @@ def test_message_vectors(vector):
         ("consent.grant", NEXT.grant()),
         ("consent.revoke", TO_CLINIC.revoke()),
         ("consent.revoke", TO_CLINIC.revoke_by_code()),
+        ("governance.set_parameter", set_parameter()),
+        ("governance.admit", admission(end_points=("https://a",))),
     ]
     vector(
         "messages.json",

@@ -33,9 +33,11 @@ from tests.contracts.test_contracts import (
     SCANNER,
     TO_CLINIC,
     TO_NURSE,
+    admission,
     organisation,
     prepare,
     register_doctor,
+    set_parameter,
 )
 from tests.ledger.play import CLINIC, HOSPITAL, STRANGER, Party, Play
 
@@ -70,6 +72,8 @@ CALLS = [
     Call("records.anchor", anchor_message(H.did, 0, bytes(32), bytes(32)), [H.node]),
     Call("records.anchor", anchor_message(C.did, 0, bytes(32), bytes(32)), [C.node], C),
     Call("sys.profile", SET_PROFILE.encode(SetProfile(H.did, "1.0.0", "3.11", ())), [H.root]),
+    Call("governance.set_parameter", set_parameter(), [H.root]),
+    Call("governance.admit", admission(), [H.root]),
     Call("consent.grant", NEXT.grant(), [NEXT.key]),
     Call("consent.revoke", TO_CLINIC.revoke(), [TO_CLINIC.key]),
 ]
@@ -114,7 +118,7 @@ def test_a_rotated_key_decides_nothing_more():
     play = prepare()
     play.accept([ROTATE.encode(Rotate(H.did, ROOT, FRESH.key))], [H.node, H.root, FRESH])
     decided_by_root = [call for call in CALLS if H.root in call.authors]
-    assert len(decided_by_root) == 8
+    assert len(decided_by_root) == 10
     for call in decided_by_root:
         keys = [H.node, *call.authors]
         # The key that the ledger knows now is used already, so a rotation to it fails for that reason first.

@@ -34,14 +34,13 @@ from careledger.ledger.execution import (
     BlockInput,
     History,
     Outcome,
-    Parameters,
     Read,
     Rules,
     apply_block,
     apply_genesis,
 )
 from careledger.ledger.genesis import EMBEDDED, GENESIS, Genesis, compute_chain_id, compute_genesis_hash
-from careledger.ledger.kernel import Contract, compute_state_key
+from careledger.ledger.kernel import Contract, Parameters, compute_state_key
 from careledger.ledger.log import Frontier, consistency_path, inclusion_path
 from careledger.ledger.store.kv import KV, PrefixKV
 from careledger.ledger.transaction import TRANSACTION_SIZE_MAX
