@@ -120,13 +120,14 @@ class Condition:
         )
 
     def _meets(self, wanted: Sequence[Coding], found: Sequence[Coding]) -> bool:
-        """One code in common. A directive's code without a system means every system; a resource's may be any."""
-        return any(
-            one.code == other.code
-            and (one.system in ("", other.system) or (self.effect == "deny" and not other.system))
-            for one in wanted
-            for other in found
-        )
+        """One code in common. A directive's code without a system is of every system; a deny meets a resource's too."""
+        for other in found:
+            for one in wanted:
+                if one.code == other.code and (
+                    one.system in ("", other.system) or (not other.system and self.effect == "deny")
+                ):
+                    return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,9 +54,11 @@ def has_force(directive: Directive) -> bool:
 
 def meets_purpose(text: Text, purpose: str) -> bool:
     """The directive is about this purpose, or (a deny) nobody can tell that it is not."""
-    if text.effect == "deny" and not (purpose in PURPOSES and PURPOSES.issuperset(text.purposes)):
+    if purpose not in PURPOSES:
+        return text.effect == "deny"
+    if not text.purposes or purpose in text.purposes:
         return True
-    return purpose in PURPOSES and (not text.purposes or purpose in text.purposes)
+    return text.effect == "deny" and not PURPOSES.issuperset(text.purposes)
 
 
 def compute_in_force(directives: Sequence[Directive], actor: Actor, time_ms: int) -> list[Directive]:

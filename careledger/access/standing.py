@@ -41,7 +41,7 @@ DIRECTIVES_KEPT = 50_000
 
 @dataclass(slots=True)
 class _Opened:
-    """One directive of a chart. `bound` is None until somebody needed to know."""
+    """One directive of a chart, and how it stood when it was asked for last."""
 
     row: int
     version: Version
@@ -49,10 +49,10 @@ class _Opened:
     state_key: bytes
     key_hash: bytes
     controller: bytes | None
-    bound: bool | None = None
+    entry: bytes | None = None
     standing: Directive | None = None
+    """As `entry` says, the ledger's bytes at `height`; None until somebody asked."""
     height: int = -1
-    """For which `standing` holds."""
 
 
 @dataclass(slots=True)
@@ -94,14 +94,15 @@ class Standing:
         """All that `decide` needs of the chart's directives for this caller: others change no decision on them."""
         if not snapshot.is_chart_with(chart, ANYBODY_TERM):
             return ()
-        found = self._chart(snapshot, chart).concerning(grantees_of(actor))
-        return self._stand(snapshot, chart, found)
+        opened, rows = self._chart(snapshot, chart)
+        return _stand_all(snapshot, opened.concerning(grantees_of(actor)), rows)
 
     def all_directives(self, snapshot: Snapshot, chart: int) -> tuple[Directive, ...]:
         """Every directive of the chart, in the order in which they came; for lists and explanations."""
         if not snapshot.is_chart_with(chart, ANYBODY_TERM):
             return ()
-        return self._stand(snapshot, chart, self._chart(snapshot, chart).opened)
+        opened, rows = self._chart(snapshot, chart)
+        return _stand_all(snapshot, opened.opened, rows)
 
     def charts(self, snapshot: Snapshot) -> frozenset[int]:
         """Charts that hold a directive: all others have none. For searches, once each."""
@@ -118,11 +119,8 @@ class Standing:
         gone = self._charts.pop(chart, None)
         self._kept -= len(gone.opened) if gone else 0
 
-    def _stand(self, snapshot: Snapshot, chart: int, found: list[_Opened]) -> tuple[Directive, ...]:
-        rows = snapshot.row_count(chart)
-        return tuple(_stand(snapshot, one) for one in found if one.row < rows)
-
-    def _chart(self, snapshot: Snapshot, number: int) -> _Chart:
+    def _chart(self, snapshot: Snapshot, number: int) -> tuple[_Chart, int]:
+        """The chart opened as far as the snapshot goes, and how far that is: another one may have gone further."""
         chart = self._charts.get(number)
         if chart is None:
             chart = self._charts[number] = _Chart()
@@ -136,7 +134,7 @@ class Standing:
             chart.rows = rows
             self._kept += len(chart.opened) - before
             self._shrink()
-        return chart
+        return chart, rows
 
     def _shrink(self) -> None:
         while self._kept > self._kept_max and len(self._charts) > 1:
@@ -184,29 +182,33 @@ def _commitment(id: str) -> bytes:
         raise Invalid("a directive's id is no commitment") from None
 
 
+def _stand_all(snapshot: Snapshot, found: list[_Opened], rows: int) -> tuple[Directive, ...]:
+    return tuple([_stand(snapshot, one) for one in found if one.row < rows])
+
+
 def _stand(snapshot: Snapshot, one: _Opened) -> Directive:
-    """The directive at the snapshot's height; kept until another height is asked for."""
-    if one.standing is not None and one.height == snapshot.height:
-        return one.standing
-    status, height = _status(snapshot, one)
-    if one.bound is None:
-        one.bound = _is_bound(snapshot, one)
+    """The directive at the snapshot's height."""
     before = one.standing
-    if before is None or (before.status, before.height) != (status, height):
-        one.standing = before = Directive(one.version.id, one.text, status, one.bound, height)
+    if before is not None and one.height == snapshot.height:
+        return before
+    entry = snapshot.state(one.state_key)
+    if before is None or entry != one.entry:
+        bound = _is_bound(snapshot, one) if before is None else before.bound
+        status, height = _status(one, entry)
+        one.standing = before = Directive(one.version.id, one.text, status, bound, height)
+        one.entry = entry
     one.height = snapshot.height
     return before
 
 
-def _status(snapshot: Snapshot, one: _Opened) -> tuple[Status, int]:
+def _status(one: _Opened, entry: bytes | None) -> tuple[Status, int]:
     """What the ledger says, and since when. An entry under another key or for another time is not this directive's."""
-    data = snapshot.state(one.state_key)
-    if data is None:
+    if entry is None:
         return "unknown", 0
-    entry = decode_entry(data)
-    if entry.key_hash != one.key_hash or entry.until_day != one.text.until_day:
-        return "unknown", entry.height
-    return ("active" if entry.status == ACTIVE else "revoked"), entry.height
+    found = decode_entry(entry)
+    if found.key_hash != one.key_hash or found.until_day != one.text.until_day:
+        return "unknown", found.height
+    return ("active" if found.status == ACTIVE else "revoked"), found.height
 
 
 def _is_bound(snapshot: Snapshot, one: _Opened) -> bool:

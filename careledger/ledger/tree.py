@@ -217,12 +217,15 @@ class ValueReader:
         return None if data is None else _value_in(data, key)
 
     def _search(self, kv: KV, path: int) -> bytes | None:
-        """The bucket on the path: none other lies above or below it. Nearest depths first."""
-        for depth in sorted(range(DEPTH_LIMIT + 1), key=lambda depth: abs(depth - self._depth)):
-            data = kv.get(_place_key(path >> (64 - depth)))
-            if data is not None:
-                self._depth = depth
-                return data
+        """The bucket on the path, nearest depths first: none other lies above or below it."""
+        last = self._depth
+        for away in range(1, DEPTH_LIMIT + 1):
+            for depth in (last + away, last - away):
+                if 0 <= depth <= DEPTH_LIMIT:
+                    data = kv.get(_place_key(path >> (64 - depth)))
+                    if data is not None:
+                        self._depth = depth
+                        return data
         return None
 
 
@@ -230,19 +233,18 @@ def _value_in(bucket: bytes, key: bytes) -> bytes | None:
     """The key's value in a stored bucket, opened no further than needed, and checked against its leaf."""
     try:
         count = bucket[32] << 8 | bucket[33]
-        keys = [bucket[at : at + 32] for at in range(34, 34 + 32 * count, 32)]
-        if key not in keys:
-            return None
-        at = keys.index(key)
         end = 34 + 64 * count
         sizes = struct.unpack_from(f">{count}I", bucket, end)
     except (IndexError, struct.error):
         raise Corrupt("a bucket of a ledger map is cut short", hint="run `careledger fsck`") from None
-    start = end + 4 * count + sum(sizes[:at])
-    value = bucket[start : start + sizes[at]]
-    if hash_leaf(key, hash_value(value)) != bucket[34 + 32 * (count + at) : 66 + 32 * (count + at)]:
-        raise Corrupt("a value of a ledger map was altered", hint="run `careledger fsck`")
-    return value
+    for at in range(count):
+        if bucket.startswith(key, 34 + 32 * at):
+            start = end + 4 * count + sum(sizes[:at])
+            value = bucket[start : start + sizes[at]]
+            if not bucket.startswith(hash_leaf(key, hash_value(value)), end - 32 * (count - at)):
+                raise Corrupt("a value of a ledger map was altered", hint="run `careledger fsck`")
+            return value
+    return None
 
 
 class MapTree:

@@ -99,10 +99,11 @@ class VaultReader:
 class VaultSnapshot:
     """`careledger.vault.model.Snapshot` over the real store."""
 
-    __slots__ = ("_reader", "_tables", "_txn", "height")
+    __slots__ = ("_reader", "_state", "_tables", "_txn", "height")
 
     def __init__(self, reader: VaultReader) -> None:
         self._reader = reader
+        self._state: PrefixKV | None = None
         self._tables = reader.tables
         self._txn: lmdb.Transaction = reader.tables.env.begin()
         self.height = int.from_bytes(self._txn.get(b"height", b"", db=self._tables.meta), "big")
@@ -299,7 +300,9 @@ class VaultSnapshot:
     # The ledger
 
     def state(self, key: bytes) -> bytes | None:
-        return self._reader.values.read(PrefixKV(LmdbKV(self._txn, self._tables.ledger), STATE_PREFIX), key)
+        if self._state is None:
+            self._state = PrefixKV(LmdbKV(self._txn, self._tables.ledger), STATE_PREFIX)
+        return self._reader.values.read(self._state, key)
 
     # Blind search
 
