@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
+import msgspec
+
 from careledger.access.actor import Actor
 from careledger.access.directives import Coding, Directive, Effect
 from careledger.access.force import compute_in_force
@@ -97,8 +99,7 @@ class AccessRequest:
     emergency: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(msgspec.Struct, frozen=True, gc=False):
     """A directive as it divides a chart: which resources it means, and what it says of them. () does not narrow."""
 
     effect: Effect

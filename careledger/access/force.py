@@ -44,7 +44,7 @@ def grantees_of(actor: Actor) -> frozenset[Grantee]:
 
 def is_named(text: Text, grantees: frozenset[Grantee]) -> bool:
     """One of these names is among the directive's grantees."""
-    return any(one in grantees for one in text.grantees)
+    return not grantees.isdisjoint(text.grantees)
 
 
 def has_force(directive: Directive) -> bool:
