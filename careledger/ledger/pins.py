@@ -1,0 +1,168 @@
+"""Pins: what the heads map said of one chart at an old block, and how that binds the chart as it is now.
+
+A pin is part of a chart export (docs/spec/witness.md, Pins). It shows the heads of both logs as they stood at a block
+of the signed history; the exported logs must begin with exactly these. Pure; raises VerificationFailed.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from careledger.ledger.blocks import encode_history_leaf
+from careledger.ledger.kernel import compute_state_key
+from careledger.ledger.log import EMPTY_ROOT, Frontier, leaf_hash, verify_inclusion
+from careledger.ledger.proof_files import (
+    AnchorPart,
+    BlockPart,
+    decode_binary,
+    decode_log_path,
+    decode_map_path,
+    encode_binary,
+    encode_map_path,
+)
+from careledger.ledger.tree import MapProof, root_from_proof
+from careledger.ledger.verification import ANCHOR_VALUE, HEAD_VALUE, TIME_MS_MAX
+from careledger.primitives.errors import VerificationFailed
+from careledger.primitives.hashing import tagged
+
+PINS_MAX: Final = 1_000
+RECORDS: Final = 0
+ACCESSES: Final = 1
+_INTEGER_MAX: Final = 2**53 - 1
+
+
+class PinnedHead(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Head of one log in the map of heads; size 0 is proved to be absent (`other`: the leaf in its place, if any)."""
+
+    heads: str
+    other: str | msgspec.UnsetType = msgspec.UNSET
+    root: str
+    size: int
+
+
+class PinPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One pin; fields as in a receipt, `path` is the block's in the history under the export's signed note."""
+
+    access: PinnedHead
+    anchor: AnchorPart
+    block: BlockPart
+    path: str
+    records: PinnedHead
+    state: str
+
+
+def make_head(size: int, root: bytes, proof: MapProof) -> PinnedHead:
+    """The part for a head and its proof (of absence, if the size is 0)."""
+    return PinnedHead(
+        heads=encode_map_path(proof.siblings),
+        other=msgspec.UNSET if proof.other is None else encode_binary(b"".join(proof.other)),
+        root=encode_binary(root),
+        size=size,
+    )
+
+
+def check_pins(
+    pins: Sequence[PinPart],
+    organisation: bytes,
+    handle: bytes,
+    leaves: tuple[Sequence[bytes], Sequence[bytes]],
+    history: tuple[int, bytes],
+) -> None:
+    """Returns only if every pin is of the signed history and the chart still begins with its heads.
+
+    `leaves` are the commitments of record log and access log, in order; `history` is size and root of the signed note.
+    """
+    if len(pins) > PINS_MAX:
+        raise _refused("there are too many pins")
+    for earlier, later in itertools.pairwise(pins):
+        if earlier.block.height >= later.block.height:
+            raise _refused("the pins are not in the order of their blocks")
+    for log, name in ((RECORDS, "record"), (ACCESSES, "access")):
+        heads = [pin.access if log else pin.records for pin in pins]
+        roots = compute_prefix_roots(leaves[log], {_whole(head.size) for head in heads})
+        for pin, head in zip(pins, heads, strict=True):
+            _check_in_history(pin, head, log, organisation, handle, history)
+            if roots.get(head.size) != _digest(head.root):
+                raise VerificationFailed(
+                    f"the {name} log does not begin as it stood at block {pin.block.height}:"
+                    " a version was dropped, altered or re-dated since",
+                    hint="keep both files: together they show what the custodian changed",
+                )
+
+
+def check_pinned(pins: Sequence[PinPart], trusted_size: int, height: int) -> None:
+    """Returns only if a pin shows the chart at the last block of an older trusted checkpoint of `trusted_size`.
+
+    `height` is the block of the export itself: a checkpoint that is not older than it needs no pin.
+    """
+    if trusted_size <= height and all(pin.block.height != trusted_size - 1 for pin in pins):
+        raise VerificationFailed(
+            "the export does not show how the chart stood at the trusted checkpoint",
+            hint="have it made for that checkpoint: the custodian names it when exporting",
+            code="not-pinned",
+        )
+
+
+def compute_prefix_roots(leaves: Sequence[bytes], sizes: Iterable[int]) -> dict[int, bytes]:
+    """Root of the first n leaves (commitments, not yet hashed) for each wanted n that there is; one pass."""
+    wanted = sorted(size for size in sizes if size <= len(leaves))
+    roots = {0: EMPTY_ROOT}
+    frontier = Frontier()
+    for size in wanted:
+        for leaf in leaves[frontier.size : size]:
+            frontier.append(leaf_hash(leaf))
+        roots[size] = frontier.root()
+    return roots
+
+
+def _check_in_history(
+    pin: PinPart, head: PinnedHead, log: int, organisation: bytes, handle: bytes, history: tuple[int, bytes]
+) -> None:
+    """The head stands in the map of heads that the state of a block of the signed history anchors."""
+    value = HEAD_VALUE.encode((head.size, _digest(head.root))) if head.size else None
+    if not head.size and _digest(head.root) != EMPTY_ROOT:
+        raise _refused("a head without leaves has a root")
+    other = None
+    if head.other is not msgspec.UNSET:
+        raw = decode_binary(head.other, 64, 64)
+        other = (raw[:32], raw[32:])
+    key = tagged("cl1.head", bytes((log,)) + handle)
+    heads_root = root_from_proof(key, value, MapProof(decode_map_path(head.heads).siblings, other))
+    anchor = pin.anchor
+    if not _time(anchor.time) <= _time(pin.block.time):
+        raise _refused("a pinned anchor is later than its block")
+    anchored = ANCHOR_VALUE.encode(
+        (_whole(anchor.seq), heads_root, anchor.time, _whole(anchor.size), _digest(anchor.log))
+    )
+    state_key = compute_state_key("records", "anchors", organisation)
+    state_root = root_from_proof(state_key, anchored, decode_map_path(pin.state))
+    leaf = leaf_hash(encode_history_leaf(_whole(pin.block.height), pin.block.time, state_root))
+    size, root = history
+    try:
+        verify_inclusion(leaf, pin.block.height, size, decode_log_path(pin.path), root)
+    except VerificationFailed:
+        raise _refused(f"the pinned block {pin.block.height} is not in the signed history") from None
+
+
+def _digest(value: str) -> bytes:
+    return decode_binary(value, 32, 32)
+
+
+def _whole(value: int) -> int:
+    if not 0 <= value <= _INTEGER_MAX:
+        raise _refused("a number is out of range")
+    return value
+
+
+def _time(value: int) -> int:
+    if not 0 <= value <= TIME_MS_MAX:
+        raise _refused("a time is out of range")
+    return value
+
+
+def _refused(message: str) -> VerificationFailed:
+    return VerificationFailed(message, hint="the file was altered, or is of another ledger or time")
