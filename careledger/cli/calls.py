@@ -13,10 +13,10 @@ The methods and what they take and give are this table; `node` implements the sa
 | patient.enrol | patient, key, continues (bytes; b"" for a first key) | key_id, height, enrolments |
 | consent.prepare | patient, or id of a directive in the chart; dids | patient, organisation, handle, chain, key, kinds (DID -> kind, known), delay_s, genesis_hash, sponsor, sequence, valid_until |
 | consent.prepare_revocation | id | nonce, key, chain, genesis_hash, sponsor, sequence, valid_until |
-| consent.grant | patient, text, salt, binding, key, revocation_hash, sequence, valid_until, signature | id, consent, height |
+| consent.grant | patient, text, salt, binding, key, revocation_hash, sequence, valid_until, signature | id, consent, height, entry (of the ledger, bytes) |
 | consent.revoke | id; code, or key, sequence, valid_until, signature | id, status, height |
 | consent.list | patient | patient, key (id), directives (list) |
-| consent.explain | actor (a token, or a client's name), reference (`TYPE/ID`), interaction | permit, answer, rule, directives, height |
+| consent.explain | actor (a token, or a client's name), reference (`TYPE/ID`) | permit, answer, rule, directives, height |
 | import | paths (absolute); progress | resources, bundles, failures (list of source, message) |
 | fsck | trust (text of a checkpoint, optional); progress | ok, checked (counts), problems (list of text) |
 | backup | path (absolute); progress | path, bytes, height |

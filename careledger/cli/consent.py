@@ -193,6 +193,7 @@ def submit(
     for left in range(ATTEMPTS - 1, -1, -1):
         try:
             result = call("consent.grant", **decisions.sign(made, prepared, patient_key))
+            decisions.check_entry(result.pop("entry"), made, patient_key)
             return {**result, "code": made.code.hex()}
         except Conflict as error:
             if error.code != decisions.SEQUENCE_MOVED or not left:

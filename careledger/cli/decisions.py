@@ -26,8 +26,8 @@ from careledger.access.grants import SEQUENCE_MOVED, Envelope, compose_grant, co
 from careledger.access.patient_keys import KeyFile, PatientKey
 from careledger.cli import keyfiles
 from careledger.cli.errors import UsageError
-from careledger.contracts.consent import compute_revocation_hash
-from careledger.primitives.errors import Invalid, NotPermitted
+from careledger.contracts.consent import compute_key_hash, compute_revocation_hash, decode_entry
+from careledger.primitives.errors import Invalid, NotPermitted, VerificationFailed
 from careledger.primitives.types import Did, parse_did
 
 NONCE_BYTES = SALT_BYTES = 32
@@ -259,6 +259,20 @@ def sign(made: Made, prepared: dict[str, Any], key: PatientKey) -> dict[str, Any
         "valid_until": prepared["valid_until"],
         "signature": sign_body(body, seed),
     }
+
+
+def check_entry(value: bytes | None, made: Made, key: PatientKey) -> None:
+    """Raises VerificationFailed unless the ledger's entry holds her directive's key and code (protocol.md, Consent)."""
+    entry = None if value is None else decode_entry(value)
+    if entry is None or (entry.key_hash, entry.revocation_hash) != (
+        compute_key_hash(key.directive_key(made.nonce)),
+        compute_revocation_hash(made.code),
+    ):
+        raise VerificationFailed(
+            "the ledger's entry of this directive is under a key that is not hers",
+            hint="somebody entered it before her: keep what the node said, and ask its operator why",
+            code="not-her-key",
+        )
 
 
 def sign_revocation(id: str, prepared: dict[str, Any], key: PatientKey) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from careledger.access.actor import DEFAULT_PURPOSE
 from careledger.access.tokens import TokenIssuer
 from careledger.fhir.http import FhirApp
 from careledger.fhir.json import instant
-from careledger.node import backup, consents, doctor, fsck, importing, profile, proofs
+from careledger.node import backup, consents, doctor, explaining, fsck, importing, profile, proofs
 from careledger.node.backend import NodeBackend
 from careledger.node.config import Config
 from careledger.node.group import Revoked, encode_event
@@ -227,6 +227,7 @@ COMMANDS: Mapping[str, Function] = MappingProxyType(
         "consent.grant": consents.grant,
         "consent.revoke": consents.revoke,
         "consent.list": consents.show,
+        "consent.explain": explaining.explain,
         "import": import_files,
         "fsck": check,
         "backup": write_backup,

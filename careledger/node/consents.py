@@ -15,6 +15,7 @@ import msgspec
 from careledger.access.directives import (
     DAY_MS,
     ControllerLeaf,
+    Directive,
     DirectiveLeaf,
     Text,
     compute_commitment,
@@ -33,7 +34,8 @@ from careledger.access.grants import (
     compose_revocation,
     follows,
 )
-from careledger.contracts.consent import ACTIVE
+from careledger.access.standing import Standing
+from careledger.contracts.consent import ACTIVE, entry_key
 from careledger.fhir.consents import day, render
 from careledger.fhir.freshid import fresh_id
 from careledger.fhir.json import Received, instant
@@ -43,7 +45,7 @@ from careledger.ledger.transaction import compute_id
 from careledger.node import directives
 from careledger.node.directives import Held
 from careledger.primitives.errors import Conflict, Invalid, NotFound, VerificationFailed
-from careledger.primitives.signing import verify_ml_dsa_65
+from careledger.primitives.signing import ML_DSA_65_PUBLIC_SIZE, verify_ml_dsa_65
 from careledger.primitives.types import Did
 from careledger.vault.commitments import Kind
 from careledger.vault.model import (
@@ -62,7 +64,6 @@ LOCK: Final = DIRECTIVE_TYPE
 """One enrolment, grant or revocation at a time: each builds on what the chart and the lane hold."""
 VALID_MS: Final = 3_600_000
 ATTEMPTS: Final = 4
-STATUSES: Final = {0: "unknown", 1: "active", 2: "revoked"}
 
 
 class ChartParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -196,6 +197,7 @@ async def grant(node: CommandContext, params: dict[str, Any], progress: Progress
     asked = read_params(params, GrantParams)
     if len(asked.salt) != directives.SALT_BYTES or len(asked.revocation_hash) != 32:
         raise Invalid("the salt or the revocation hash has not 32 bytes", hint="see docs/spec/consent.md")
+    _check_key(asked.key)
     commitment = compute_commitment(asked.salt, asked.text)
     id = commitment.hex()
     async with node.sequencer.conditional_lock(LOCK):
@@ -231,7 +233,9 @@ async def grant(node: CommandContext, params: dict[str, Any], progress: Progress
         )
         shown = _consent_write(node, text, id, leaf.consent, asked.patient, now_ms, now_ms, 0, active=True)
         result = await node.backend.commit(Commit((own, shown), transactions=(transaction,)))
-    return {"id": id, "consent": f"Consent/{leaf.consent}", "height": result.height}
+    with node.reader.snapshot() as snapshot:
+        entry = snapshot.state(entry_key(commitment))
+    return {"id": id, "consent": f"Consent/{leaf.consent}", "height": result.height, "entry": entry}
 
 
 async def revoke(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -269,6 +273,7 @@ def _revocation(node: CommandContext, snapshot: Snapshot, asked: RevokeParams) -
             )
         envelope = _given(node, **_next(node, snapshot, REVOCATION_LANE))
         return complete(compose_revocation(envelope, commitment, code=asked.code), node.home.keys.node_seed)
+    _check_key(asked.key)
     body = compose_revocation(_given(node, asked.sequence, asked.valid_until), commitment, public=asked.key)
     _check_signed(asked.key, body, asked.signature)
     return complete(body, node.home.keys.node_seed, asked.key, asked.signature)
@@ -303,24 +308,26 @@ async def show(node: CommandContext, params: dict[str, Any], progress: Progress)
     with node.reader.snapshot() as snapshot:
         chart = directives.chart_of(snapshot, asked.patient)
         keys = directives.enrolled_keys(snapshot, chart)
-        handle = node.home.keyring.get(chart).handle
-        held = directives.directives_of(snapshot, chart)
-        shown = [
-            _shown(snapshot, one, bound=directives.is_held_bound(one, keys, node.home.organisation, handle))
-            for one in held
-        ]
+        held = {one.id: one for one in directives.directives_of(snapshot, chart)}
+        stand = Standing().all_directives(snapshot, chart)
+        shown = [_shown(one, held[one.id]) for one in stand if one.id in held]
         height = snapshot.height
     entry = operator_entry(
-        node, chart, "consents", f"Patient/{asked.patient}", height, tuple(one.version.leaf for one in held)
+        node,
+        chart,
+        "consents",
+        f"Patient/{asked.patient}",
+        height,
+        tuple(one.version.leaf for one in held.values()),
     )
     await node.backend.log_access((entry,))
     return {"patient": asked.patient, "key": compute_key_id(keys[-1]) if keys else "", "directives": shown}
 
 
-def _shown(snapshot: Snapshot, held: Held, *, bound: bool) -> dict[str, Any]:
-    text, entry = held.text(), directives.entry_of(snapshot, held.id)
+def _shown(directive: Directive, held: Held) -> dict[str, Any]:
+    text = directive.text
     return {
-        "id": held.id,
+        "id": directive.id,
         "effect": text.effect,
         "grantees": [f"{one.kind}:{one.value}" for one in text.grantees],
         "purposes": list(text.purposes),
@@ -330,11 +337,11 @@ def _shown(snapshot: Snapshot, held: Held, *, bound: bool) -> dict[str, Any]:
         "actions": list(text.actions),
         "from": day(text.from_day),
         "until": day(text.until_day),
-        "status": STATUSES.get(0 if entry is None else entry.status, "unknown"),
-        "bound": bound,
+        "status": directive.status,
+        "bound": directive.bound,
         "supersedes": text.supersedes,
         "consent": f"Consent/{held.leaf.consent}",
-        "height": 0 if entry is None else entry.height,
+        "height": directive.height,
         "granted": instant(held.version.time_ms),
     }
 
@@ -435,6 +442,11 @@ def _given(node: CommandContext, sequence: int, valid_until: int) -> Envelope:
         raise Invalid("sequence or time is out of range", hint="client and node differ in version")
     ledger = node.home.the_ledger
     return Envelope(ledger.genesis_hash, Did(node.home.organisation), sequence, valid_until)
+
+
+def _check_key(key: bytes) -> None:
+    if len(key) != ML_DSA_65_PUBLIC_SIZE:
+        raise Invalid("a directive's key is an ML-DSA-65 key", hint=f"{ML_DSA_65_PUBLIC_SIZE} bytes")
 
 
 def _check_signed(key: bytes, body: bytes, signature: bytes) -> None:

@@ -13,7 +13,6 @@ from careledger.access.directives import (
     DirectiveLeaf,
     Grantee,
     Text,
-    compute_key_id,
     decode_controller,
     decode_leaf,
     decode_text,
@@ -66,14 +65,13 @@ def enrolled_keys(snapshot: Snapshot, chart: int) -> list[bytes]:
     keys: list[bytes] = []
     for row in _leaves(snapshot, chart, CONTROLLER_TYPE):
         leaf = decode_controller(snapshot.body(_version(snapshot, row)))
-        public = keys[-1] if keys else None
-        if follows(public, leaf):
+        if follows(keys[-1] if keys else None, leaf):
             keys.append(from_base64(leaf.key))
     return keys
 
 
 def directives_of(snapshot: Snapshot, chart: int) -> list[Held]:
-    """The chart's directives in the order in which they were entered."""
+    """The chart's directives in the order in which they were entered: what each said when it was."""
     found = []
     for row in _leaves(snapshot, chart, DIRECTIVE_TYPE):
         version = _version(snapshot, row)
@@ -106,13 +104,6 @@ def entry_of(snapshot: Snapshot, id: str) -> Entry | None:
     """How the directive stands on the ledger."""
     data = snapshot.state(entry_key(bytes.fromhex(id)))
     return None if data is None else decode_entry(data)
-
-
-def is_held_bound(held: Held, keys: list[bytes], organisation: bytes, handle: bytes) -> bool:
-    """Whether a key that this chart enrolled signed the directive, for this chart."""
-    by_id = {compute_key_id(key): key for key in keys}
-    key = by_id.get(held.leaf.controller)
-    return key is not None and is_bound(held.id, held.leaf, key, organisation, handle)
 
 
 def check_id(id: str) -> str:
