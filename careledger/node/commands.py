@@ -114,13 +114,13 @@ def token_id_of(text: str) -> str:
 
 async def receipt(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """The receipt of one version."""
-    async with node.sequencer.quiet():
+    async with node.sequencer.shown():
         return {"file": proofs.make_receipt(node.home, node.reader, params["reference"]).decode()}
 
 
 async def checkpoint(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """The newest signed checkpoint."""
-    async with node.sequencer.quiet():
+    async with node.sequencer.shown():
         return {"file": proofs.make_checkpoint(node.home).decode()}
 
 

@@ -10,6 +10,7 @@ import msgspec
 from careledger.access.grants import SEQUENCE_MOVED
 from careledger.ledger.execution import SequenceMismatch
 from careledger.ledger.store.lmdb import LmdbKV
+from careledger.node import handed
 from careledger.node.home import OpenHome
 from careledger.primitives.errors import Conflict
 from careledger.vault import records
@@ -67,8 +68,12 @@ class BaseUrl(msgspec.Struct, frozen=True, tag="base"):
     url: str
 
 
+class Handed(msgspec.Struct, frozen=True, tag="handed"):
+    """Node event: the checkpoint of this very block is handed out; see `handed`."""
+
+
 encode_event = msgspec.msgpack.Encoder().encode
-_decode_event = msgspec.msgpack.Decoder(Revoked | BaseUrl).decode
+_decode_event = msgspec.msgpack.Decoder(Revoked | BaseUrl | Handed).decode
 
 
 class Group:
@@ -256,6 +261,8 @@ def apply_event(home: OpenHome, txn: lmdb.Transaction, event: bytes) -> None:
     if isinstance(happened, Revoked):
         _sweep_revoked(home, txn, happened.at_ms // DAY_MS)
         txn.put(happened.token_id, happened.expires_ms.to_bytes(8, "big"), db=home.tables.revoked)
+    elif isinstance(happened, Handed):
+        handed.add_size(txn, home.tables, home.height + 2)
     else:
         txn.put(b"base", happened.url.encode(), db=home.tables.meta)
         home.base_url = happened.url

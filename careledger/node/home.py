@@ -14,7 +14,7 @@ from careledger.ledger.consensus.embedded import EmbeddedLedger, ExecutedBlock
 from careledger.ledger.genesis import Genesis, compute_chain_id, compute_genesis_hash
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.tree import MapTree
-from careledger.node import founding
+from careledger.node import founding, handed
 from careledger.node.layout import (
     FORMAT,
     NAME_BYTES_MAX,
@@ -91,6 +91,7 @@ class OpenHome:
         txn.put(b"height", height.to_bytes(8, "big"), db=self.tables.meta)
         changed = b"".join(CHART_KEY.pack(chart) for chart in sorted(self.access.changed))
         txn.put(b"unanchored", changed, db=self.tables.meta)
+        handed.mark_day(txn, self.tables, height + 1, self.the_ledger.time_ms)
 
     def update_heads(self, txn: lmdb.Transaction, changes: dict[bytes, bytes]) -> None:
         """Write heads into the heads map."""
@@ -124,6 +125,11 @@ class OpenHome:
     def height(self) -> int:
         """Height of the newest block."""
         return self.the_ledger.height
+
+    def is_handed(self) -> bool:
+        """Whether it is noted that somebody may hold the newest checkpoint."""
+        with self.tables.env.begin() as txn:
+            return self.height + 1 in handed.read_sizes(txn, self.tables)[-2:]
 
     def sign_checkpoint(self, txn: lmdb.Transaction) -> str:
         """The newest checkpoint with its post-quantum signature; made at most once a height, kept in the index."""

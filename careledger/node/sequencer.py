@@ -17,7 +17,7 @@ import lmdb
 
 from careledger.ledger.consensus.embedded import ExecutedBlock
 from careledger.node.accesses import AccessEntries
-from careledger.node.group import Group, NextBlock
+from careledger.node.group import Group, Handed, NextBlock, encode_event
 from careledger.node.home import OpenHome, head_changes
 from careledger.primitives.errors import CareLedgerError, Unavailable
 from careledger.vault import journal as journal_frames
@@ -36,6 +36,7 @@ HEADS_PER_SLICE = 32
 ARRIVAL_TURNS = 4
 REPAIR_SECONDS = 1.0
 REAP_SECONDS = 30.0
+HANDED = encode_event(Handed())
 STOPPED_HINT = "restart the node; then run `careledger fsck`"
 
 
@@ -114,6 +115,27 @@ class Sequencer:
     async def quiet(self) -> AsyncIterator[None]:
         """Hold off groups: heads, ledger and index agree, and every journalled access entry is indexed."""
         async with self._busy:
+            self._check_open()
+            if self._home.access.pending:
+                self._flush_index()
+            yield
+
+    @asynccontextmanager
+    async def shown(self, compose: Callable[[], tuple[AccessEntry, ...]] = tuple) -> AsyncIterator[None]:
+        """As `quiet`, for what hands the newest checkpoint to somebody: that is durably noted (`handed`).
+
+        The newest block's heads hold every access entry that was journalled before; so they do those that `compose`
+        gives once groups are held off: entries of what is about to be shown, durable before anything is.
+        """
+        async with self._busy:
+            self._check_open()
+            entries = compose()
+            if entries:
+                await self.log_access(entries)
+            if self._home.access.changed or not self._home.is_handed():
+                noted = Waiting(SealedCommit(events=(HANDED,)), asyncio.get_running_loop().create_future())
+                await self._run_quiet_group([noted], with_accesses=True)
+                await noted.done
             self._check_open()
             if self._home.access.pending:
                 self._flush_index()
@@ -277,7 +299,7 @@ class Sequencer:
         async with self._busy:
             await self._run_quiet_group(waiting)
 
-    async def _run_quiet_group(self, waiting: list[Waiting]) -> None:
+    async def _run_quiet_group(self, waiting: list[Waiting], *, with_accesses: bool = False) -> None:
         """One block: every accepted commit of the group, or none of them."""
         home = self._home
         accepted: list[Waiting] = []
@@ -297,7 +319,8 @@ class Sequencer:
                     continue
                 accepted.append(one)
                 await self._apply(group, one.commit)
-            with_accesses = self._due(self._anchored_at, ACCESS_ANCHOR_SECONDS) or not waiting
+            due = self._due(self._anchored_at, ACCESS_ANCHOR_SECONDS)
+            with_accesses = with_accesses or due or not waiting
             if not accepted and not (with_accesses and home.access.changed):
                 home.writer.abort()
                 return

@@ -33,7 +33,7 @@ def test_a_rolled_back_home_is_shown_by_a_checkpoint_kept_elsewhere(tmp_path: Pa
         report = node.command("fsck", trust=kept)
         assert not report["ok"]
         assert any("rolled back" in one for one in report["problems"])
-        while node.state()[0] < height:
+        while node.state()[0] < height - 1:  # a receipt notes in a block of its own that it is handed out
             write(node, "c", f"Other{node.state()[0]}")
         forked = node.command("receipt", reference="Patient/a")["file"].encode()
         same_height = node.state()[0] == height
