@@ -22,6 +22,12 @@ The methods and what they take and give are this table; `node` implements the sa
 | backup | path (absolute); progress | path, bytes, height |
 | doctor | | ok, checks (list of name, ok, detail, hint) |
 | upgrade | | before, after, changed |
+| org.request | operator (DID), end_points | file (text of the request) |
+| org.admit | file (text of the request) | did, name, height |
+| org.deactivate | did | did, height |
+| org.list | | organisations (list of did, name, active, operator, roles, end_points, height) |
+| parameters.show | | height, profile, parameters (list of name, value, least, most, meaning) |
+| parameters.set | name, value | name, value, height |
 | config | | did, name, home, settings (name -> value, origin) |
 """
 

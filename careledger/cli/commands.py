@@ -46,6 +46,12 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "upgrade", "careledger.cli.node:upgrade", "Let this version of program and Python execute the ledger"
     ),
+    Command(
+        "org",
+        "careledger.cli.governance:org",
+        "Admit organisations to the ledger, list them, or ask to be admitted",
+    ),
+    Command("parameters", "careledger.cli.governance:parameters", "Show or set the ledger's parameters"),
     Command("doctor", "careledger.cli.node:doctor", "Say what is wrong with this machine, home or node"),
     Command("config", "careledger.cli.config:app", "Show the configuration and where each value comes from"),
     Command("bench", "careledger.cli.bench:bench", "Measure this machine: the table of figures"),

@@ -18,7 +18,7 @@ from careledger.access.actor import DEFAULT_PURPOSE
 from careledger.access.tokens import TokenIssuer
 from careledger.fhir.http import FhirApp
 from careledger.fhir.json import instant
-from careledger.node import backup, consents, doctor, explaining, fsck, importing, profile, proofs
+from careledger.node import backup, consents, doctor, explaining, fsck, governing, importing, profile, proofs
 from careledger.node.backend import NodeBackend
 from careledger.node.config import Config
 from careledger.node.group import Revoked, encode_event
@@ -234,6 +234,12 @@ COMMANDS: Mapping[str, Function] = MappingProxyType(
         "doctor": examine,
         "config": show_config,
         "upgrade": upgrade,
+        "org.request": governing.request_admission,
+        "org.admit": governing.admit,
+        "org.deactivate": governing.deactivate,
+        "org.list": governing.list_organisations,
+        "parameters.show": governing.show_parameters,
+        "parameters.set": governing.set_parameter,
     }
 )
 
