@@ -16,11 +16,12 @@ from typing import Final, Literal
 
 import msgspec
 
+from careledger.access.emergency import emergency_terms
 from careledger.contracts import consent
 from careledger.primitives.errors import Invalid, VerificationFailed
 from careledger.primitives.hashing import sha256, tagged
 from careledger.primitives.signing import verify_ml_dsa_65
-from careledger.vault.model import DIRECTIVE_TYPE
+from careledger.vault.model import DIRECTIVE_TYPE, EMERGENCY_TYPE
 
 DIRECTIVE_FORMAT: Final[Literal["careledger/directive/1"]] = "careledger/directive/1"
 CONTROLLER_FORMAT: Final[Literal["careledger/controller/1"]] = "careledger/controller/1"
@@ -200,11 +201,14 @@ def is_bound(id: str, leaf: DirectiveLeaf, controller: bytes, organisation: byte
 
 def grantee_terms(text: Text) -> tuple[bytes, ...]:
     """Blind terms by which the charts are found in which somebody, or this one, is granted or denied something."""
-    return (ANYBODY_TERM, *(grantee_term(one) for one in text.grantees))
+    denials = (denial_term(one) for one in text.grantees) if text.effect == "deny" else ()
+    return (ANYBODY_TERM, *(grantee_term(one) for one in text.grantees), *denials)
 
 
 def leaf_terms(type: str, body: bytes) -> tuple[bytes, ...]:
     """Chart-level terms of a leaf that is no FHIR resource."""
+    if type == EMERGENCY_TYPE:
+        return emergency_terms(body)
     if type != DIRECTIVE_TYPE:
         return ()
     return grantee_terms(decode_text(from_base64(decode_leaf(body).text)))
@@ -213,6 +217,11 @@ def leaf_terms(type: str, body: bytes) -> tuple[bytes, ...]:
 def grantee_term(grantee: Grantee) -> bytes:
     """The chart-level term of one grantee."""
     return f"grantee\0{grantee.kind}\0{grantee.value}".encode()
+
+
+def denial_term(grantee: Grantee) -> bytes:
+    """The chart-level term of one grantee to whom something is denied."""
+    return f"denied\0{grantee.kind}\0{grantee.value}".encode()
 
 
 def to_base64(data: bytes) -> str:

@@ -25,6 +25,7 @@ from careledger.access.directives import (
     decode_controller,
     decode_leaf,
     decode_text,
+    denial_term,
     from_base64,
     grantee_term,
     is_bound,
@@ -112,6 +113,12 @@ class Standing:
         """Charts in which some directive, in force or not, names this caller: only these can open to a stranger."""
         return frozenset(
             chart for one in grantees_of(actor) for chart in snapshot.charts_with(grantee_term(one))
+        )
+
+    def charts_denied(self, snapshot: Snapshot, actor: Actor) -> frozenset[int]:
+        """Charts in which some directive, in force or not, denies this caller something."""
+        return frozenset(
+            chart for one in grantees_of(actor) for chart in snapshot.charts_with(denial_term(one))
         )
 
     def forget(self, chart: int) -> None:

@@ -1,25 +1,24 @@
 """Decide, and say so in the access log: the one way from an interaction to `access`.
 
 Every interaction asks here before it answers, and awaits `record` before a byte of a chart leaves. What a caller
-may not see is answered as what is not there.
+may not see is answered as what is not there: a directive hides as a foreign chart does.
 """
 
 from __future__ import annotations
 
-from careledger.access.actor import Actor
-from careledger.access.decision import AccessRequest, Decision, decide
+from collections.abc import Iterator
+
+from careledger.access.decision import AccessRequest, Decision, decide, join
 from careledger.access.entries import entries_for
 from careledger.fhir import json
+from careledger.fhir.asking import SOMEBODY, Asking, actor_of
 from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirRequest
 from careledger.fhir.refusals import Refused
-from careledger.fhir.search.scope import EVERYTHING, Scope
+from careledger.fhir.search.withheld import labels_of
 from careledger.primitives.errors import NotPermitted, Unauthenticated
 from careledger.vault.model import HOUSE_CHART, AccessEntry, Snapshot, Version
-
-SOMEBODY = ("?",)
-"""Stands for the patients of a chart that is not the caller's own. No Patient has this id."""
 
 ByChart = dict[int, list[int]]
 """Chart number -> record-log positions of the versions that leave."""
@@ -64,12 +63,6 @@ class Counted(Refused):
         self.decision = decision
 
 
-def actor_of(request: FhirRequest) -> Actor:
-    if request.actor is None:
-        raise Unauthenticated("This needs a token.", hint="Send Authorization: Bearer <token>.")
-    return request.actor
-
-
 def check_standing(context: Context, request: FhirRequest) -> None:
     """Raise TokenRevoked if the caller's token does not hold any more: what takes long asks again on its way."""
     token_id = actor_of(request).token_id
@@ -77,55 +70,115 @@ def check_standing(context: Context, request: FhirRequest) -> None:
         raise TokenRevoked
 
 
-def own_chart(actor: Actor, snapshot: Snapshot) -> int:
-    """The one chart a patient-bound caller sees; -1 for none, and for callers who are not bound."""
-    if not actor.patient:
-        return -1
-    chart = snapshot.chart_of(actor.patient)
-    return -1 if chart is None else chart
+# What is asked for as a whole, or is new: the default policy alone
 
 
-def judge(
-    context: Context,
-    request: FhirRequest,
-    interaction: str,
-    type: str,
-    patients: tuple[str, ...],
-    height: int,
-) -> Decision:
-    """The decision on one resource, or on one type in one chart. Never raises for a denial."""
-    asked = AccessRequest(interaction, type, patients, context.backend.organisation)
-    return decide(asked, actor_of(request), (), (), height)
+def judge_whole(asking: Asking, interaction: str, type: str) -> Decision:
+    """The decision on asking at all, before anything is found; what is found is decided by itself."""
+    patients = SOMEBODY if asking.emergencies else asking.own_patients
+    return judge_new(asking.context, asking.request, interaction, type, patients, asking.height, asking)
 
 
-def demand(
-    context: Context,
-    request: FhirRequest,
-    interaction: str,
-    type: str,
-    patients: tuple[str, ...],
-    height: int,
-) -> Decision:
-    """As `judge`; raises Denied unless it permits."""
-    decision = judge(context, request, interaction, type, patients, height)
-    if not decision.permit:
+def demand_whole(asking: Asking, interaction: str, type: str) -> Decision:
+    """As `judge_whole`; raises Denied where the scope does not cover it. A denial by policy finds nothing."""
+    decision = judge_whole(asking, interaction, type)
+    if not decision.permit and not decision.absent:
         raise Denied(decision)
     return decision
 
 
-def patients_behind(actor: Actor, snapshot: Snapshot, version: Version | None) -> tuple[str, ...]:
+def judge_new(
+    context: Context,
+    request: FhirRequest,
+    interaction: str,
+    type: str,
+    patients: tuple[str, ...],
+    height: int,
+    asking: Asking | None = None,
+) -> Decision:
+    """The decision on a version that is not there yet. A directive is about what is read: it keeps nobody from recording.
+
+    (So a write into a chart that is closed to its writer is answered like one into a new chart.)
+    """
+    emergency = asking is not None and _all_in_emergency(asking, patients)
+    asked = AccessRequest(interaction, type, patients, context.backend.organisation, emergency=emergency)
+    return decide(asked, actor_of(request), (), (), height)
+
+
+def _all_in_emergency(asking: Asking, patients: tuple[str, ...]) -> bool:
+    if not asking.emergencies or not patients:
+        return False
+    return patients == SOMEBODY or all(
+        asking.snapshot.chart_of(patient) in asking.emergencies for patient in patients
+    )
+
+
+# What is there: every chart that holds it
+
+
+def judge(asking: Asking, interaction: str, type: str, version: Version | None) -> Decision:
+    """The decision on one resource: a permit in each chart that holds it. Never raises for a denial."""
+    if version is None:
+        return judge_whole(asking, interaction, type)
+    patients = patients_behind(asking, version)
+    decision = _judge_in(asking, interaction, version, version.chart, patients)
+    if not version.links:
+        if decision.permit:
+            asking.note(version.chart, decision)
+        return decision
+    decisions = {version.chart: decision}
+    for chart, _ in version.links:
+        decisions[chart] = _judge_in(asking, interaction, version, chart, patients)
+    joined = join(tuple(decisions.values()))
+    if joined.permit:
+        for chart, decision in decisions.items():
+            asking.note(chart, decision)
+    return joined
+
+
+def _judge_in(
+    asking: Asking, interaction: str, version: Version, chart: int, patients: tuple[str, ...]
+) -> Decision:
+    part = asking.partition(interaction, version.type, chart, patients)
+    if part.conditions:
+        part = part.of_type(version.type)
+    rule, directive = part.otherwise, part.directive
+    if part.conditions:
+        for body in _deciding_bodies(asking.snapshot, chart, version):
+            resource = json.loads(body) if body else {}
+            rule, directive = part.applies(version.type, *labels_of(version.type, resource))
+            if asking.decision(rule, directive).absent:
+                break
+    return asking.decision(rule, directive)
+
+
+def _deciding_bodies(snapshot: Snapshot, chart: int, version: Version) -> Iterator[bytes]:
+    """The version's own, and that of the resource's newest version in the chart: a label added later hides what was."""
+    held = [
+        one for one in snapshot.versions(version.type, version.id) if not one.deleted and _is_in(one, chart)
+    ]
+    if held and held[0].version != version.version:
+        yield snapshot.body(held[0])
+    if not version.deleted:
+        yield snapshot.body(version)
+    elif not held:
+        yield b""
+
+
+def _is_in(version: Version, chart: int) -> bool:
+    return version.chart == chart or any(linked == chart for linked, _ in version.links)
+
+
+def patients_behind(asking: Asking, version: Version) -> tuple[str, ...]:
     """Whose charts hold this version, as far as the decision on this caller needs to know.
 
-    A resource that is not there is decided as one of the caller's own chart: only the scope can refuse it. Charts
-    that are not the caller's own stand as `SOMEBODY`.
+    Charts that are not the caller's own stand as `SOMEBODY`.
     """
-    if version is None:
-        return (actor.patient,) if actor.patient_bound else ()
     if version.chart == HOUSE_CHART:
         return ()
+    actor, own = asking.actor, asking.own
     if not actor.patient_bound:
         return SOMEBODY
-    own = own_chart(actor, snapshot)
     if version.chart == own:
         return (actor.patient, *SOMEBODY) if version.links else (actor.patient,)
     if own >= 0 and any(chart == own for chart, _ in version.links):
@@ -148,63 +201,51 @@ def leaving(version: Version) -> ByChart:
     return charts
 
 
-def search_scope(context: Context, request: FhirRequest, snapshot: Snapshot, searched: str) -> Scope:
-    """What a search may find: for a patient-bound caller the own chart and what the house chart shows to them."""
-    actor = actor_of(request)
-    height = snapshot.height
-    if not actor.patient_bound:
-        if judge(context, request, "include", "*", (), height).permit:
-            return EVERYTHING
-        charts = None
-    else:
-        charts = frozenset({HOUSE_CHART, max(HOUSE_CHART, own_chart(actor, snapshot))})
-    known: dict[tuple[str, tuple[str, ...]], bool] = {}
-
-    def visible(type: str, version: Version) -> bool:
-        key = (type, patients_behind(actor, snapshot, version))
-        if key not in known:
-            interaction = "search" if type == searched else "include"
-            known[key] = judge(context, request, interaction, type, key[1], height).permit
-        return known[key]
-
-    return Scope(charts, visible)
-
-
 def merge(into: ByChart, more: ByChart) -> None:
     for chart, leaves in more.items():
         into.setdefault(chart, []).extend(leaves)
 
 
-async def record(
-    context: Context,
-    request: FhirRequest,
-    decision: Decision,
-    kind: str,
-    what: str,
-    height: int,
-    by_chart: ByChart,
-) -> None:
+# The access log
+
+
+async def record(asking: Asking, decision: Decision, kind: str, what: str, by_chart: ByChart) -> None:
     """Make the access entries durable: one a chart, or one of the house where nothing of a chart leaves.
 
     Raises Unavailable; then the answer must not be sent.
     """
-    backend = context.backend
-    await backend.log_access(
-        entries_for(
-            actor_of(request), decision, request.request_id, kind, what, height, backend.now_ms(), by_chart
-        )
-    )
+    await asking.context.backend.log_access(record_entries(asking, decision, kind, what, by_chart))
 
 
 def record_entries(
-    context: Context,
-    request: FhirRequest,
-    decision: Decision,
-    kind: str,
-    what: str,
-    height: int,
-    by_chart: ByChart,
+    asking: Asking, decision: Decision, kind: str, what: str, by_chart: ByChart
 ) -> tuple[AccessEntry, ...]:
-    """The entries that `record` would log, for a Commit that also writes."""
+    """The entries that `record` would log, for a Commit that also writes. Each chart's names the rule that held in it."""
+    return entries_for(
+        asking.actor,
+        decision,
+        asking.request.request_id,
+        kind,
+        what,
+        asking.height,
+        asking.context.backend.now_ms(),
+        by_chart,
+        asking.ruled,
+    )
+
+
+async def record_refusal(
+    context: Context, request: FhirRequest, decision: Decision, kind: str, what: str
+) -> None:
+    """As `record`, of what was refused: one entry of the house."""
+    await context.backend.log_access(refusal_entries(context, request, decision, kind, what))
+
+
+def refusal_entries(
+    context: Context, request: FhirRequest, decision: Decision, kind: str, what: str
+) -> tuple[AccessEntry, ...]:
+    """The entry that `record_refusal` would log."""
     now_ms = context.backend.now_ms()
-    return entries_for(actor_of(request), decision, request.request_id, kind, what, height, now_ms, by_chart)
+    return entries_for(
+        actor_of(request), decision, request.request_id, kind, what, decision.height, now_ms, {}
+    )

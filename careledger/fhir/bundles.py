@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
 from careledger.fhir import rejections
-from careledger.fhir.authority import TokenRevoked, check_standing, record_entries
+from careledger.fhir.authority import TokenRevoked, check_standing, record_entries, refusal_entries
 from careledger.fhir.bundleform import Entry, EntryRequest, Form, address, read_form
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirRequest, FhirResponse
@@ -144,15 +144,11 @@ async def commit_plan(context: Context, request: FhirRequest, plan: Plan, steps:
     check_standing(context, request)
     writes = tuple(step.write for step in steps if step.write is not None)
     accesses: tuple[AccessEntry, ...] = ()
-    if plan.decision is not None:
-        accesses = record_entries(
-            context, request, plan.decision, "search", "conditions of a Bundle", plan.height, plan.touched
-        )
+    if plan.found is not None:
+        accesses = record_entries(*plan.found, "search", "conditions of a Bundle", plan.touched)
     if plan.unseen:  # one entry a Commit, as a read makes one: it names as many as it has room for
         what = ", ".join(name for name, _ in plan.unseen)
-        accesses += record_entries(
-            context, request, plan.unseen[0][1], "denied", what, plan.unseen[0][1].height, {}
-        )
+        accesses += refusal_entries(context, request, plan.unseen[0][1], "denied", what)
     if writes or accesses:
         await context.backend.commit(Commit(writes, accesses))
 

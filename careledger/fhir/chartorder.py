@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from careledger.access.decision import Partition
 from careledger.fhir.responses import entry_prefix
 from careledger.fhir.search.compile import is_shared
 from careledger.vault.model import LEAF_TYPES, Row, Snapshot, Version
 
+SEEN_KEPT = 8
 RESOURCES_KEPT = 40_000
 """Resources whose order a process remembers, of all charts together; each costs some 700 bytes."""
 
@@ -19,7 +21,7 @@ class ChartOrder:
 
     A place is a row number; the Patient's own is -1. `prefixes` are the entries' first bytes, made once; `scanned`
     holds the `Type/id` of all that the resource at a place refers to; `shared` are places of what stands in other
-    charts too.
+    charts too; `seen` are the places that a partition of the chart permits.
     """
 
     rows: int = 0
@@ -29,6 +31,7 @@ class ChartOrder:
     places: list[int] = field(default_factory=list)
     scanned: dict[int, tuple[str, ...]] = field(default_factory=dict)
     shared: set[int] = field(default_factory=set)
+    seen: dict[Partition, list[int]] = field(default_factory=dict)
 
     def grow(self, snapshot: Snapshot, chart: int, patient: str, base_url: str) -> None:
         """Take in the rows committed since the last time."""
@@ -41,6 +44,14 @@ class ChartOrder:
             self._take(snapshot, chart, row, patient, base_url)
         self.rows = count
         self.places = sorted(self.versions)
+        self.seen.clear()
+
+    def keep_seen(self, part: Partition, places: list[int]) -> list[int]:
+        """Remember what a partition permits of the order as it is, among at most SEEN_KEPT."""
+        if len(self.seen) >= SEEN_KEPT:
+            self.seen.clear()
+        self.seen[part] = places
+        return places
 
     def _clear(self) -> None:
         self.rows = 0

@@ -9,30 +9,28 @@ from __future__ import annotations
 from urllib.parse import parse_qsl, quote, urlencode
 
 from careledger.access.decision import Decision
-from careledger.fhir.authority import Counted, Denied, actor_of, judge, search_scope
-from careledger.fhir.context import Context
+from careledger.fhir.asking import Asking
+from careledger.fhir.authority import Counted, Denied, judge_whole
 from careledger.fhir.messages import FhirRequest
 from careledger.fhir.refusals import Refused, several
 from careledger.fhir.search.execute import search
 from careledger.fhir.search.query import CURSOR, parse
-from careledger.vault.model import Snapshot, Version
+from careledger.fhir.visibility import search_scope
+from careledger.vault.model import Version
 
 _CONTROLS = frozenset(
     {"_count", "_sort", "_include", "_revinclude", "_summary", "_elements", "_total", "_contained", CURSOR}
 )
 
 
-def find(
-    context: Context, request: FhirRequest, snapshot: Snapshot, type: str, criteria: str, interaction: str
-) -> tuple[list[Version], Decision]:
+def find(asking: Asking, type: str, criteria: str, interaction: str) -> tuple[list[Version], Decision]:
     """The match, if there is one, and the decision under which it was looked for.
 
     Raises Denied, Counted(412) if more match, and Invalid or Refused(400) for criteria that cannot be read or say
     nothing.
     """
-    actor = actor_of(request)
-    own = (actor.patient,) if actor.patient_bound else ()
-    decision = judge(context, request, interaction, type, own, snapshot.height)
+    context = asking.context
+    decision = judge_whole(asking, interaction, type)
     if not decision.permit:
         raise Denied(decision, hide=False)
     if type not in context.types:
@@ -48,19 +46,17 @@ def find(
         raise Refused(
             412, "incomplete", "The criteria say nothing.", hint="Name at least one search parameter."
         )
-    result = search(snapshot, context.charts, query, search_scope(context, request, snapshot, type))
+    result = search(asking.snapshot, context.charts, query, search_scope(asking, type))
     if len(result.matches) > 1:
         raise Counted(decision, several())
     return list(result.matches), decision
 
 
-def resolve(
-    context: Context, request: FhirRequest, snapshot: Snapshot, reference: str
-) -> tuple[Version, Decision]:
+def resolve(asking: Asking, reference: str) -> tuple[Version, Decision]:
     """What the conditional reference `Type?criteria` means: exactly one resource, else Counted(412)."""
     type, _, criteria = reference.partition("?")
     try:
-        matches, decision = find(context, request, snapshot, type, criteria, "search")
+        matches, decision = find(asking, type, criteria, "search")
     except Counted as counted:
         raise Counted(counted.decision, _unresolved("multiple-matches", "more than one resource.")) from None
     if not matches:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from careledger.access.standing import Standing
 from careledger.fhir.backend import Backend
 from careledger.fhir.chartorder import ChartOrders
 from careledger.fhir.search.chartindex import ChartIndexCache
@@ -27,10 +28,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The node, this process's opened chart indexes, and the bounds."""
+    """The node, what this process keeps open of charts and their directives, and the bounds."""
 
     backend: Backend
     charts: ChartIndexCache
     orders: ChartOrders
     types: frozenset[str]
     limits: Limits = Limits()
+    standing: Standing = field(default_factory=Standing)

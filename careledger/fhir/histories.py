@@ -6,17 +6,8 @@ from dataclasses import dataclass
 from heapq import nlargest
 
 from careledger.fhir import paging
-from careledger.fhir.authority import (
-    ByChart,
-    Denied,
-    actor_of,
-    judge,
-    leaving,
-    merge,
-    own_chart,
-    patients_behind,
-    record,
-)
+from careledger.fhir.asking import Asking, ask, at_view
+from careledger.fhir.authority import ByChart, Denied, demand_whole, judge, leaving, merge, record
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirRequest, FhirResponse
 from careledger.fhir.refusals import Refused, not_found
@@ -24,6 +15,7 @@ from careledger.fhir.responses import HistoryEntry, history_bundle
 from careledger.fhir.routes import Match
 from careledger.fhir.search.terms import type_term
 from careledger.fhir.slices import Slices
+from careledger.fhir.visibility import seen_versions
 from careledger.vault.model import HOUSE_CHART, Row, Snapshot, Version
 
 _KNOWN = frozenset({"_count", "_since", "_format", "_pretty", paging.CURSOR})
@@ -51,31 +43,24 @@ async def history_instance(context: Context, request: FhirRequest, match: Match)
     """Every version of one resource that the caller may see; 404 if there never was one."""
     page = wanted(context, request, match)
     with context.backend.snapshot() as snapshot:
+        asking = ask(context, request, snapshot)
         versions = snapshot.versions(match.type, match.id)
-        patients = patients_behind(actor_of(request), snapshot, versions[0] if versions else None)
-        decision = judge(context, request, "history-instance", match.type, patients, snapshot.height)
+        decision = judge(asking, "history-instance", match.type, versions[0] if versions else None)
         if not decision.permit:
             raise Denied(decision)
-        if actor_of(request).patient_bound:
-            versions = [v for v in versions if _visible(context, request, snapshot, v)]
+        versions = [v for v in versions if judge(asking, "history-instance", match.type, v).permit]
         versions = [v for v in versions if v.time_ms >= page.since_ms]
         total = len(versions)
         before = int(page.position[0]) if page.position else 0
         rest = [v for v in versions if v.version < before] if before else versions
         shown, charts = _opened(snapshot, rest[: page.count], context.limits.page_bytes)
-        height = snapshot.height
         known = bool(versions) or bool(snapshot.current(match.type, match.id))
-    await record(context, request, decision, "history", f"{match.type}/{match.id}/_history", height, charts)
+    await record(asking, decision, "history", f"{match.type}/{match.id}/_history", charts)
     if not known:
         raise not_found()
     after = (shown[-1].version.version,) if len(rest) > len(shown) and shown else None
     links = _links(context, request, match, page, after)
     return history_bundle(context.backend.base_url, shown, total, links)
-
-
-def _visible(context: Context, request: FhirRequest, snapshot: Snapshot, version: Version) -> bool:
-    patients = patients_behind(actor_of(request), snapshot, version)
-    return judge(context, request, "history-instance", version.type, patients, snapshot.height).permit
 
 
 def _opened(
@@ -103,23 +88,14 @@ async def history_type(context: Context, request: FhirRequest, match: Match) -> 
         raise Refused(400, "value", "_count=0 is not offered for a type's history.", where="_count")
     slices = Slices(context.limits.slice_ms)
     with context.backend.snapshot() as snapshot:
+        asking = ask(context, request, snapshot)
         height = snapshot.height
-        bound = actor_of(request).patient_bound
-        decision = judge(
-            context,
-            request,
-            "history-type",
-            match.type,
-            (actor_of(request).patient,) if bound else (),
-            height,
-        )
-        if not decision.permit:
-            raise Denied(decision)
-        pending = _charts(context, request, snapshot, match.type)
+        decision = demand_whole(asking, "history-type", match.type)
+        pending = _charts(asking, match.type)
     best: list[tuple[tuple[int, str, int], Row]] = []
     for chart in pending:
         with context.backend.snapshot() as snapshot:
-            found = dict(best) | _candidates(snapshot, chart, match.type, page, height)
+            found = dict(best) | _candidates(at_view(asking, snapshot), chart, match.type, page, height)
         best = nlargest(page.count + 1, found.items(), key=lambda pair: pair[0])
         if slices.due():
             await slices.rest()
@@ -127,33 +103,34 @@ async def history_type(context: Context, request: FhirRequest, match: Match) -> 
         stored = (snapshot.version(row.type, row.id, row.version) for _, row in best[: page.count])
         listed = [version for version in stored if version is not None]
         shown, charts = _opened(snapshot, listed, context.limits.page_bytes)
-    await record(context, request, decision, "history", f"{match.type}/_history", height, charts)
+    await record(asking, decision, "history", f"{match.type}/_history", charts)
     last = shown[-1].version if shown and (len(shown) < len(listed) or len(best) > page.count) else None
     after = None if last is None else (last.time_ms, last.id, last.version)
     return history_bundle(context.backend.base_url, shown, None, _links(context, request, match, page, after))
 
 
-def _charts(context: Context, request: FhirRequest, snapshot: Snapshot, type: str) -> list[int]:
-    """Charts that may hold the type and that the caller sees."""
-    actor = actor_of(request)
-    house = judge(context, request, "history-type", type, (), snapshot.height).permit
-    charts = [HOUSE_CHART] if house else []
-    if actor.patient_bound:
-        own = own_chart(actor, snapshot)
-        return charts + ([own] if own >= 0 else [])
-    return charts + [chart for chart in snapshot.charts_with(type_term(type)) if chart != HOUSE_CHART]
+def _charts(asking: Asking, type: str) -> list[int]:
+    """Charts that may hold the type and that the caller may see something of, the house chart first."""
+    seen = asking.seen_charts()
+    held = [chart for chart in asking.snapshot.charts_with(type_term(type)) if chart != HOUSE_CHART]
+    if seen is None:
+        return [HOUSE_CHART, *held]
+    return [HOUSE_CHART, *sorted(seen.intersection(held))]
 
 
 def _candidates(
-    snapshot: Snapshot, chart: int, type: str, page: Wanted, height: int
+    asking: Asking, chart: int, type: str, page: Wanted, height: int
 ) -> dict[tuple[int, str, int], Row]:
     """The chart's rows that can be on the page, keyed so that the newest is the largest; a shared version once."""
     found: dict[tuple[int, str, int], Row] = {}
-    for row in snapshot.rows(chart):
+    seen = seen_versions(asking, "history-type", chart, type)
+    if seen is None:
+        return found
+    for row in asking.snapshot.rows(chart):
         if row.type != type or row.moved or row.height > height or row.time_ms < page.since_ms:
             continue
         key = (row.time_ms, row.id, row.version)
-        if not page.position or key < page.position:
+        if (not page.position or key < page.position) and seen(row):
             found[key] = row
     return found
 

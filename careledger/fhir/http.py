@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from types import MappingProxyType
 
 from careledger.fhir import bundles, histories, interactions, searches
-from careledger.fhir.authority import actor_of
+from careledger.fhir.asking import actor_of
 from careledger.fhir.backend import Backend
 from careledger.fhir.capability import Capability
 from careledger.fhir.chartorder import ChartOrders

@@ -6,17 +6,8 @@ R4 http.html. A handler reads in a snapshot, closes it, makes the access entries
 from __future__ import annotations
 
 from careledger.fhir import conditional, writing
-from careledger.fhir.authority import (
-    ByChart,
-    Denied,
-    actor_of,
-    judge,
-    leaving,
-    merge,
-    patients_behind,
-    record,
-    record_entries,
-)
+from careledger.fhir.asking import ask
+from careledger.fhir.authority import ByChart, Denied, judge, leaving, merge, record, record_entries
 from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context
 from careledger.fhir.freshid import fresh_id
@@ -44,9 +35,9 @@ async def vread(context: Context, request: FhirRequest, match: Match) -> FhirRes
 async def _read(context: Context, request: FhirRequest, match: Match, interaction: str) -> FhirResponse:
     wanted = view(request.query, counts=False)
     with context.backend.snapshot() as snapshot:
+        asking = ask(context, request, snapshot)
         version = _version(snapshot, match)
-        patients = patients_behind(actor_of(request), snapshot, version)
-        decision = judge(context, request, interaction, match.type, patients, snapshot.height)
+        decision = judge(asking, interaction, match.type, version)
         if not decision.permit:
             raise Denied(decision)
         if version is None or version.deleted:
@@ -58,9 +49,8 @@ async def _read(context: Context, request: FhirRequest, match: Match, interactio
                 response = not_modified(version)
             else:
                 response = resource(version, body) if wanted.whole else projected(version, body, wanted)
-        height = snapshot.height
     what = f"{match.type}/{match.id}/_history/{match.vid}" if match.vid else f"{match.type}/{match.id}"
-    await record(context, request, decision, interaction, what, height, charts)
+    await record(asking, decision, interaction, what, charts)
     if response is None:
         raise not_found() if version is None else gone()
     return response
@@ -85,20 +75,20 @@ async def create(context: Context, request: FhirRequest, match: Match) -> FhirRe
         return stored(context.backend.base_url, request, write, 201)
     async with context.backend.conditional_lock(match.type):
         with context.backend.snapshot() as snapshot:
+            asking = ask(context, request, snapshot)
             found, decision = conditional.find(
-                context, request, snapshot, match.type, criteria.decode("latin-1"), "conditional-create"
+                asking, match.type, criteria.decode("latin-1"), "conditional-create"
             )
             if found:
                 body = snapshot.body(found[0])
                 charts = leaving(found[0])
-            height = snapshot.height
         what = f"{match.type}?{criteria.decode('latin-1')}"
         if not found:
             write = _compose_create(context, request, match.type, new, "conditional-create")
-            seen = record_entries(context, request, decision, "search", what, height, {})
+            seen = record_entries(asking, decision, "search", what, {})
             await context.backend.commit(Commit((write,), seen))
             return stored(context.backend.base_url, request, write, 201)
-    await record(context, request, decision, "read", what, height, charts)
+    await record(asking, decision, "read", what, charts)
     return stored(context.backend.base_url, request, found[0], 200, body)
 
 
@@ -108,7 +98,7 @@ def _compose_create(
     """The first version of a resource with a new id; fresh ids are not looked up, the commit refuses a clash."""
     new.resource["id"] = id = fresh_id()
     patients = patients_of(new.resource, context.backend.base_url)
-    writing.allow_new(context, request, interaction, type, patients, 0)
+    writing.allow_alone(context, request, interaction, type, patients)
     return writing.compose(
         type,
         id,
@@ -138,17 +128,17 @@ async def _resolved(context: Context, request: FhirRequest) -> Received:
     charts: ByChart = {}
     with context.backend.snapshot() as snapshot:
         decisions = []
+        asking = ask(context, request, snapshot)
 
         def find(reference: str) -> str:
-            version, decision = conditional.resolve(context, request, snapshot, reference)
+            version, decision = conditional.resolve(asking, reference)
             merge(charts, leaving(version))
             decisions.append(decision)
             return f"{version.type}/{version.id}"
 
         new = Links(find, urn=False).load(request.body)
-        height = snapshot.height
     if decisions:
-        await record(context, request, decisions[0], "search", "conditional references", height, charts)
+        await record(asking, decisions[0], "search", "conditional references", charts)
     return new
 
 
@@ -165,7 +155,8 @@ async def _update(
     expected = if_match(request)
     for _ in range(context.limits.retries):
         with context.backend.snapshot() as snapshot:
-            write = writing.compose_update(context, request, snapshot, type, id, new, expected, interaction)
+            asking = ask(context, request, snapshot)
+            write = writing.compose_update(asking, type, id, new, expected, interaction)
         try:
             await context.backend.commit(Commit((write,)))
         except Conflict:
@@ -200,7 +191,7 @@ async def _delete(
     expected = if_match(request)
     for _ in range(context.limits.retries):
         with context.backend.snapshot() as snapshot:
-            write = writing.compose_delete(context, request, snapshot, type, id, expected, interaction)
+            write = writing.compose_delete(ask(context, request, snapshot), type, id, expected, interaction)
         if write is None:
             return deleted(None)
         try:
@@ -244,8 +235,8 @@ async def _matched(context: Context, request: FhirRequest, match: Match, interac
     """The match of a conditional write, if there is one: whatever becomes of the write, the caller learns of it."""
     criteria = conditional.criteria_of(request)
     with context.backend.snapshot() as snapshot:
-        found, decision = conditional.find(context, request, snapshot, match.type, criteria, interaction)
-        height = snapshot.height
+        asking = ask(context, request, snapshot)
+        found, decision = conditional.find(asking, match.type, criteria, interaction)
     charts = leaving(found[0]) if found else {}
-    await record(context, request, decision, "search", f"{match.type}?{criteria}", height, charts)
+    await record(asking, decision, "search", f"{match.type}?{criteria}", charts)
     return found

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from careledger.access.decision import Decision
 from careledger.fhir import conditional, json, writing
+from careledger.fhir.asking import Asking, ask, at_view
 from careledger.fhir.authority import ByChart, Unseen, leaving, merge
 from careledger.fhir.bundleform import Address, Entry, EntryRequest
 from careledger.fhir.charts import patients_of
@@ -70,14 +71,13 @@ class Plan:
         self._author = writing.author_of(request)
         self._allowed: set[tuple[str, str, tuple[str, ...]]] = set()
         self._resolved: dict[str, str] = {}
-        self._snapshot: Snapshot | None = None
+        self._asking: Asking | None = None
         self._base = context.backend.base_url
         self.links = Links(self._find_reference)
         self.time_ms = context.backend.now_ms()
         self.touched: ByChart = {}
-        self.decision: Decision | None = None
+        self.found: tuple[Asking, Decision] | None = None  # what conditions were decided by
         self.unseen: list[tuple[str, Decision]] = []  # deletions that are answered as if there was nothing
-        self.height = 0
         self.transaction = transaction
 
     async def make(self, steps: Sequence[Step], slices: Slices) -> None:
@@ -92,36 +92,38 @@ class Plan:
         ordered = sorted(steps, key=lambda step: ORDER[step.method])
         await self._each(ordered, self.compose, slices)
 
-    async def _each(
-        self, steps: Sequence[Step], act: Callable[[Snapshot, Step], None], slices: Slices
-    ) -> None:
+    async def _each(self, steps: Sequence[Step], act: Callable[[Asking, Step], None], slices: Slices) -> None:
         position = 0
         while position < len(steps):
             with self._context.backend.snapshot() as snapshot:
-                self._snapshot = snapshot
+                asking = self._asking = self._ask(snapshot)
                 while position < len(steps):
                     step = steps[position]
                     try:
-                        act(snapshot, step)
+                        act(asking, step)
                     except CareLedgerError as error:
                         raise InEntry(step.number, error) from error
                     position += 1
                     if slices.due():
                         break
-                self._snapshot = None
+                self._asking = None
             if slices.due():
                 await slices.rest()
 
-    def identify(self, snapshot: Snapshot, step: Step) -> None:
+    def _ask(self, snapshot: Snapshot) -> Asking:
+        """The request at this view; what earlier views were decided by is kept for the access log."""
+        if self.found is not None:
+            return at_view(self.found[0], snapshot)
+        return ask(self._context, self._request, snapshot)
+
+    def identify(self, asking: Asking, step: Step) -> None:
         """Settle which resource is meant. Raises Counted(412) for a condition that matches more than one."""
         step.write, step.found, step.status = None, None, 0
         if not step.conditional:
             step.id = step.id if step.method == "POST" and step.id else step.address.id or fresh_id()
             return
-        matches, decision = conditional.find(
-            self._context, self._request, snapshot, step.address.type, step.condition, step.interaction
-        )
-        self.decision, self.height = decision, snapshot.height
+        matches, decision = conditional.find(asking, step.address.type, step.condition, step.interaction)
+        self.found = (asking, decision)
         if matches:
             step.found = matches[0]
             step.id = step.found.id
@@ -142,16 +144,16 @@ class Plan:
             except Refused as error:
                 raise InEntry(step.number, error) from error
 
-    def compose(self, snapshot: Snapshot, step: Step) -> None:
+    def compose(self, asking: Asking, step: Step) -> None:
         """Make the write of one step, or find that it needs none."""
         if step.method == "POST":
-            self._compose_create(snapshot, step)
+            self._compose_create(asking, step)
         elif step.method == "PUT":
-            self._compose_update(snapshot, step)
+            self._compose_update(asking, step)
         else:
-            self._compose_delete(snapshot, step)
+            self._compose_delete(asking, step)
 
-    def _compose_create(self, snapshot: Snapshot, step: Step) -> None:
+    def _compose_create(self, asking: Asking, step: Step) -> None:
         type = step.address.type
         if step.found is not None:
             step.status = 200
@@ -162,14 +164,14 @@ class Plan:
         patients = patients_of(resource, self._base)
         key = (step.interaction, type, patients)
         if key not in self._allowed:
-            writing.allow_new(self._context, self._request, step.interaction, type, patients, snapshot.height)
+            writing.allow_new(asking, step.interaction, type, patients)
             self._allowed.add(key)
         step.write = writing.compose(type, step.id, new, 0, self.time_ms, patients, self._author, self._base)
         step.status = 201
         if not self.transaction:
             step.identifiers = _identifiers(resource)
 
-    def _compose_update(self, snapshot: Snapshot, step: Step) -> None:
+    def _compose_update(self, asking: Asking, step: Step) -> None:
         new = self._received(step)
         resource = new.resource
         sent_id = resource.get("id")
@@ -181,31 +183,16 @@ class Plan:
             )
         expected = expected_version(step.sent.ifMatch, step.sent.ifNoneMatch)
         step.write = writing.compose_update(
-            self._context,
-            self._request,
-            snapshot,
-            step.address.type,
-            step.id,
-            new,
-            expected,
-            step.interaction,
-            self.time_ms,
+            asking, step.address.type, step.id, new, expected, step.interaction, self.time_ms
         )
         step.status = writing.status_of_update(step.write)
 
-    def _compose_delete(self, snapshot: Snapshot, step: Step) -> None:
+    def _compose_delete(self, asking: Asking, step: Step) -> None:
         step.status = 204
         expected = expected_version(step.sent.ifMatch, None)
         try:
             step.write = writing.compose_delete(
-                self._context,
-                self._request,
-                snapshot,
-                step.address.type,
-                step.id,
-                expected,
-                step.interaction,
-                self.time_ms,
+                asking, step.address.type, step.id, expected, step.interaction, self.time_ms
             )
         except Unseen as unseen:
             if unseen.refused is not None:
@@ -230,18 +217,14 @@ class Plan:
         """What `Type?criteria` refers to: exactly one resource that the caller may find (R4 http.html#trules)."""
         found = self._resolved.get(reference)
         if found is None:
-            snapshot = self._snapshot
-            if snapshot is None:
+            asking = self._asking
+            if asking is None:
                 raise RuntimeError("a conditional reference is resolved outside a plan")
-            version, decision = conditional.resolve(self._context, self._request, snapshot, reference)
-            self._touch(version, decision, snapshot.height)
+            version, decision = conditional.resolve(asking, reference)
+            merge(self.touched, leaving(version))
+            self.found = (asking, decision)
             found = self._resolved[reference] = f"{version.type}/{version.id}"
         return found
-
-    def _touch(self, version: Version, decision: Decision, height: int) -> None:
-        """Somebody learns of this version: it enters the access log with the commit."""
-        merge(self.touched, leaving(version))
-        self.decision, self.height = decision, height
 
 
 class Seen:

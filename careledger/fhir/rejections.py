@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from careledger.access.tokens import challenge
-from careledger.fhir.authority import Counted, Denied, Unseen, record
+from careledger.fhir.authority import Counted, Denied, Unseen, record_refusal
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirRequest, FhirResponse
 from careledger.fhir.outcomes import Issue, from_error, issue_code, outcome, where_of
@@ -22,7 +22,7 @@ async def refuse(context: Context, request: FhirRequest, error: CareLedgerError)
     if isinstance(cause, (Denied, Counted)):
         kind, decision = "denied" if isinstance(cause, Denied) else "count", cause.decision
         try:
-            await record(context, request, decision, kind, _what(request), decision.height, {})
+            await record_refusal(context, request, decision, kind, _what(request))
         except Unavailable as unavailable:
             return answer(unavailable)
         if isinstance(cause, Unseen):

@@ -8,7 +8,8 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from careledger.fhir import paging
-from careledger.fhir.authority import ByChart, Denied, actor_of, judge, leaving, merge, record, search_scope
+from careledger.fhir.asking import ask
+from careledger.fhir.authority import ByChart, demand_whole, leaving, merge, record
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirRequest, FhirResponse
 from careledger.fhir.outcomes import Issue, outcome
@@ -20,6 +21,7 @@ from careledger.fhir.search.cursor import Cursor
 from careledger.fhir.search.execute import SearchResult
 from careledger.fhir.search.execute import search as execute
 from careledger.fhir.search.query import CURSOR, Query, parse
+from careledger.fhir.visibility import search_scope
 from careledger.vault.model import Version
 
 _FORM = frozenset({b"application/x-www-form-urlencoded"})
@@ -48,15 +50,10 @@ async def search(context: Context, request: FhirRequest, match: Match) -> FhirRe
         count=context.limits.page_default,
         count_max=context.limits.page_max,
     )
-    actor = actor_of(request)
-    own = (actor.patient,) if actor.patient_bound else ()
     with backend.snapshot() as snapshot:
-        decision = judge(
-            context, request, "count" if query.count_only else "search", match.type, own, snapshot.height
-        )
-        if not decision.permit:
-            raise Denied(decision, hide=False)
-        scope = search_scope(context, request, snapshot, match.type)
+        asking = ask(context, request, snapshot)
+        decision = demand_whole(asking, "count" if query.count_only else "search", match.type)
+        scope = search_scope(asking, match.type)
         after = Cursor.decode(query.cursor, backend.cursor_key, query) if query.cursor else None
         including = bool(query.includes or query.revincludes)
         room = context.limits.page_bytes
@@ -67,9 +64,8 @@ async def search(context: Context, request: FhirRequest, match: Match) -> FhirRe
         if result.includes:
             opened = snapshot.bodies(result.includes, room - sum(map(len, bodies)))
             includes = list(zip(result.includes, opened, strict=False))
-        height = snapshot.height
     kind = "count" if query.count_only else "search"
-    await record(context, request, decision, kind, _what(query), height, _leaving(result.matches, includes))
+    await record(asking, decision, kind, _what(query), _leaving(result.matches, includes))
     cut = result.truncated or len(includes) < len(result.includes)
     if query.summary or query.elements:
         view = View(query.summary, query.elements)

@@ -8,16 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from careledger.access.decision import EMERGENCY_PURPOSE, Decision
 from careledger.fhir import json
-from careledger.fhir.authority import (
-    SOMEBODY,
-    Denied,
-    Unseen,
-    actor_of,
-    judge,
-    patients_behind,
-    patients_named,
-)
+from careledger.fhir.asking import Asking, actor_of, ask
+from careledger.fhir.authority import Denied, Unseen, judge, judge_new, judge_whole, patients_named
 from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context
 from careledger.fhir.json import Received
@@ -26,7 +20,8 @@ from careledger.fhir.preferences import ABSENT
 from careledger.fhir.refusals import Invalidated, Refused, stale
 from careledger.fhir.search.extract import extract
 from careledger.fhir.validation import validate
-from careledger.vault.model import ResourceWrite, Snapshot, Version
+from careledger.fhir.visibility import sees_all
+from careledger.vault.model import ResourceWrite, Version
 
 Resource = dict[str, Any]
 
@@ -55,26 +50,30 @@ def author_of(request: FhirRequest) -> str:
     return f"Practitioner/{actor.practitioner}" if actor.practitioner else actor.subject or actor.client
 
 
-def allow_new(
-    context: Context,
-    request: FhirRequest,
-    interaction: str,
-    type: str,
-    patients: tuple[str, ...],
-    height: int,
-) -> None:
+def allow_new(asking: Asking, interaction: str, type: str, patients: tuple[str, ...]) -> None:
     """May this version be written into these charts? Raises Denied, always as 403: the caller named the charts."""
-    decision = judge(context, request, interaction, type, patients, height)
+    _check_new(judge_new(asking.context, asking.request, interaction, type, patients, asking.height, asking))
+
+
+def allow_alone(
+    context: Context, request: FhirRequest, interaction: str, type: str, patients: tuple[str, ...]
+) -> None:
+    """As `allow_new`, without a look at what is stored but in an emergency."""
+    if actor_of(request).purpose != EMERGENCY_PURPOSE:
+        _check_new(judge_new(context, request, interaction, type, patients, 0))
+        return
+    with context.backend.snapshot() as snapshot:
+        allow_new(ask(context, request, snapshot), interaction, type, patients)
+
+
+def _check_new(decision: Decision) -> None:
     if not decision.permit:
         raise Denied(decision, hide=False)
 
 
-def allow_change(
-    context: Context, request: FhirRequest, interaction: str, snapshot: Snapshot, current: Version
-) -> None:
+def allow_change(asking: Asking, interaction: str, current: Version) -> None:
     """May what is stored be replaced or deleted? Raises Denied: 404 where the caller may not know of it."""
-    patients = patients_behind(actor_of(request), snapshot, current)
-    decision = judge(context, request, interaction, current.type, patients, snapshot.height)
+    decision = judge(asking, interaction, current.type, current)
     if not decision.permit:
         raise Denied(decision)
 
@@ -129,9 +128,7 @@ def compose(
 
 
 def compose_update(
-    context: Context,
-    request: FhirRequest,
-    snapshot: Snapshot,
+    asking: Asking,
     type: str,
     id: str,
     new: Received,
@@ -143,14 +140,15 @@ def compose_update(
 
     Only callers who see the whole type may choose an id; to others an unknown id and a hidden one look alike.
     """
-    current = snapshot.current(type, id)
+    context, request = asking.context, asking.request
+    current = asking.snapshot.current(type, id)
     new.resource["id"] = id
     patients = patients_of(new.resource, context.backend.base_url)
-    allow_new(context, request, interaction, type, patients, snapshot.height)
+    allow_new(asking, interaction, type, patients)
     if current is not None:
-        allow_change(context, request, interaction, snapshot, current)
-    elif actor_of(request).patient_bound:  # denied, logged and answered as another patient's would be
-        raise Denied(judge(context, request, interaction, type, SOMEBODY, snapshot.height))
+        allow_change(asking, interaction, current)
+    elif not sees_all(asking, interaction, type):  # denied, logged and answered as a hidden one would be
+        raise Denied(asking.decision("other-patient" if asking.actor.patient_bound else "no-directive"))
     check_expected(expected, current)
     when = max(time_ms, next_time(context, current))
     return compose(
@@ -172,46 +170,33 @@ def status_of_update(write: ResourceWrite) -> int:
 
 
 def _check_seen(
-    context: Context,
-    request: FhirRequest,
-    interaction: str,
-    type: str,
-    snapshot: Snapshot,
-    current: Version | None,
-    expected: int | None,
+    asking: Asking, interaction: str, type: str, current: Version | None, expected: int | None
 ) -> None:
-    """Raise Unseen for what is another patient's and for what is not there: to a caller bound to one they are one."""
-    actor = actor_of(request)
-    if not actor.patient_bound:
-        return
-    patients = SOMEBODY if current is None else patients_behind(actor, snapshot, current)
-    decision = judge(context, request, interaction, type, patients, snapshot.height)
+    """Raise Unseen for what is hidden; and to a caller bound to one patient for what is not there: they are one."""
+    if current is None:
+        if not asking.actor.patient_bound:
+            return
+        decision = asking.decision("other-patient")
+    else:
+        decision = judge(asking, interaction, type, current)
     if decision.absent:
         raise Unseen(decision, None if expected in (None, ABSENT) else stale())
 
 
 def compose_delete(
-    context: Context,
-    request: FhirRequest,
-    snapshot: Snapshot,
-    type: str,
-    id: str,
-    expected: int | None,
-    interaction: str = "delete",
-    time_ms: int = 0,
+    asking: Asking, type: str, id: str, expected: int | None, interaction: str = "delete", time_ms: int = 0
 ) -> ResourceWrite | None:
     """The deletion of Type/id; None if there is nothing to delete. Raises Unseen for what the caller may not know of."""
-    actor = actor_of(request)
-    scope_only = (actor.patient,) if actor.patient_bound else ()
-    allow_new(context, request, interaction, type, scope_only, snapshot.height)
+    context, snapshot = asking.context, asking.snapshot
+    _check_new(judge_whole(asking, interaction, type))
     current = snapshot.current(type, id) if id else None
     if id:
-        _check_seen(context, request, interaction, type, snapshot, current, expected)
+        _check_seen(asking, interaction, type, current, expected)
     if current is None or current.deleted:
         check_expected(expected, None)
         return None
-    allow_change(context, request, interaction, snapshot, current)
+    allow_change(asking, interaction, current)
     check_expected(expected, current)
     patients = patients_named(context, snapshot, current)
     when = max(time_ms, next_time(context, current))
-    return ResourceWrite(type, id, current.version, None, when, patients, author_of(request))
+    return ResourceWrite(type, id, current.version, None, when, patients, author_of(asking.request))

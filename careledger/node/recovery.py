@@ -26,6 +26,7 @@ from careledger.vault import records
 from careledger.vault.envelope import Kind, Opened, check_version, open_body, open_meta
 from careledger.vault.index import PlacedAccess, PlacedRow
 from careledger.vault.journal import Frame, Position, Record, TornTail
+from careledger.vault.model import LEAF_TYPES
 from careledger.vault.records import LinkRecord, VersionRecord
 from careledger.vault.tables import RECORD_LOG
 
@@ -251,7 +252,7 @@ class Replay:
     def _row(self, opened: Opened, body: bytes, index: int) -> PlacedRow:
         deleted = opened.kind == Kind.DELETION
         blind = self._home.keyring.blind
-        if opened.kind in (Kind.VERSION, Kind.DELETION):
+        if opened.kind in (Kind.VERSION, Kind.DELETION) and opened.type not in LEAF_TYPES:
             found = extract(opened.type, {} if deleted else fhir_json.loads(body), self._home.base_url)
         else:
             found = Extracted(b"", (), leaf_terms(opened.type, body))

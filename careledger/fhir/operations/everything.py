@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from careledger.access.decision import Decision
 from careledger.fhir import paging
-from careledger.fhir.authority import ByChart, Denied, judge, leaving, merge, record
+from careledger.fhir.asking import Asking, ask, at_view
+from careledger.fhir.authority import ByChart, Denied, demand_whole, judge, judge_new, leaving, merge, record
 from careledger.fhir.chartorder import ChartOrder
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirRequest, FhirResponse
@@ -21,6 +23,7 @@ from careledger.fhir.refusals import Refused, not_found
 from careledger.fhir.responses import entry_prefix, everything_bundle
 from careledger.fhir.routes import Match
 from careledger.fhir.slices import Slices
+from careledger.fhir.visibility import seen_places
 from careledger.vault.model import HOUSE_CHART, Snapshot, Version
 
 _KNOWN = frozenset({"_count", "_since", "_type", "_format", "_pretty", paging.CURSOR})
@@ -32,17 +35,18 @@ async def everything(context: Context, request: FhirRequest, match: Match) -> Fh
     """One page. 404 if there is no such Patient or the caller may not know of them."""
     page = _wanted(context, request, match)
     with context.backend.snapshot() as snapshot:
-        decision, chart = _allow(context, request, snapshot, match, page)
-        height = snapshot.height
-        found = chart is not None and _patient_present(snapshot, chart, match)
-        if found and chart is not None:
+        asking = ask(context, request, snapshot)
+        decision = _allow(asking, match, page)
+        chart = _chart_of(asking, match)
+        if chart is not None:
             order = context.orders.of(snapshot, chart, match.id, context.backend.base_url)
-            parts, charts, after = _own_page(snapshot, order, page, context.limits.page_bytes)
-    if not found or chart is None:
-        await record(context, request, decision, "everything", f"Patient/{match.id}", height, {})
+            places = seen_places(asking, order, chart)
+            parts, charts, after = _own_page(snapshot, order, places, page, context.limits.page_bytes)
+    if chart is None:
+        await record(asking, decision, "everything", f"Patient/{match.id}", {})
         raise not_found()
     if after is None:
-        more, after = await _supporting(context, request, chart, match, page, page.count - len(parts))
+        more, after = await _supporting(asking, chart, match, page, page.count - len(parts))
         room = context.limits.page_bytes - sum([len(body) for _, body in parts]) if more else 0
         with context.backend.snapshot() as snapshot:
             bodies = snapshot.bodies(more, room)
@@ -52,7 +56,7 @@ async def everything(context: Context, request: FhirRequest, match: Match) -> Fh
         for version, body in zip(more, bodies, strict=True):
             parts.append((entry_prefix(context.backend.base_url, version.type, version.id), body))
             merge(charts, {version.chart: [version.leaf]})
-    await record(context, request, decision, "everything", f"Patient/{match.id}/$everything", height, charts)
+    await record(asking, decision, "everything", f"Patient/{match.id}/$everything", charts)
     kept = [(name, value) for name, value in request.query if name in ("_count", "_since", "_type")]
     links = paging.links(context, f"Patient/{match.id}/$everything", kept, request, page.scope, after)
     return everything_bundle(parts, links)
@@ -93,36 +97,47 @@ def _wanted(context: Context, request: FhirRequest, match: Match) -> Page:
     return Page(count, since, frozenset(names), scope, phase, after, not since and not names)
 
 
-def _allow(
-    context: Context, request: FhirRequest, snapshot: Snapshot, match: Match, page: Page
-) -> tuple[Decision, int | None]:
-    """The decision on this chart, and its number. Raises Denied; every type that is asked for must be in the scope."""
-    decision = judge(context, request, "everything", "Patient", (match.id,), snapshot.height)
+def _allow(asking: Asking, match: Match, page: Page) -> Decision:
+    """The decision on asking for this chart. Raises Denied; every type that is asked for must be in the scope."""
+    patients = (match.id,) if asking.actor.patient_bound else asking.own_patients
+    decision = _whole(asking, "Patient", patients)
+    for type in page.types or ("*",):
+        _whole(asking, type, patients)
+    return decision
+
+
+def _whole(asking: Asking, type: str, patients: tuple[str, ...]) -> Decision:
+    if not asking.actor.patient_bound:
+        return demand_whole(asking, "everything", type)
+    decision = judge_new(asking.context, asking.request, "everything", type, patients, asking.height)
     if not decision.permit:
         raise Denied(decision)
-    for type in page.types or ("*",):
-        of_type = judge(context, request, "everything", type, (match.id,), snapshot.height)
-        if not of_type.permit:
-            raise Denied(of_type)
-    return decision, snapshot.chart_of(match.id)
+    return decision
 
 
-def _patient_present(snapshot: Snapshot, chart: int, match: Match) -> bool:
-    current = snapshot.current("Patient", match.id)
-    return current is not None and not current.deleted and current.chart == chart
+def _chart_of(asking: Asking, match: Match) -> int | None:
+    """The chart, if its Patient is there. Raises Denied where the caller may not know of them."""
+    chart = asking.snapshot.chart_of(match.id)
+    current = asking.snapshot.current("Patient", match.id)
+    if chart is None or current is None or current.chart != chart:
+        current = None
+    decision = judge(asking, "everything", "Patient", current)
+    if not decision.permit:
+        raise Denied(decision)
+    return None if current is None or current.deleted else chart
 
 
 def _own_page(
-    snapshot: Snapshot, order: ChartOrder, page: Page, bytes_max: int
+    snapshot: Snapshot, order: ChartOrder, seen: Sequence[int], page: Page, bytes_max: int
 ) -> tuple[list[tuple[bytes, bytes]], ByChart, paging.Position | None]:
     if page.phase or not isinstance(page.after, int):
         return [], {}, None
-    start = bisect_right(order.places, page.after)
+    start = bisect_right(seen, page.after)
     if page.plain:
-        places = order.places[start : start + page.count]
-        more = len(order.places) > start + page.count
+        places = list(seen[start : start + page.count])
+        more = len(seen) > start + page.count
     else:
-        rest = [place for place in order.places[start:] if _selected(order.versions[place], page)]
+        rest = [place for place in seen[start:] if _selected(order.versions[place], page)]
         places, more = rest[: page.count], len(rest) > page.count
     known = order.versions
     versions = [known[place] for place in places]
@@ -145,14 +160,15 @@ def _selected(version: Version, page: Page) -> bool:
 
 
 async def _supporting(
-    context: Context, request: FhirRequest, chart: int, match: Match, page: Page, room: int
+    before: Asking, chart: int, match: Match, page: Page, room: int
 ) -> tuple[list[Version], paging.Position | None]:
-    """The next resources of the house chart that the chart refers to, by name; at most `room`."""
-    names = await _referred(context, chart, match)
+    """The next resources of the house chart that what was seen of the chart refers to, by name; at most `room`."""
+    names = await _referred(before, chart, match)
     after = page.after if page.phase and isinstance(page.after, str) else ""
     found: list[Version] = []
     pending = [name for name in names if name > after]
-    with context.backend.snapshot() as snapshot:
+    with before.context.backend.snapshot() as snapshot:
+        asking = at_view(before, snapshot)
         for name in pending:
             type, _, id = name.partition("/")
             version = snapshot.current(type, id)
@@ -163,7 +179,7 @@ async def _supporting(
                 or not _selected(version, page)
             ):
                 continue
-            if not judge(context, request, "include", type, (), snapshot.height).permit:
+            if not judge(asking, "include", type, version).permit:
                 continue
             if len(found) == room:
                 return found, _after(found[-1]) if found else (1, after)
@@ -175,18 +191,20 @@ def _after(version: Version) -> paging.Position:
     return 1, f"{version.type}/{version.id}"
 
 
-async def _referred(context: Context, chart: int, match: Match) -> list[str]:
-    """`Type/id` of all that the chart's current resources refer to, sorted; each body is looked through once."""
+async def _referred(before: Asking, chart: int, match: Match) -> list[str]:
+    """`Type/id` of all that the current resources that the caller sees refer to, sorted; each body is read once."""
+    context = before.context
     slices = Slices(context.limits.slice_ms)
     while True:
         with context.backend.snapshot() as snapshot:
             order = context.orders.of(snapshot, chart, match.id, context.backend.base_url)
-            unread = [place for place in order.places if place not in order.scanned]
+            seen = seen_places(at_view(before, snapshot), order, chart)
+            unread = [place for place in seen if place not in order.scanned]
             for place in unread:
                 body = snapshot.body(order.versions[place])
                 order.scanned[place] = tuple({name.decode() for name in _REFERENCE.findall(body)})
                 if slices.due():
                     break
             else:
-                return sorted({name for names in order.scanned.values() for name in names})
+                return sorted({name for place in seen for name in order.scanned[place]})
         await slices.rest()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from careledger.fhir import json
-from careledger.fhir.authority import actor_of, demand
+from careledger.fhir.asking import actor_of
+from careledger.fhir.authority import Denied, judge_new
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirRequest, FhirResponse
 from careledger.fhir.outcomes import Issue, outcome
@@ -21,7 +22,9 @@ _MODES = frozenset({"create", "update", "profile"})
 async def validate(context: Context, request: FhirRequest, match: Match) -> FhirResponse:
     """200 with an OperationOutcome, whatever it says; 400 only if there is nothing to judge. Looks at nothing stored."""
     check_content_type(request)
-    demand(context, request, "validate", match.type, _own(request), 0)
+    decision = judge_new(context, request, "validate", match.type, _own(request), 0)
+    if decision.rule == "scope":
+        raise Denied(decision)
     sent = json.loads(request.body)
     resource, mode = _unwrapped(sent, match.type)
     for name, value in request.query:

@@ -157,12 +157,18 @@ class _View:
                 held = {version.chart, *(chart for chart, _ in version.links)}
                 if min(held & self._among, default=index.chart) != index.chart:
                     bits &= ~(1 << ordinal)
+        if self.scope.within is not None:
+            return self.scope.within(index, bits) if bits else 0
         visible = self.scope.visible
         if visible is not None:
             for ordinal in members(bits):
                 if not visible(self.query.type, self.version(index, ordinal)):
                     bits &= ~(1 << ordinal)
         return bits
+
+    def stays(self, index: TypeIndex) -> bool:
+        """Whether the one row of this index is visible now as well, where the page is of an older height."""
+        return self.height >= self.snapshot.height or self.scope.sees(self.version(index, 0))
 
     def version(self, index: TypeIndex, ordinal: int) -> Version:
         """The stored version; of a resource of several charts, the one in the chart that seals it."""
@@ -327,7 +333,7 @@ def _row_hits(view: _View, rows: tuple[tuple[int, int], ...], first: int = 0) ->
             continue
         index = TypeIndex(view.query.type, chart)
         index.add_row(row)
-        if view.match(index):
+        if view.match(index) and view.stays(index):
             hit = view.hit(index, 0)
             held = {hit.version.chart, *(other for other, _ in hit.version.links)}
             if not index.shared or min(held & charts, default=chart) == chart:

@@ -119,9 +119,13 @@ def _referring(
         bits = 0
         for parameter in include.parameters:
             bits |= index.match((Condition(parameter.code, REFERENCE, values, "", parameter),), height)
+        if scope.within is not None:
+            bits = scope.within(index, bits)
         for ordinal in members(bits):
             version = version_at(snapshot, include.source, index.ids[ordinal], height)
-            if version is not None and version.id not in seen and scope.sees(version):
+            if version is None or version.id in seen:
+                continue
+            if scope.within is not None or scope.sees(version):
                 seen.add(version.id)
                 yield version
         cache.settle(chart)

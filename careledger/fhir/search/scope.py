@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from careledger.fhir.search.chartindex import TypeIndex
 from careledger.vault.model import Snapshot, Version
 
 Visible = Callable[[str, Version], bool]
+Within = Callable[[TypeIndex, int], int]
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """`charts`: None for all charts, else those the caller sees; the rest is as if absent.
 
-    `visible` decides on each match and include besides; what it hides is not counted either.
+    `visible` decides on each match and include besides; what it hides is not counted either. `within` says the same of
+    the ordinals of an index all at once; it is asked where there is an index, and `visible` where there is none.
     """
 
     charts: frozenset[int] | None = None
     visible: Visible | None = None
+    within: Within | None = None
 
     def holds(self, chart: int) -> bool:
         return self.charts is None or chart in self.charts
