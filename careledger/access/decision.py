@@ -272,7 +272,8 @@ def _of_house(request: AccessRequest, actor: Actor, counting: Sequence[Directive
         or request.interaction not in READING
     ):
         return rule
-    opened = any(_is_permitted(request.interaction, one) for one in counting)
+    in_emergency = request.emergency and actor.purpose == EMERGENCY_PURPOSE
+    opened = in_emergency or any(_is_permitted(request.interaction, one) for one in counting)
     return "supporting" if opened or (actor.patient_bound and _is_herself(request, actor)) else rule
 
 

@@ -109,9 +109,7 @@ def _operations(type: str) -> list[dict[str, str]]:
         name = route.code.removeprefix("$")
         owner = "Resource" if route.pattern.startswith("{type}") else route.pattern.partition("/")[0]
         if route.code.startswith("$") and owner in ("Resource", type):
-            definition = urls.get(
-                f"{owner}-{name}", f"http://hl7.org/fhir/OperationDefinition/{owner}-{name}"
-            )
+            definition = urls.get(f"{owner}-{name}", f"urn:careledger:operation:{name}")
             found.append({"name": name, "definition": definition})
     return found
 

@@ -15,6 +15,7 @@ class Limits:
     """Bounds of what one request may ask. Counts are of resources; `bundle_answer_bytes` of what a Bundle reads.
 
     A page ends early, with a `next` link, before its resources are over `page_bytes`; it always holds one.
+    An emergency access holds for `emergency_ms`; its review is due after `review_ms`.
     """
 
     page_default: int = 50
@@ -24,6 +25,8 @@ class Limits:
     bundle_answer_bytes: int = 64 << 20
     retries: int = 4
     slice_ms: float = 5.0
+    emergency_ms: int = 4 * 3_600_000
+    review_ms: int = 72 * 3_600_000
 
 
 @dataclass(frozen=True, slots=True)

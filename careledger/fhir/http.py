@@ -16,6 +16,7 @@ from careledger.fhir.chartorder import ChartOrders
 from careledger.fhir.context import Context, Limits
 from careledger.fhir.definitions import definitions
 from careledger.fhir.messages import FhirRequest, FhirResponse
+from careledger.fhir.operations.emergency_access import emergency_access
 from careledger.fhir.operations.everything import everything
 from careledger.fhir.operations.validate import validate
 from careledger.fhir.preferences import check_accept
@@ -40,6 +41,7 @@ HANDLERS: MappingProxyType[str, Handler] = MappingProxyType(
         "search": searches.search,
         "validate": validate,
         "everything": everything,
+        "emergency_access": emergency_access,
     }
 )
 """Interaction of the route table -> what does it. `capabilities` and `bundle` are FhirApp's own."""

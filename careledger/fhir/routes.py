@@ -42,6 +42,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "{type}/{id}/_history/{vid}", "vread", "vread"),
     Route("POST", "{type}/{id}/$validate", "validate"),
     Route("GET", "Patient/{id}/$everything", "everything", "$everything"),
+    Route("POST", "Patient/{id}/$emergency-access", "emergency_access", "$emergency-access"),
 )
 """HEAD is answered as GET without the body."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from careledger.access.decision import RULES, Condition, Partition
+from careledger.access.decision import RULES, Partition
 from careledger.fhir.asking import Asking
 from careledger.fhir.authority import judge
 from careledger.fhir.chartorder import ChartOrder
@@ -112,10 +112,10 @@ def seen_places(asking: Asking, order: ChartOrder, chart: int) -> Sequence[int]:
         places = kept
     elif RULES[part.otherwise] != "permit":
         return ()
-    for one in (*part.conditions, part):
-        rule = one.rule if isinstance(one, Condition) else one.otherwise
+    rules = [(condition.rule, condition.directive) for condition in part.conditions]
+    for rule, directive in (*rules, (part.otherwise, part.directive)):
         if RULES[rule] == "permit":
-            asking.note(chart, asking.decision(rule, one.directive))
+            asking.note(chart, asking.decision(rule, directive))
     if not order.shared:
         return places
     return [place for place in places if place not in order.shared or _is_seen(asking, order.versions[place])]

@@ -69,6 +69,8 @@ SETTINGS: tuple[Setting, ...] = (
         1024 * MIB,
     ),
     Setting("limits.max_gzip_ratio", 200, "largest ratio of a gzip body above its first megabyte", 2, 2000),
+    Setting("limits.emergency_minutes", 240, "how long an emergency access to a chart holds", 1, 24 * 60),
+    Setting("limits.emergency_review_hours", 72, "when the review of an emergency access is due", 1, 720),
     Setting("cache.tokens", 4096, "verified tokens kept a worker", 16, 1_000_000),
     Setting("cache.chart_bytes", 192 * MIB, "opened chart indexes kept a worker", MIB, 65_536 * MIB),
     Setting("cache.body_bytes", 32 * MIB, "opened bodies kept a worker", 0, 65_536 * MIB),
@@ -138,6 +140,8 @@ class LimitsConfig:
     max_page_entries: int
     max_page_bytes: int
     max_gzip_ratio: int
+    emergency_minutes: int
+    emergency_review_hours: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,8 @@ def fhir_app(backend: NodeBackend, config: Config) -> FhirApp:
         page_max=config.limits.max_page_entries,
         page_bytes=config.limits.max_page_bytes,
         bundle_entries_max=config.limits.max_bundle_entries,
+        emergency_ms=config.limits.emergency_minutes * 60_000,
+        review_ms=config.limits.emergency_review_hours * 3_600_000,
     )
     return FhirApp(backend, limits=limits, chart_cache_max_bytes=config.cache.chart_bytes)
 

@@ -189,6 +189,8 @@ def decided(request, actor, directives, labels):
     if of_the_house(request, actor) and actor.purpose in CARE:
         return "custodian-default", ""
     if house and looks(request) and request.type in SUPPORTING:
+        if request.emergency and actor.purpose == "ETREAT":
+            return "supporting", ""
         if herself(request, actor) or matching("permit", request, actor, directives, labels, resource=False):
             return "supporting", ""
     return ("purpose" if of_the_house(request, actor) else "no-directive"), ""

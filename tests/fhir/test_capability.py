@@ -46,7 +46,7 @@ def test_every_stated_interaction_is_routed_and_every_route_is_stated(client: Cl
         found["type"]: {operation["name"] for operation in found.get("operation", ())}
         for found in rest["resource"]
     }
-    assert operations["Patient"] == {"validate", "everything"}
+    assert operations["Patient"] == {"validate", "everything", "emergency-access"}
     assert operations["Observation"] == {"validate"}
     assert {route.interaction for route in ROUTES} == {*HANDLERS, "capabilities", "bundle"}
 
