@@ -53,7 +53,7 @@ def emergency_term(practitioner: str) -> bytes:
 
 
 def emergency_terms(body: bytes) -> tuple[bytes, ...]:
-    """The terms of a leaf."""
+    """The chart-level terms of a leaf."""
     return (emergency_term(decode_emergency(body).practitioner),)
 
 
