@@ -127,6 +127,7 @@ CASES: dict[str, tuple[Any, ...]] = {
     "an emergency from outside is for reading": (caller(purpose="ETREAT"), request("update", emergency=True), [], "no-directive"),
     "an emergency stays within the scope": (caller(HOUSE, "system/Condition.r", purpose="ETREAT"), request(emergency=True), [], "scope"),
     "no emergency opens the house chart": (caller(HOUSE, purpose="ETREAT"), request(patients=(), emergency=True), [], "purpose"),
+    "but what a chart refers to can be read in one": (caller(HOUSE, purpose="ETREAT"), request(type="Practitioner", patients=(), emergency=True), [], "supporting"),
     "the house chart is the house's": (STRANGER, request(patients=()), [directive()], "no-directive"),
     "what a permitted chart refers to": (STRANGER, request("include", type="Practitioner", patients=()), [directive()], "supporting"),
     "without a permit in force nothing is referred to": (STRANGER, request("include", type="Practitioner", patients=()), [directive(status="revoked")], "no-directive"),
