@@ -8,6 +8,7 @@ import lmdb
 import msgspec
 
 from careledger.access.grants import SEQUENCE_MOVED
+from careledger.ledger.consensus.embedded import is_urgent
 from careledger.ledger.execution import SequenceMismatch
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.node import handed
@@ -32,7 +33,7 @@ class ChartExists(Conflict):
 
 
 class NextBlock(Conflict):
-    """Beside this commit, the ledger would refuse what the group holds already: it goes into the next block."""
+    """The group holds transactions that this commit's, of lane 0, would come before: it goes into the next block."""
 
     code = "next-block"
 
@@ -86,7 +87,8 @@ class Group:
         self._records: list[bytes] = []
         self._size = 0
         self._unplaced: list[Unplaced] = []
-        self._transactions: tuple[bytes, ...] = ()
+        self._tried: dict[bytes, bytes | None] = {}  # state after the transactions taken so far
+        self._is_past_lane_0 = False
         self.newest_ms = 0
         """The latest time recorded in the group: its block is not earlier."""
 
@@ -110,11 +112,12 @@ class Group:
 
     def _check_transactions(self, transactions: tuple[bytes, ...], now_ms: int) -> None:
         """A commit is all or nothing, so what its transactions stand for is not kept if the ledger refuses them."""
-        both = (*self._transactions, *transactions)
+        urgent = [is_urgent(one) for one in transactions]
+        if self._is_past_lane_0 and any(urgent):  # it would come before what was tried without it
+            raise NextBlock("the next block takes this", hint="wait")
         kv = LmdbKV(self.txn, self._home.tables.ledger)
-        for at, receipt in enumerate(self._home.the_ledger.try_out(kv, both, now_ms)):
-            if receipt.code and at < len(self._transactions):  # lane 0 comes first, whenever it arrives
-                raise NextBlock("the next block takes this", hint="wait")
+        outcome = self._home.the_ledger.try_out(kv, transactions, now_ms, self._tried)
+        for receipt in outcome.receipts:
             if receipt.code == SequenceMismatch.number:
                 raise Conflict(
                     "another transaction took this sequence",
@@ -127,7 +130,8 @@ class Group:
                     hint="nothing was changed; docs/spec/ledger.md says what the code means",
                     code=LEDGER_REFUSES,
                 )
-        self._transactions = both
+        self._tried.update(outcome.changes)
+        self._is_past_lane_0 = self._is_past_lane_0 or not all(urgent)
 
     def apply(self, commit: SealedCommit) -> Iterator[None]:
         """Place the commit, a few versions a step. Never refuses: `check` did."""

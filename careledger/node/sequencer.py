@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import lmdb
 
-from careledger.ledger.consensus.embedded import ExecutedBlock
+from careledger.ledger.consensus.embedded import ExecutedBlock, is_urgent
 from careledger.node.accesses import AccessEntries
 from careledger.node.group import Group, Handed, NextBlock, encode_event
 from careledger.node.home import OpenHome, head_changes
@@ -27,6 +27,7 @@ from careledger.vault.messages import SealedCommit
 from careledger.vault.model import AccessEntry, CommitResult
 
 GROUP_VERSIONS_MAX = 2_000
+GROUP_TRANSACTIONS_MAX = 64
 SLICE_SECONDS = 0.003
 ACCESS_ANCHOR_SECONDS = 1.0
 INDEX_LAG_SECONDS = 0.25
@@ -279,14 +280,17 @@ class Sequencer:
         return time.monotonic() - since >= seconds
 
     def _take_group(self) -> list[Waiting]:
+        """What fits into one block, lane 0 first: a revocation waits for nothing that came before it."""
+        self._commits.sort(key=_comes_later)
         group: list[Waiting] = []
-        versions = 0
-        while self._commits and (
-            not group or versions + len(self._commits[0].commit.versions) <= GROUP_VERSIONS_MAX
-        ):
-            waiting = self._commits.pop(0)
-            versions += len(waiting.commit.versions)
-            group.append(waiting)
+        versions = transactions = 0
+        while self._commits:
+            commit = self._commits[0].commit
+            versions += len(commit.versions)
+            transactions += len(commit.transactions)
+            if group and (versions > GROUP_VERSIONS_MAX or transactions > GROUP_TRANSACTIONS_MAX):
+                break
+            group.append(self._commits.pop(0))
         return group
 
     def _refuse_all(self, error: CareLedgerError) -> None:
@@ -479,6 +483,11 @@ class Sequencer:
         started = time.perf_counter()
         self._home.journal.sync()
         return time.perf_counter() - started
+
+
+def _comes_later(waiting: Waiting) -> bool:
+    """No transaction of lane 0 is among the commit's."""
+    return not any(map(is_urgent, waiting.commit.transactions))
 
 
 def system_clock_ms() -> int:

@@ -38,7 +38,7 @@ def test_the_same_bytes_again():
     play.accept([end_points("https://b")], KEYS, sponsor=CLINIC)
     assert play.refuse(signed) == ONCE
     reopened = EmbeddedLedger.open(play.kv, CONTRACTS, SIGNER)
-    assert reopened.try_out(play.kv, [signed], play.now_ms)[0].code == ONCE
+    assert reopened.try_out(play.kv, [signed], play.now_ms).receipts[0].code == ONCE
 
 
 def test_another_signature_over_the_same_body_is_the_same_transaction():

@@ -6,8 +6,9 @@ if the transaction is aborted, call `reset` with a fresh KV before anything else
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Protocol
 
 from careledger.ledger.blocks import (
@@ -207,8 +208,18 @@ class EmbeddedLedger:
             receipts = tuple(receipts[at] for at in places)
         return ExecutedBlock(self.height, time_ms, block, self.app_hash, receipts, note.note())
 
-    def try_out(self, kv: KV, transactions: Sequence[bytes], now_ms: int) -> tuple[TransactionReceipt, ...]:
-        """How these would come out as the next block, each in its place; nothing is changed."""
+    def try_out(
+        self,
+        kv: KV,
+        transactions: Sequence[bytes],
+        now_ms: int,
+        before: Mapping[bytes, bytes | None] = MappingProxyType({}),
+    ) -> Outcome:
+        """How these would come out in the next block, each receipt in its place; nothing is changed.
+
+        `before` is what those changed that were tried before them, and that stand before them in the block.
+        """
+        read = self.reader(kv)
         order = _lane_order(transactions) or list(range(len(transactions)))
         block = BlockInput(
             self.genesis_hash,
@@ -217,8 +228,9 @@ class EmbeddedLedger:
             History(self._history.size, self._history.root()),
             [transactions[at][:_KEPT_MAX] for at in order],
         )
-        receipts = apply_block(self._rules, self.reader(kv), block).receipts
-        return tuple(receipts[order.index(at)] for at in range(len(order)))
+        outcome = apply_block(self._rules, lambda key: before[key] if key in before else read(key), block)
+        places = sorted(range(len(order)), key=order.__getitem__)
+        return replace(outcome, receipts=tuple(outcome.receipts[at] for at in places))
 
     def replay(self, kv: KV, block: bytes) -> None:
         """Executes a block of the journal again. Raises Corrupt if it is not next, or anything in it comes out
@@ -389,9 +401,14 @@ _LANE_AT = 4 + 32 + 8 + 32
 """Where the lane stands in an encoded transaction: after the body's length, genesis hash, valid_until, sponsor."""
 
 
+def is_urgent(transaction: bytes) -> bool:
+    """Whether it stands in lane 0, and so comes first in its block."""
+    return len(transaction) > _LANE_AT and transaction[_LANE_AT] == 0
+
+
 def _lane_order(transactions: Sequence[bytes]) -> list[int]:
     """Positions with lane 0 first, otherwise as given; empty if that changes nothing."""
-    urgent = [at for at, data in enumerate(transactions) if len(data) > _LANE_AT and data[_LANE_AT] == 0]
+    urgent = [at for at, data in enumerate(transactions) if is_urgent(data)]
     if not urgent or urgent[-1] == len(urgent) - 1:
         return []
     chosen = frozenset(urgent)
