@@ -4,11 +4,11 @@ The methods and what they take and give are this table; `node` implements the sa
 
 | method | params | result |
 |---|---|---|
-| status | | served, address, height, charts, resources, journal_bytes, sync_ms, problems |
+| status | | served, address, height, charts, resources, journal_bytes, sync_ms, witnesses, problems |
 | token.issue | client, scope, patient, practitioner, org, purpose, expires_s | token, id, expires (ISO 8601) |
 | token.revoke | token (the token or its id) | id |
-| receipt | reference (`TYPE/ID[/_history/V]`) | file (text of the receipt) |
-| checkpoint | | file (text of the checkpoint) |
+| receipt | reference (`TYPE/ID[/_history/V]`), witnessed | file (text of the receipt) |
+| checkpoint | | file (text of the checkpoint), missing (witnesses that have not signed it) |
 | access_log | patient | entries (list of time, actor, client, organisation, purpose, kind, what, height) |
 | patient.enrol | patient, key, continues (bytes; b"" for a first key) | key_id, height, enrolments |
 | consent.prepare | patient, or id of a directive in the chart; dids | patient, organisation, handle, chain, key, kinds (DID -> kind, known), delay_s, genesis_hash, sponsor, sequence, valid_until |

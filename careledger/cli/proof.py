@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from careledger.cli import calls
 from careledger.cli.errors import UsageError
 from careledger.cli.options import JsonFlag, NodeOptions, Output
-from careledger.cli.output import print_result, write_file
+from careledger.cli.output import note, print_result, write_file
 
 PROOF_BYTES_MAX = 64 << 20
 
@@ -22,10 +22,14 @@ def receipt(
     /,
     *,
     output: Output = Path("-"),
+    witnessed: Annotated[
+        bool,
+        Parameter(negative="", help="With the witnesses' signatures: for trust files that name them."),
+    ] = False,
     options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
 ) -> None:
     """Write the receipt of a version: that it is in the chart, unaltered, anchored on the ledger."""
-    result = calls.call(options, "receipt", {"reference": reference})
+    result = calls.call(options, "receipt", {"reference": reference, "witnessed": witnessed})
     write_proof(result["file"], output, as_json=options.json)
 
 
@@ -36,6 +40,8 @@ def checkpoint(
 ) -> None:
     """Write the newest signed checkpoint: what somebody else keeps in order to detect rewriting."""
     result = calls.call(options, "checkpoint")
+    for name in result["missing"]:
+        note(f"witness {name} has not signed it: careledger status says why")
     write_proof(result["file"], output, as_json=options.json)
 
 

@@ -24,6 +24,7 @@ from careledger.node.config import Config
 from careledger.node.group import Revoked, encode_event
 from careledger.node.home import OpenHome
 from careledger.node.sequencer import Sequencer, system_clock_ms
+from careledger.node.witnesses import Witnesses
 from careledger.primitives.errors import Invalid, NotFound
 from careledger.vault.envelope import open_access
 from careledger.vault.model import HOUSE_CHART, Commit
@@ -50,6 +51,7 @@ class CommandContext:
     fhir: FhirApp
     issuer: TokenIssuer
     served: bool
+    witnesses: Witnesses
 
 
 async def status(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -66,7 +68,8 @@ async def status(node: CommandContext, params: dict[str, Any], progress: Progres
         "resources": resources,
         "journal_bytes": node.home.journal.position.end,
         "sync_ms": round(1000 * node.sequencer.sync_times.seconds, 3),
-        "problems": list(node.backend.problems()),
+        "witnesses": node.witnesses.standing(),
+        "problems": [*node.backend.problems(), *node.witnesses.problems()],
     }
 
 
@@ -113,15 +116,27 @@ def token_id_of(text: str) -> str:
 
 
 async def receipt(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """The receipt of one version."""
+    """The receipt of one version; `witnessed`: under a checkpoint that witnesses signed."""
     async with node.sequencer.shown():
-        return {"file": proofs.make_receipt(node.home, node.reader, params["reference"]).decode()}
+        file = proofs.make_receipt(node.home, node.reader, params["reference"])
+    if params.get("witnessed"):
+        note = await node.witnesses.ask_all(handed=True)
+        file = proofs.with_note(node.home, file, node.witnesses.check_enough(note))
+    return {"file": file.decode()}
 
 
 async def checkpoint(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """The newest signed checkpoint."""
-    async with node.sequencer.shown():
-        return {"file": proofs.make_checkpoint(node.home).decode()}
+    """The newest signed checkpoint, with what the witnesses sign of it now."""
+    if not node.witnesses.peers:
+        async with node.sequencer.shown():
+            return {"file": proofs.make_checkpoint(node.home).decode(), "missing": []}
+    note = await node.witnesses.ask_all(handed=True)
+    signed = {line.name for line in note.signatures}
+    keys = [peer.key for peer in node.witnesses.peers]
+    return {
+        "file": proofs.make_checkpoint(node.home, note.note(), (node.witnesses.k, keys)).decode(),
+        "missing": [key.name for key in keys if key.name not in signed],
+    }
 
 
 async def access_log(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -184,7 +199,8 @@ async def write_backup(node: CommandContext, params: dict[str, Any], progress: P
 
 async def examine(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """What is wrong with this machine, home or node."""
-    return doctor.run(node.home, node.config, 1000 * node.sequencer.sync_times.seconds)
+    sync_ms = 1000 * node.sequencer.sync_times.seconds
+    return doctor.run(node.home, node.config, sync_ms, node.witnesses.standing())
 
 
 async def show_config(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:

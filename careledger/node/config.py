@@ -81,6 +81,13 @@ SETTINGS: tuple[Setting, ...] = (
         0,
         60,
     ),
+    Setting(
+        "witness.urls",
+        "",
+        "witnesses that are asked to sign checkpoints: a list of \"URL KEY\" (in the environment, with commas)",
+    ),
+    Setting("witness.k", 1, "how many of them make a checkpoint witnessed", 1, 16),
+    Setting("witness.seconds", 2, "how often the newest checkpoint is offered to them", 1, 3600),
     Setting("keys.passphrase_file", "", "file that holds the passphrase of the key store"),
     Setting("log.level", "info", "least level that is logged", choices=("debug", "info", "warning", "error")),
     Setting("log.requests", "errors", "which requests are logged", choices=("none", "errors", "all")),
@@ -89,6 +96,9 @@ SETTINGS: tuple[Setting, ...] = (
 
 ALIASES: Mapping[str, str] = MappingProxyType({"CARELEDGER_PASSPHRASE_FILE": "keys.passphrase_file"})
 """Short environment names."""
+
+LISTS = frozenset(("witness.urls",))
+"""Settings that are a list of texts; kept as one text with a line each."""
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 _SECTIONS = sorted({setting.name.partition(".")[0] for setting in SETTINGS})
@@ -154,6 +164,15 @@ class CacheConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WitnessConfig:
+    """[witness]: who signs this ledger's checkpoints. `urls`: a line each, URL and key."""
+
+    urls: str
+    k: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
 class KeysConfig:
     """[keys]: where the passphrase comes from."""
 
@@ -185,6 +204,7 @@ class Config:
     consent: ConsentConfig
     keys: KeysConfig
     log: LogConfig
+    witness: WitnessConfig
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def value(self, name: str) -> Value:
@@ -327,6 +347,10 @@ def _typed(name: str, raw: Any, origin: str) -> Value:
                 f"{where} must be a whole number from {setting.low} to {setting.high}", code="setting-invalid"
             )
         return raw
+    if name in LISTS:
+        given = raw.split(",") if isinstance(raw, str) else raw
+        known = isinstance(given, list) and all(isinstance(one, str) for one in given)
+        raw = "\n".join(given) if known else 0
     if not isinstance(raw, str) or (setting.choices and raw not in setting.choices):
         hint = f"one of {', '.join(setting.choices)}" if setting.choices else "give it as text"
         raise Misconfigured(f"{where} is not a value that it can have", code="setting-invalid", hint=hint)
@@ -346,6 +370,7 @@ def _build(values: Mapping[str, Value], origins: Mapping[str, str]) -> Config:
         consent=ConsentConfig(**section("consent")),
         keys=KeysConfig(**section("keys")),
         log=LogConfig(**section("log")),
+        witness=WitnessConfig(**section("witness")),
         origins=MappingProxyType(dict(origins)),
     )
 

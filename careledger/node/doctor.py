@@ -8,7 +8,7 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +32,10 @@ class Finding:
     hint: str = ""
 
 
-def run(home: OpenHome, config: Config, sync_ms: float) -> dict[str, Any]:
-    """Every check. `ok` only if all are."""
+def run(
+    home: OpenHome, config: Config, sync_ms: float, witnesses: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """Every check. `ok` only if all are. `witnesses` are as `Witnesses.standing` gives them."""
     checks: list[Callable[[], Finding]] = [
         _python,
         lambda: _permissions(home),
@@ -45,6 +47,7 @@ def run(home: OpenHome, config: Config, sync_ms: float) -> dict[str, Any]:
         lambda: _exposure(config),
     ]
     found = [check() for check in checks]
+    found += [_witness(one) for one in witnesses]
     return {
         "ok": all(one.ok for one in found),
         "checks": [{"name": f.name, "ok": f.ok, "detail": f.detail, "hint": f.hint} for f in found],
@@ -116,6 +119,14 @@ def _heads(home: OpenHome) -> Finding:
     return Finding(
         "journal", True, f"{home.journal.position.end >> 10} KiB, height {home.height}, pid {os.getpid()}"
     )
+
+
+def _witness(standing: dict[str, Any]) -> Finding:
+    """How far what a witness signed is behind, and whether it refuses."""
+    far = f"signed size {standing['size']}, {standing['behind']} blocks behind" if standing["size"] else "no signature"
+    trouble = standing["trouble"]
+    detail = f"{standing['name']}: {trouble}; {far}" if trouble else f"{standing['name']}: {far}"
+    return Finding("witness", standing["ok"], detail, standing["hint"])
 
 
 def _exposure(config: Config) -> Finding:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import msgspec
+
+from careledger.ledger.checkpoint import SignedCheckpoint
 from careledger.ledger.log import Frontier, inclusion_path
+from careledger.ledger.proof_files import ReceiptFile, SignedPart, decode_file, encode_binary, encode_file
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.verification import Header
+from careledger.ledger.witnessing import WitnessKey
 from careledger.node import founding
 from careledger.node.home import OpenHome
 from careledger.node.lognodes import LogNodes
@@ -75,11 +82,24 @@ def _assemble(home: OpenHome, version: Version, header: Header, salt: bytes) -> 
         )
 
 
-def make_checkpoint(home: OpenHome) -> bytes:
-    """The newest checkpoint with the operator's keys: what others keep."""
-    ledger = home.the_ledger
+def with_note(home: OpenHome, receipt: bytes, note: SignedCheckpoint) -> bytes:
+    """The same receipt under another checkpoint that covers its block."""
+    file = decode_file(receipt, ReceiptFile, "the receipt")
     with home.tables.env.begin() as txn:
-        note = home.sign_checkpoint(txn)
+        kv = LmdbKV(txn, home.tables.ledger)
+        path = home.the_ledger.history_path(kv, file.block.height, note.checkpoint.size)
+    signed = SignedPart(note=note.note(), path=encode_binary(b"".join(path)))
+    return encode_file(msgspec.structs.replace(file, signed=signed))
+
+
+def make_checkpoint(
+    home: OpenHome, note: str = "", witnesses: tuple[int, Sequence[WitnessKey]] | None = None
+) -> bytes:
+    """A checkpoint (the newest, if no note is given) with the operator's keys: what others keep."""
+    ledger = home.the_ledger
+    if not note:
+        with home.tables.env.begin() as txn:
+            note = home.sign_checkpoint(txn)
     return build_checkpoint(
         chain=ledger.chain_id,
         keys=[
@@ -87,4 +107,5 @@ def make_checkpoint(home: OpenHome) -> bytes:
             (ledger.origin, "ml-dsa-44", ledger.genesis.ml_dsa_44),
         ],
         note=note,
+        witnesses=witnesses,
     )

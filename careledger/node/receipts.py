@@ -25,12 +25,14 @@ from careledger.ledger.proof_files import (
     KeyPart,
     ReceiptFile,
     SignedPart,
+    WitnessesPart,
     encode_binary,
     encode_file,
     encode_map_path,
 )
 from careledger.ledger.tree import MapProof, root_from_proof
 from careledger.ledger.verification import ANCHOR_VALUE, HEADER, KINDS, Header
+from careledger.ledger.witnessing import WitnessKey
 from careledger.primitives.errors import Corrupt
 
 _KIND_NAMES = {number: name for name, number in KINDS.items()}
@@ -122,15 +124,35 @@ def build_receipt(
     return encode_file(receipt)
 
 
-def build_checkpoint(*, chain: str, keys: Sequence[tuple[str, Algorithm, bytes]], note: str) -> bytes:
+def build_checkpoint(
+    *,
+    chain: str,
+    keys: Sequence[tuple[str, Algorithm, bytes]],
+    note: str,
+    witnesses: tuple[int, Sequence[WitnessKey]] | None = None,
+) -> bytes:
     """The checkpoint file for `--trust`. `keys` are (name, "ed25519" | "ml-dsa-44", public key) of the operator.
 
     Every listed key must have signed `note` (a verifier refuses the file otherwise), and a key that is not listed
     is unknown to whoever trusts this file: list all keys of the operator, and let all of them sign.
+    `witnesses` are k and the keys of the n witnesses; their lines in `note` need not be complete.
     """
     parts = [KeyPart(alg=alg, name=name, public=encode_binary(public)) for name, alg, public in keys]
     return encode_file(
-        CheckpointFile(chain=chain, format=CHECKPOINT_FORMAT, keys=parts, mode="embedded", note=note)
+        CheckpointFile(
+            chain=chain,
+            format=CHECKPOINT_FORMAT,
+            keys=parts,
+            mode="embedded",
+            note=note,
+            witnesses=msgspec.UNSET if witnesses is None else _witnesses_part(*witnesses),
+        )
+    )
+
+
+def _witnesses_part(k: int, keys: Sequence[WitnessKey]) -> WitnessesPart:
+    return WitnessesPart(
+        k=k, keys=[KeyPart(alg="ed25519", name=key.name, public=encode_binary(key.public)) for key in keys]
     )
 
 

@@ -18,6 +18,7 @@ from careledger.node.home import LockedHome, OpenHome
 from careledger.node.layout import HomeFile
 from careledger.node.profile import check_profile
 from careledger.node.sequencer import Sequencer, system_clock_ms
+from careledger.node.witnesses import Witnesses
 from careledger.primitives.errors import NotFound
 from careledger.vault.keystore import Keys
 from careledger.vault.model import Commit
@@ -47,6 +48,7 @@ class NodeService:
         self._door: Door | None = None
         self._sequencer: Sequencer | None = None
         self._context: CommandContext | None = None
+        self._witnesses: Witnesses | None = None
 
     async def start(self) -> None:
         """Lock, unlock, recover, begin. Raises with a hint; then nothing is left running."""
@@ -60,9 +62,10 @@ class NodeService:
                 locked.home.keys, reader, sequencer, self._base(locked.home), locked.home.did
             )
             fhir = fhir_app(backend, self.config)
+            witnesses = Witnesses.of(locked.home, sequencer, self.config)
             self._context = CommandContext(
                 self._path, self.config, locked.home, sequencer, reader, backend, fhir,
-                token_issuer(locked.home, self.config), self._served,
+                token_issuer(locked.home, self.config), self._served, witnesses,
             )  # fmt: skip
             await sequencer.start()
             self._locked, self._sequencer = locked, sequencer
@@ -71,6 +74,8 @@ class NodeService:
             if self._served:
                 self._door = Door(locked.home.layout.socket, sequencer, self._commands())
                 await self._door.open()
+                self._witnesses = witnesses
+                witnesses.start()
         except BaseException:
             locked.close()
             raise
@@ -81,6 +86,8 @@ class NodeService:
 
     async def stop(self) -> None:
         """Finish what was accepted and leave a clean home."""
+        if self._witnesses is not None:
+            await self._witnesses.stop()
         if self._door is not None:
             await self._door.close()
         if self._sequencer is not None:
