@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from types import MappingProxyType
 
-from careledger.fhir import bundles, histories, interactions, searches
+from careledger.fhir import auditlog, bundles, histories, interactions, searches
 from careledger.fhir.asking import actor_of
 from careledger.fhir.backend import Backend
 from careledger.fhir.capability import Capability
@@ -45,6 +45,11 @@ HANDLERS: MappingProxyType[str, Handler] = MappingProxyType(
     }
 )
 """Interaction of the route table -> what does it. `capabilities` and `bundle` are FhirApp's own."""
+
+AUDIT: MappingProxyType[str, Handler] = MappingProxyType(
+    {"read": auditlog.read, "vread": auditlog.read, "search": auditlog.search}
+)
+"""The same for AuditEvent, where the access log is a view besides."""
 
 
 class FhirApp:
@@ -83,4 +88,6 @@ class FhirApp:
         actor_of(request)
         if found.interaction == "bundle":
             return await bundles.bundle(context, request, self._dispatch)
+        if found.type == "AuditEvent" and found.interaction in AUDIT:
+            return await AUDIT[found.interaction](context, request, found)
         return await HANDLERS[found.interaction](context, request, found)

@@ -11,6 +11,7 @@ from typing import Any
 from careledger.access.decision import EMERGENCY_PURPOSE, Decision
 from careledger.fhir import json
 from careledger.fhir.asking import Asking, actor_of, ask
+from careledger.fhir.audit import ID_PREFIX
 from careledger.fhir.authority import Denied, Unseen, judge, judge_new, judge_whole, patients_named
 from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context
@@ -141,6 +142,10 @@ def compose_update(
     Only callers who see the whole type may choose an id; to others an unknown id and a hidden one look alike.
     """
     context, request = asking.context, asking.request
+    if type == "AuditEvent" and id.startswith(ID_PREFIX):
+        raise Refused(
+            405, "not-supported", "The access log is not written over FHIR.", hint="Use another id."
+        )
     current = asking.snapshot.current(type, id)
     new.resource["id"] = id
     patients = patients_of(new.resource, context.backend.base_url)
