@@ -1,7 +1,7 @@
 """`make bench`: every figure as a table, and everything that was measured in `bench.json`.
 
 Order: load, memory, disk, requests, start, fixed rates, a large Bundle, receipts, ten times the patients; then the same
-load and requests with other numbers of workers; then the ledger alone.
+load and requests with other numbers of workers; then the ledger alone; then decisions among 100,000 directives.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 import uvloop
 
-from bench import ledger_bench, patients, receipts
+from bench import consent_bench, ledger_bench, patients, receipts
 from bench.client import Client
 from bench.figures import COLUMNS, compute_rows, compute_table
 from bench.node import Node, sync_latency_ms
@@ -31,7 +31,18 @@ from bench.phases import CONNECTIONS, LARGE_BUNDLE_RESOURCES, QUICK, Counts, Loa
 ROOT = Path(__file__).resolve().parent.parent
 TIMES_MORE_PATIENTS = 10
 RESOURCES_AT_START = 30_000
-PARTS = ("load", "requests", "start", "offered", "bundle", "receipts", "tenfold", "workers", "ledger")
+PARTS = (
+    "load",
+    "requests",
+    "start",
+    "offered",
+    "bundle",
+    "receipts",
+    "tenfold",
+    "workers",
+    "ledger",
+    "consent",
+)
 LIBRARIES = ("cryptography", "httptools", "lmdb", "msgspec", "pynacl", "uvicorn", "uvloop", "zstandard")
 COMPARED = ("create", "create_patient", "read", "search", "name", "everything", "update")
 
@@ -52,7 +63,7 @@ class Run:
 
     async def main(self) -> None:
         """Everything, in the order of the module's text."""
-        if self.parts - {"workers", "ledger"}:
+        if self.parts - {"workers", "ledger", "consent"}:
             await self._whole()
         if "workers" in self.parts:
             table = []
@@ -64,6 +75,8 @@ class Run:
             print(compute_table([_texts(row) for row in table], columns), flush=True)
         if "ledger" in self.parts:
             self._ledger()
+        if "consent" in self.parts:
+            await self._consent()
 
     async def _whole(self) -> None:
         node = Node(self.workers)
@@ -238,6 +251,13 @@ class Run:
         self.measured["state_tree"] = ledger_bench.bench_state_tree(50_000 if self.quick else 500_000)
         self.measured["anchoring"] = ledger_bench.bench_anchoring()
 
+    async def _consent(self) -> None:
+        charts = consent_bench.CHARTS // 20 if self.quick else consent_bench.CHARTS
+        say(f"{charts * consent_bench.IN_CHART} directives in a home of their own")
+        found = await consent_bench.measure(charts)
+        self.measured["decision"] = found["p99_ms"]
+        self.raw["consent"] = found
+
 
 async def _create(client: Client, phases: Phases) -> str:
     """`Observation/ID` of one that was made this moment."""
@@ -363,6 +383,14 @@ def _report(rows: list[dict[str, Any]], run: Run, warnings: list[str]) -> str:
             f"a Bundle of {bundle['resources']} ({bundle['request_mb']} MB) took {bundle['bundle_s']} s"
             f" {bundle['bundle_statuses']}; reads at a fixed rate: p99 {bundle['reads_alone']['p99_ms']} ms alone,"
             f" {bundle['reads_beside']['p99_ms']} ms beside it (max {bundle['reads_beside']['max_ms']})"
+        )
+    consent = run.raw.get("consent")
+    if consent:
+        lines.append(
+            f"decisions among {consent['directives']} directives, {consent['in_chart']} in the chart: p50"
+            f" {consent['p50_ms']} ms after a block, {consent['same_height_ms']} ms otherwise,"
+            f" {consent['first_of_the_process_ms']} ms where the chart is opened first; a chart without any:"
+            f" {consent['chart_without_us']} us"
         )
     if "start" in run.raw:
         lines.append(
