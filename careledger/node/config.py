@@ -84,7 +84,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "witness.urls",
         "",
-        "witnesses that are asked to sign checkpoints: a list of \"URL KEY\" (in the environment, with commas)",
+        'witnesses that are asked to sign checkpoints: a list of "URL KEY" (in the environment, with commas)',
     ),
     Setting("witness.k", 1, "how many of them make a checkpoint witnessed", 1, 16),
     Setting("witness.seconds", 2, "how often the newest checkpoint is offered to them", 1, 3600),

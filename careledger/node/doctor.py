@@ -123,7 +123,11 @@ def _heads(home: OpenHome) -> Finding:
 
 def _witness(standing: dict[str, Any]) -> Finding:
     """How far what a witness signed is behind, and whether it refuses."""
-    far = f"signed size {standing['size']}, {standing['behind']} blocks behind" if standing["size"] else "no signature"
+    far = (
+        f"signed size {standing['size']}, {standing['behind']} blocks behind"
+        if standing["size"]
+        else "no signature"
+    )
     trouble = standing["trouble"]
     detail = f"{standing['name']}: {trouble}; {far}" if trouble else f"{standing['name']}: {far}"
     return Finding("witness", standing["ok"], detail, standing["hint"])
