@@ -1,20 +1,25 @@
-"""`careledger access-log`: who looked into a chart."""
+"""`careledger access-log`: who looked into a chart, and the proof that this is all."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
 
-from cyclopts import Parameter
+from cyclopts import App
 
 from careledger.cli import calls
-from careledger.cli.options import NodeOptions
+from careledger.cli.chart import Patient, Since, write_export
+from careledger.cli.options import NodeOptions, Output
 from careledger.cli.output import compute_table, note, print_result
 
 COLUMNS = ("time", "actor", "client", "organisation", "purpose", "kind", "what")
 
 
-def access_log(
-    patient: Annotated[str, Parameter(name="PATIENT", help="An id, or Patient/ID.")],
+app = App(name="access-log", help="List or export who looked into a patient's chart.", help_formatter="plain")
+
+
+@app.default
+def show(
+    patient: Patient,
     /,
     *,
     options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
@@ -24,3 +29,16 @@ def access_log(
     print_result(result, as_json=options.json, text=compute_table(result["entries"], COLUMNS))
     if not options.json and not result["entries"]:
         note("nobody has looked")
+
+
+@app.command
+def export(
+    patient: Patient,
+    /,
+    *,
+    output: Output = Path("-"),
+    since: Since = None,
+    options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
+) -> None:
+    """Write every entry of a chart's access log, and the proof that none is missing."""
+    write_export("access_log.export", patient, output, since, options)

@@ -30,11 +30,14 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "checkpoint", "careledger.cli.proof:checkpoint", "Write the newest signed checkpoint of the ledger"
     ),
-    Command("verify", "careledger.cli.proof:verify", "Verify a receipt against a checkpoint that you trust"),
+    Command(
+        "verify", "careledger.cli.verifying:verify", "Verify a receipt or an export against a checkpoint"
+    ),
     Command(
         "witness", "careledger.cli.witness:app", "Sign checkpoints of other ledgers: one history of each"
     ),
-    Command("access-log", "careledger.cli.access_log:access_log", "List who looked into a patient's chart"),
+    Command("chart", "careledger.cli.chart:app", "Export a patient's chart with the proof that it is whole"),
+    Command("access-log", "careledger.cli.access_log:app", "List or export who looked into a patient's chart"),
     Command("patient", "careledger.cli.patient:app", "Enrol the key with which a patient decides"),
     Command("consent", "careledger.cli.consent:app", "Grant, supersede, revoke, list and explain directives"),
     Command("fsck", "careledger.cli.node:fsck", "Check every body, log, tree and block against the ledger"),

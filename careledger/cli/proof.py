@@ -1,9 +1,7 @@
-"""`careledger receipt`, `checkpoint` and `verify`: files that a stranger can check without this program."""
+"""`careledger receipt` and `checkpoint`: files that a stranger can check without this program."""
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +9,7 @@ from cyclopts import Parameter
 
 from careledger.cli import calls
 from careledger.cli.errors import UsageError
-from careledger.cli.options import JsonFlag, NodeOptions, Output
+from careledger.cli.options import NodeOptions, Output
 from careledger.cli.output import note, print_result, write_file
 
 PROOF_BYTES_MAX = 64 << 20
@@ -53,51 +51,11 @@ def write_proof(text: str, output: Path, *, as_json: bool) -> None:
         print_result({"file": str(output), "bytes": len(content)}, as_json=True)
 
 
-def verify(
-    file: Annotated[Path, Parameter(name="FILE", help="The receipt.")],
-    /,
-    *,
-    trust: Annotated[
-        Path, Parameter(help="A checkpoint of the same ledger, earlier or later than the proof.")
-    ],
-    body: Annotated[Path | None, Parameter(help="The resource as it was served, to compare.")] = None,
-    json: JsonFlag = False,
-) -> None:
-    """Verify a receipt offline; exits 0 only if all is well."""
-    from careledger.ledger.verification import verify_receipt
-
-    content = read_bounded(body) if body is not None else None
-    verified = verify_receipt(
-        read_bounded(file), read_bounded(trust), content, now_ms=time.time_ns() // 1_000_000
-    )
-    header = verified.header
-    result = {
-        "holds": f"version {header.version} of {header.type}/{header.id}",
-        "level": verified.level,
-        "as_of": compute_time(verified.as_of_ms),
-        "height": verified.height,
-        "chain": verified.chain,
-        "organisation": f"did:careledger:{header.organisation.hex()}",
-        "recorded": compute_time(header.time_ms),
-        "leaf": verified.index,
-        "chart_size": verified.chart_size,
-        "body_checked": verified.body_checked,
-    }
-    print_result(result, as_json=json)
-
-
-def compute_time(time_ms: int) -> str:
-    """A time as people and FHIR write it."""
-    return (
-        datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
-
-
-def read_bounded(file: Path) -> bytes:
-    """The bytes of a proof file, at most `PROOF_BYTES_MAX` of them (the verifier refuses what is cut)."""
+def read_bounded(file: Path, bytes_max: int = PROOF_BYTES_MAX) -> bytes:
+    """The bytes of a proof file, at most one more than `bytes_max` (the verifier refuses what is cut)."""
     try:
         with file.open("rb") as handle:
-            return handle.read(PROOF_BYTES_MAX)
+            return handle.read(bytes_max + 1)
     except OSError as error:
         raise UsageError(
             f"cannot read {file}: {error.strerror}", hint="name a file that you may read"

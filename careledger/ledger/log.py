@@ -159,6 +159,23 @@ def consistency_path(old: int, new: int, get_node: GetNode) -> list[bytes]:
     return path
 
 
+def subtrees_between(sizes: Sequence[int], get_node: GetNode) -> list[bytes]:
+    """Hashes of the largest complete subtrees that tile the log from 0 to the last size and begin anew at each one.
+
+    With them the root at each of these ascending sizes can be computed: each log is shown to begin with the one before.
+    """
+    found = []
+    start = 0
+    for size in sizes:
+        while start < size:
+            level = (size - start).bit_length() - 1
+            if start:
+                level = min(level, (start & -start).bit_length() - 1)
+            found.append(get_node(level, start >> level))
+            start += 1 << level
+    return found
+
+
 def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
     """The root that this path leads to (RFC 9162, 2.1.3.2). Raises VerificationFailed if no path has this shape."""
     if not 0 <= index < size:

@@ -131,8 +131,13 @@ class CheckpointFile(_Part, frozen=True, kw_only=True):
     witnesses: WitnessesPart | msgspec.UnsetType = msgspec.UNSET
 
 
-def encode_file(value: ReceiptFile | CheckpointFile) -> bytes:
+def encode_file(value: _Part) -> bytes:
     """RFC 8785: the fields stand sorted in their types, and msgspec writes compact JSON with minimal escapes."""
+    return msgspec.json.encode(value)
+
+
+def encode_part(value: _Part) -> bytes:
+    """One object of a file that is written piece by piece."""
     return msgspec.json.encode(value)
 
 
@@ -152,9 +157,9 @@ def encode_map_path(siblings: Sequence[bytes | None]) -> str:
     )
 
 
-def decode_file(data: bytes, type_: type[T], what: str) -> T:
+def decode_file(data: bytes, type_: type[T], what: str, bytes_max: int = FILE_BYTES_MAX) -> T:
     """The file, if it re-encodes to exactly these bytes. Raises VerificationFailed."""
-    _need(len(data) <= FILE_BYTES_MAX, f"{what} is over {FILE_BYTES_MAX} bytes")
+    _need(len(data) <= bytes_max, f"{what} is over {bytes_max} bytes")
     try:
         value = msgspec.json.decode(data, type=type_)
         again = msgspec.json.encode(value)

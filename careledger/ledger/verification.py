@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -132,10 +132,10 @@ def verify_receipt(
         raise _refused("the body is not the one that was recorded")
     _check_chart(receipt, header, salt)
     newest = _check_batch(receipt, _compute_heads_root(receipt, header))
-    level = _check_signed(receipt, _compute_state_root(receipt, header, newest), trusted)
+    level, _ = check_signed(receipt, compute_state_root(receipt, header.organisation, newest), trusted)
     if trusted.level == "witnessed" and level != "witnessed":
         raise _refused("the proof is anchored; the trust file asks for witnessed")
-    _check_age(receipt.block.time, trusted.max_age_s, now_ms)
+    check_age(receipt.block.time, trusted.max_age_s, now_ms)
     return Verified(
         level=level,
         chain=receipt.chain,
@@ -213,21 +213,34 @@ def _check_batch(receipt: files.ReceiptFile, heads_root: bytes) -> bytes:
     return _digest(batch.newest)
 
 
-def _compute_state_root(receipt: files.ReceiptFile, header: Header, newest: bytes) -> bytes:
-    """Root of the ledger's state that holds the anchor."""
-    anchor = receipt.anchor
-    if _time(anchor.time) > _time(receipt.block.time):
+class Anchored(Protocol):
+    """The fields that receipts and exports share: from the map of heads to the signed history."""
+
+    @property
+    def anchor(self) -> files.AnchorPart: ...
+    @property
+    def block(self) -> files.BlockPart: ...
+    @property
+    def signed(self) -> files.SignedPart: ...
+    @property
+    def state(self) -> str: ...
+
+
+def compute_state_root(proof: Anchored, organisation: bytes, newest: bytes) -> bytes:
+    """Root of the ledger's state that holds the anchor, whose newest batch is `newest`."""
+    anchor = proof.anchor
+    if _time(anchor.time) > _time(proof.block.time):
         raise _refused("the anchor is later than its block")
-    key = compute_state_key("records", "anchors", header.organisation)
+    key = compute_state_key("records", "anchors", organisation)
     value = ANCHOR_VALUE.encode(
         (_whole(anchor.seq), newest, anchor.time, _whole(anchor.size), _digest(anchor.log))
     )
-    return root_from_proof(key, value, files.decode_map_path(receipt.state))
+    return root_from_proof(key, value, files.decode_map_path(proof.state))
 
 
-def _check_signed(receipt: files.ReceiptFile, state_root: bytes, trust: Trust) -> Level:
+def check_signed(proof: Anchored, state_root: bytes, trust: Trust) -> tuple[Level, SignedHead]:
     """The block is in a signed history that agrees with the trusted one; how well that is signed."""
-    block, signed = receipt.block, receipt.signed
+    block, signed = proof.block, proof.signed
     checkpoint = check_note(signed.note, trust.chain, trust.keys + trust.witnesses)
     if not checkpoint.signers & set(trust.keys):
         raise _refused("the checkpoint is not signed by the operator")
@@ -241,7 +254,7 @@ def _check_signed(receipt: files.ReceiptFile, state_root: bytes, trust: Trust) -
             hint="keep both files: together they prove it",
         )
     signed_by = {key.name for key in checkpoint.signers - set(trust.keys)}
-    return "witnessed" if trust.witnesses and len(signed_by) >= trust.k else "anchored"
+    return "witnessed" if trust.witnesses and len(signed_by) >= trust.k else "anchored", checkpoint
 
 
 def _check_log(entry: bytes, index: int, size: int, path: str, root: bytes, what: str, where: str) -> None:
@@ -251,7 +264,8 @@ def _check_log(entry: bytes, index: int, size: int, path: str, root: bytes, what
         raise _refused(f"{what} is not in {where}: {refused.message}") from None
 
 
-def _check_age(time_ms: int, max_age_s: int | None, now_ms: int | None) -> None:
+def check_age(time_ms: int, max_age_s: int | None, now_ms: int | None) -> None:
+    """The proof is not older than the trust file allows."""
     if max_age_s is None:
         return
     if now_ms is None:
@@ -265,24 +279,40 @@ def _check_age(time_ms: int, max_age_s: int | None, now_ms: int | None) -> None:
 
 def _header(part: files.HeaderPart) -> Header:
     """The header, every field within its limits; type and id are plain ASCII, the author has no controls."""
-    if part.kind not in KINDS:
+    return make_header(
+        _digest(part.org),
+        _digest(part.handle),
+        part.kind,
+        part.type,
+        part.id,
+        part.version,
+        part.time,
+        part.author,
+        _digest(part.body),
+    )
+
+
+def make_header(
+    organisation: bytes,
+    handle: bytes,
+    kind: str,
+    type: str,
+    id: str,
+    version: int,
+    time_ms: int,
+    author: str,
+    body: bytes,
+) -> Header:
+    """The header of these fields, each within its limits."""
+    if kind not in KINDS:
         raise _refused("the header has an unknown kind")
-    for value, limit in ((part.type, 64), (part.id, 64)):
+    for value, limit in ((type, 64), (id, 64)):
         if len(value) > limit or PLAIN.fullmatch(value) is None:
             raise _refused("the header names something malformed")
-    if len(part.author.encode()) > 512 or CONTROL.search(part.author) is not None:
+    if len(author.encode()) > 512 or CONTROL.search(author) is not None:
         raise _refused("the header names something malformed")
-    return Header(
-        organisation=_digest(part.org),
-        handle=_digest(part.handle),
-        kind=KINDS[part.kind],
-        type=part.type,
-        id=part.id,
-        version=_whole(part.version),
-        time_ms=_time(part.time),
-        author=part.author,
-        body=_digest(part.body),
-    )
+    number = KINDS[kind]
+    return Header(organisation, handle, number, type, id, _whole(version), _time(time_ms), author, body)
 
 
 def _digest(value: str) -> bytes:

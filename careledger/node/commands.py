@@ -18,7 +18,18 @@ from careledger.access.actor import DEFAULT_PURPOSE
 from careledger.access.tokens import TokenIssuer
 from careledger.fhir.http import FhirApp
 from careledger.fhir.json import instant
-from careledger.node import backup, consents, doctor, explaining, fsck, governing, importing, profile, proofs
+from careledger.node import (
+    backup,
+    consents,
+    doctor,
+    explaining,
+    exports,
+    fsck,
+    governing,
+    importing,
+    profile,
+    proofs,
+)
 from careledger.node.backend import NodeBackend
 from careledger.node.config import Config
 from careledger.node.group import Revoked, encode_event
@@ -237,6 +248,8 @@ COMMANDS: Mapping[str, Function] = MappingProxyType(
         "receipt": receipt,
         "checkpoint": checkpoint,
         "access_log": access_log,
+        "access_log.export": exports.export_access_log,
+        "chart.export": exports.export_chart,
         "patient.enrol": consents.enrol,
         "consent.prepare": consents.prepare,
         "consent.prepare_revocation": consents.prepare_revocation,

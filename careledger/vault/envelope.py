@@ -270,6 +270,13 @@ def seal_access(chart: ChartKeys, index: int, entry: AccessEntry) -> tuple[bytes
 
 def open_access(chart: ChartKeys, number: int, index: int, leaf: bytes, sealed: bytes) -> AccessEntry:
     """The entry at `index` of chart `number`, checked against its leaf, else Corrupt."""
+    return disclose_access(chart, number, index, leaf, sealed)[0]
+
+
+def disclose_access(
+    chart: ChartKeys, number: int, index: int, leaf: bytes, sealed: bytes
+) -> tuple[AccessEntry, bytes, bytes]:
+    """As `open_access`, with the committed content and its salt: what a stranger needs to check the leaf."""
     secret = mac(chart.access_key, b"entry" + index.to_bytes(8, "big") + sealed[:16])
     key, salt = derive(secret)
     six = first_six(chart.place, Kind.ACCESS, "", "", index)
@@ -277,7 +284,7 @@ def open_access(chart: ChartKeys, number: int, index: int, leaf: bytes, sealed: 
     entry = decode_entry(number, content)
     if commit(salt, header(six, entry.time_ms, "", body_hash(salt, content))) != leaf:
         raise _corrupt("an access entry's commitment")
-    return entry
+    return entry, content, salt
 
 
 # -- index segments ---------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ from careledger.ledger.execution import (
 )
 from careledger.ledger.genesis import EMBEDDED, GENESIS, Genesis, compute_chain_id, compute_genesis_hash
 from careledger.ledger.kernel import Contract, Parameters, compute_state_key
-from careledger.ledger.log import Frontier, consistency_path, inclusion_path
+from careledger.ledger.log import Frontier, consistency_path, inclusion_path, subtrees_between
 from careledger.ledger.store.kv import KV, PrefixKV
 from careledger.ledger.transaction import TRANSACTION_SIZE_MAX
 from careledger.ledger.tree import MapProof, MapTree
@@ -368,6 +368,12 @@ class EmbeddedLedger:
         if new > self._history.size:
             raise NotFound(f"the history has {self._history.size} leaves")
         return consistency_path(old, new, index.node_getter(kv, HISTORY_PREFIX))
+
+    def history_subtrees(self, kv: KV, sizes: Sequence[int]) -> list[bytes]:
+        """The complete subtrees between each of these ascending sizes of the history log and the next, from 0 on."""
+        if sizes and sizes[-1] > self._history.size:
+            raise NotFound(f"the history has {self._history.size} leaves")
+        return subtrees_between(sizes, index.node_getter(kv, HISTORY_PREFIX))
 
     def log_path(self, kv: KV, contract: str, name: str, key: bytes, position: int, size: int) -> list[bytes]:
         """Path in a contract's log (`kernel.Log`), such as the batches of an organisation."""

@@ -1,0 +1,361 @@
+"""Whether the accesses of a chart were allowed: her enrolled keys, her directives, and each entry's decision again.
+
+The twin of `access.decision` for strangers: it sees what the chart's leaves and the ledger say and nothing else, so
+it computes again what an entry relied on, and that no directive in force forbade it outright. docs/spec/export.md
+lists what it does not see. Pure. Errors: VerificationFailed, naming the entry.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import msgspec
+
+from careledger.ledger import export_files as files
+from careledger.ledger.export_files import UNSET, AccessContent
+from careledger.ledger.kernel import compute_state_key
+from careledger.ledger.proof_files import decode_binary, decode_file, decode_map_path
+from careledger.ledger.tree import MapProof, root_from_proof
+from careledger.primitives.encoding import DIGEST, U8, U32, U64, Bytes, Pair
+from careledger.primitives.errors import VerificationFailed
+from careledger.primitives.hashing import sha256, tagged
+from careledger.primitives.signing import ML_DSA_65_PUBLIC_SIZE, ML_DSA_65_SIGNATURE_SIZE, verify_ml_dsa_65
+
+ACTIVE: Final = 1
+DAY_MS: Final = 86_400_000
+TEXT_BYTES_MAX: Final = 65_536
+REQUEST_MS_MAX: Final = 60_000
+"""How much later than its entry says a request may have been decided."""
+DEFAULT_PURPOSES: Final = ("TREAT", "HPAYMT", "HOPERAT")
+OWN_PURPOSES: Final = (*DEFAULT_PURPOSES, "PATRQT")
+EMERGENCY_PURPOSE: Final = "ETREAT"
+NOTHING_LEFT: Final = ("denied", "empty", "count")
+"""Kinds of entries after which nothing of a chart has left."""
+ENTRY_VALUE: Final = Pair(U8, DIGEST, U32, DIGEST, U64)
+_KEY: Final = Pair(U8, Bytes(ML_DSA_65_PUBLIC_SIZE))
+_ML_DSA_65: Final = 2
+_ID: Final = re.compile("[0-9a-f]{64}")
+
+
+class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Fields in the order of RFC 8785."""
+
+
+class Grantee(_Closed, frozen=True, kw_only=True, order=True):
+    """Whom a directive is about."""
+
+    kind: Literal["organisation", "practitioner", "role"]
+    value: str
+
+
+class Coding(_Closed, frozen=True, kw_only=True, order=True):
+    """A code of a system."""
+
+    code: str
+    system: str
+
+
+class DirectiveText(_Closed, frozen=True, kw_only=True):
+    """What was decided (docs/spec/consent.md)."""
+
+    actions: tuple[Literal["access", "proof"], ...]
+    categories: tuple[Coding, ...]
+    effect: Literal["deny", "permit"]
+    format: Literal["careledger/directive/1"]
+    from_day: int
+    grantees: tuple[Grantee, ...]
+    handle: str
+    labels: tuple[Coding, ...]
+    nonce: str
+    organisation: str
+    purposes: tuple[str, ...]
+    supersedes: str
+    types: tuple[str, ...]
+    until_day: int
+
+
+class DirectiveLeaf(_Closed, frozen=True, kw_only=True):
+    """Body of a leaf of kind directive."""
+
+    binding: str
+    consent: str
+    controller: str
+    key: str
+    salt: str
+    text: str
+
+
+class ControllerLeaf(_Closed, frozen=True, kw_only=True):
+    """Body of a leaf of kind guardian."""
+
+    continues: str
+    format: Literal["careledger/controller/1"]
+    key: str
+
+
+@dataclass(slots=True)
+class Mandate:
+    """A directive of the chart: as it was bound (`text` None: it was not), and as the ledger shows it."""
+
+    id: str
+    text: DirectiveText | None
+    key_hash: bytes
+    time_ms: int
+    status: int = 0
+    height: int = 0
+
+    def is_in_force(self, entry: AccessContent) -> bool:
+        """When the entry was decided, as far as the ledger's last word tells: a revoked one was, until then."""
+        if self.text is None or not self.status or entry.time_ms + REQUEST_MS_MAX < self.time_ms:
+            return False
+        return self.height <= entry.height if self.status == ACTIVE else entry.height < self.height
+
+
+class Emergency(_Closed, frozen=True, kw_only=True):
+    """Body of a leaf of type EmergencyAccess (docs/spec/emergency.md): who may override until when."""
+
+    client: str
+    format: Literal["careledger/emergency/1"]
+    from_ms: int
+    practitioner: str
+    task: str
+    until_ms: int
+
+
+@dataclass(slots=True)
+class Consents:
+    """What the chart's leaves say of keys and directives, in their order."""
+
+    organisation: bytes
+    handle: bytes
+    controllers: list[bytes] = field(default_factory=list)
+    mandates: dict[str, Mandate] = field(default_factory=dict)
+    emergencies: list[Emergency] = field(default_factory=list)
+
+    @property
+    def key_id(self) -> str:
+        """Of the key that is enrolled now; "" for none."""
+        return compute_key_id(self.controllers[-1]) if self.controllers else ""
+
+    def enrol(self, id: str, body: bytes) -> None:
+        """One more enrolled key: the first, or signed by the one before."""
+        leaf = decode_file(body, ControllerLeaf, "an enrolled key")
+        public = decode_binary(leaf.key, ML_DSA_65_PUBLIC_SIZE, ML_DSA_65_PUBLIC_SIZE)
+        if id != compute_key_id(public):
+            raise _refused("an enrolled key has another id")
+        if not self.controllers and leaf.continues:
+            raise _refused("the first enrolled key continues one that is not there")
+        if self.controllers:
+            signature = decode_binary(leaf.continues, 0, ML_DSA_65_SIGNATURE_SIZE)
+            _verify(
+                self.controllers[-1],
+                id.encode(),
+                signature,
+                "an enrolled key is not signed by the one before",
+            )
+        self.controllers.append(public)
+
+    def add(self, id: str, body: bytes, time_ms: int) -> None:
+        """One more directive; without a binding by the key that is enrolled here it has no force."""
+        if _ID.fullmatch(id) is None:
+            raise _refused("a directive's id is no commitment")
+        try:
+            leaf = decode_file(body, DirectiveLeaf, "a directive")
+            key = decode_binary(leaf.key, ML_DSA_65_PUBLIC_SIZE, ML_DSA_65_PUBLIC_SIZE)
+            text = self._bound(id, leaf)
+        except VerificationFailed:
+            self.mandates[id] = Mandate(id, None, b"", time_ms)
+            return
+        key_hash = tagged("cl1.key-id", _KEY.encode((_ML_DSA_65, key)))
+        self.mandates[id] = Mandate(id, text, key_hash, time_ms)
+
+    def _bound(self, id: str, leaf: DirectiveLeaf) -> DirectiveText:
+        content = decode_binary(leaf.text, 1, TEXT_BYTES_MAX)
+        commitment = tagged("cl1.consent", decode_binary(leaf.salt, 0, 64) + content)
+        text = decode_file(content, DirectiveText, "a directive's text", TEXT_BYTES_MAX)
+        lists = (text.actions, text.categories, text.grantees, text.labels, text.purposes, text.types)
+        if any(list(one) != sorted(set(one)) for one in lists):  # type: ignore[type-var]
+            raise _refused("a list of a directive is not sorted")
+        place = (decode_binary(text.organisation, 32, 32), decode_binary(text.handle, 32, 32))
+        if (
+            commitment.hex() != id
+            or place != (self.organisation, self.handle)
+            or leaf.controller != self.key_id
+        ):
+            raise _refused("a directive is another chart's, or under another key")
+        signature = decode_binary(leaf.binding, 0, ML_DSA_65_SIGNATURE_SIZE)
+        _verify(self.controllers[-1], commitment, signature, "a directive is not bound")
+        return text
+
+    def override(self, body: bytes, time_ms: int) -> None:
+        """One more emergency access, recorded at `time_ms`; none holds longer than a day."""
+        leaf = decode_file(body, Emergency, "an emergency access")
+        until_ms = min(leaf.until_ms, time_ms + DAY_MS)
+        self.emergencies.append(msgspec.structs.replace(leaf, until_ms=until_ms))
+
+    def stand(self, parts: list[files.StandingPart], state_root: bytes) -> None:
+        """What the ledger says of each directive, in the chart's order."""
+        if len(parts) != len(self.mandates):
+            raise _refused("the standing of a directive is missing, or one too many is there")
+        for mandate, part in zip(self.mandates.values(), parts, strict=True):
+            _stand(mandate, part, state_root)
+
+    @property
+    def without_force(self) -> int:
+        """Directives of the chart that the enrolled key did not bind, or that the ledger does not know."""
+        return sum(mandate.text is None or not mandate.status for mandate in self.mandates.values())
+
+    def check(self, number: int, entry: AccessContent, types: list[str]) -> None:
+        """The entry's decision, computed again. `types` are those of the record log's entries, "" for a bare one."""
+        problem = self._problem(entry, types)
+        if problem:
+            raise _refused(f"access entry {number} was not allowed: {problem}")
+
+    def _problem(self, entry: AccessContent, types: list[str]) -> str:
+        if entry.leaves and entry.leaves[-1] >= len(types):
+            return "it names an entry that is not in the record log"
+        if not entry.permitted or entry.kind in NOTHING_LEFT:
+            return "it was denied and something left" if entry.leaves else ""
+        if entry.rule not in _RULES:
+            return "no rule that permits decided it"
+        problem = _RULES[entry.rule](self, entry, types)
+        if problem or entry.rule not in ("custodian-default", "directive-permit"):
+            return problem
+        return self._denied(entry, types)
+
+    def _default(self, entry: AccessContent, types: list[str]) -> str:
+        if entry.purpose not in DEFAULT_PURPOSES:
+            return "the purpose is none of the custodian's"
+        return self._custodian(entry)
+
+    def _custodian(self, entry: AccessContent) -> str:
+        if entry.organisation != f"did:careledger:{self.organisation.hex()}":
+            return "it was not the custodian"
+        return "it names directives" if entry.directives else ""
+
+    def _own(self, entry: AccessContent, types: list[str]) -> str:
+        if entry.purpose not in OWN_PURPOSES or entry.roles:
+            return "it was not the patient herself"
+        return self._custodian(entry)
+
+    def _operator(self, entry: AccessContent, types: list[str]) -> str:
+        return self._custodian(entry)
+
+    def _emergency(self, entry: AccessContent, types: list[str]) -> str:
+        if entry.purpose != EMERGENCY_PURPOSE:
+            return "it was no emergency"
+        opened = any(
+            one.practitioner == entry.actor
+            and one.from_ms - REQUEST_MS_MAX <= entry.time_ms < one.until_ms + REQUEST_MS_MAX
+            for one in self.emergencies
+        )
+        return "" if opened else "the chart holds no emergency access of this practitioner at this time"
+
+    def _supporting(self, entry: AccessContent, types: list[str]) -> str:
+        return ""
+
+    def _permitted(self, entry: AccessContent, types: list[str]) -> str:
+        if not entry.directives:
+            return "it names no directive"
+        for id in entry.directives:
+            mandate = self.mandates.get(id)
+            if mandate is None:
+                return "its directive is not in the chart"
+            if mandate.text is None:
+                return "the enrolled key did not sign its directive"
+            if not mandate.is_in_force(entry):
+                return "its directive was not in force on the ledger"
+            if self._is_replaced(mandate, entry.height, surely=True):
+                return "its directive was superseded"
+            text = mandate.text
+            if text.effect != "permit" or not _is_meant(text, entry):
+                return "its directive does not permit it"
+            if any(types[leaf] not in text.types for leaf in entry.leaves if text.types and types[leaf]):
+                return "its directive permits no such type"
+        return ""
+
+    def _denied(self, entry: AccessContent, types: list[str]) -> str:
+        """Why a directive that is active, and was at the entry's height, forbade it; those by code are not seen."""
+        for mandate in self.mandates.values():
+            text = mandate.text
+            if text is None or mandate.status != ACTIVE or mandate.height > entry.height:
+                continue
+            if text.effect != "deny" or text.categories or text.labels or not _is_meant(text, entry):
+                continue
+            meant = not text.types or any(types[leaf] in text.types for leaf in entry.leaves)
+            if meant and not self._is_replaced(mandate, entry.height, surely=False):
+                return "a directive in force denied it"
+        return ""
+
+    def _is_replaced(self, mandate: Mandate, height: int, *, surely: bool) -> bool:
+        """Another directive with force superseded it by then; one that was revoked since may have, but not surely."""
+        return any(
+            other.text is not None
+            and other.text.supersedes == mandate.id != other.id
+            and (other.height <= height if other.status == ACTIVE else bool(other.status) and not surely)
+            for other in self.mandates.values()
+        )
+
+
+_RULES: Final = {
+    "custodian-default": Consents._default,
+    "operator": Consents._operator,
+    "own-chart": Consents._own,
+    "emergency": Consents._emergency,
+    "directive-permit": Consents._permitted,
+    "supporting": Consents._supporting,
+}
+"""Rules under which something may leave, and how each is computed again."""
+
+
+def compute_key_id(public: bytes) -> str:
+    """The id of an enrolled key: 32 hex digits of its hash."""
+    return sha256(public).hex()[:32]
+
+
+def _is_meant(text: DirectiveText, entry: AccessContent) -> bool:
+    """The directive is about this caller, purpose and day, and about access."""
+    names = {
+        "organisation": (entry.organisation,),
+        "practitioner": (entry.actor, entry.subject),
+        "role": entry.roles,
+    }
+    return (
+        "access" in text.actions
+        and text.from_day <= entry.time_ms // DAY_MS <= text.until_day
+        and (not text.purposes or entry.purpose in text.purposes)
+        and any(one.value and one.value in names[one.kind] for one in text.grantees)
+    )
+
+
+def _stand(mandate: Mandate, part: files.StandingPart, state_root: bytes) -> None:
+    key = compute_state_key("consent", "directive", bytes.fromhex(mandate.id))
+    proof, value = decode_map_path(part.path), None
+    said = part.said
+    if said is not UNSET:
+        if part.other is not UNSET or said.status not in (1, 2):
+            raise _refused("the standing of a directive is malformed")
+        if not (0 <= said.until < 2**32 and 0 <= said.height < 2**53):
+            raise _refused("the standing of a directive is out of range")
+        key_hash, revocation = decode_binary(said.key, 32, 32), decode_binary(said.revocation, 32, 32)
+        value = ENTRY_VALUE.encode((said.status, key_hash, said.until, revocation, said.height))
+        if mandate.text is not None and (key_hash, said.until) == (mandate.key_hash, mandate.text.until_day):
+            mandate.status, mandate.height = said.status, said.height
+    elif part.other is not UNSET:
+        other = decode_binary(part.other, 64, 64)
+        proof = MapProof(proof.siblings, (other[:32], other[32:]))
+    if root_from_proof(key, value, proof) != state_root:
+        raise _refused("the standing of a directive is not in the ledger's state")
+
+
+def _verify(public: bytes, message: bytes, signature: bytes, why: str) -> None:
+    try:
+        verify_ml_dsa_65(public, message, signature)
+    except VerificationFailed:
+        raise _refused(why) from None
+
+
+def _refused(message: str) -> VerificationFailed:
+    return VerificationFailed(message, hint="the file was altered, or the custodian did what it may not")
