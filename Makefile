@@ -42,7 +42,7 @@ reset:  ## empty the demo hospital (deletes demo-home)
 	  echo '$(HOME_DIR) does not look like a CareLedger home: nothing deleted' >&2; exit 2; fi; \
 	if [ -e '$(HOME_DIR)/lock' ] && ! flock -n '$(HOME_DIR)/lock' true; then \
 	  echo 'the demo hospital is running: stop it with Ctrl-C, then: make reset' >&2; exit 5; fi; \
-	rm -rf -- '$(HOME_DIR)' '$(HOME_DIR).passphrase' && echo 'the demo hospital is empty; start it again with: make run'
+	rm -rf -- '$(HOME_DIR)' '$(HOME_DIR).passphrase' '$(HOME_DIR).witness' '$(HOME_DIR).witness.passphrase' && echo 'the demo hospital is empty; start it again with: make run'
 
 ##@ Check
 .PHONY: test

@@ -21,6 +21,8 @@ from pathlib import Path
 import pytest
 
 from careledger.cli.commands import COMMANDS
+from careledger.witness.folder import WitnessFolder
+from careledger.witness.overview import describe
 from tests.e2e.node import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -222,7 +224,26 @@ def test_the_demo_keeps_its_data_until_it_is_reset(tmp_path):
         refused = reset(tmp_path)
         assert refused.returncode != 0
         assert "stop it with Ctrl-C" in refused.stderr
+    size = read_witness(tmp_path)
+    assert size > 1
     with serve_demo(tmp_path, port):
         assert ask(tmp_path, port, "GET") == 200
+        printed = (tmp_path / "demo.log").read_text("utf-8")
+        assert "It proves nothing to others: same machine, same operator." in printed
+        end = time.monotonic() + 20
+        while read_witness(tmp_path) <= size and time.monotonic() < end:
+            time.sleep(0.2)
+        assert read_witness(tmp_path) > size
+    url = re.search(r"^witness: http://localhost:(\d+)", printed, re.MULTILINE)
+    assert url
+    with pytest.raises(OSError):  # it ended with the demo
+        socket.create_connection(("127.0.0.1", int(url[1])), timeout=1)
     assert reset(tmp_path).returncode == 0
-    assert not (tmp_path / "demo-home").exists()
+    assert not list(tmp_path.glob("demo-home*"))
+
+
+def read_witness(folder: Path) -> int:
+    """Up to which size the demo's witness has signed."""
+    shown = describe(WitnessFolder.open(folder / "demo-home.witness"))
+    assert not shown["forked"]
+    return int(shown["logs"][0]["size"])

@@ -59,12 +59,21 @@ def demo(
     if not (home / DONE).exists():
         import_patients(options, patients)
         (home / DONE).touch()
-    token = calls.call(options, "token.issue", make_token_request())
-    print_welcome(options, port, token)
     from careledger.cli import serving
+    from careledger.cli.demo_witness import DemoWitness
 
-    overrides = {"server.listen": f"{HOST}:{port}", "server.base_url": f"http://localhost:{port}"}
-    serving.serve(home, overrides, read_passphrase(passphrase_file))
+    witness = DemoWitness(options, home)
+    try:
+        witness.start()
+        token = calls.call(options, "token.issue", make_token_request())
+        witness.wait()
+        print_welcome(options, port, token, witness.describe(compute_program()))
+        overrides = {"server.listen": f"{HOST}:{port}", "server.base_url": f"http://localhost:{port}"}
+        if witness.entry:
+            overrides["witness.urls"] = witness.entry
+        serving.serve(home, overrides, read_passphrase(passphrase_file))
+    finally:
+        witness.stop()
     return 0
 
 
@@ -130,7 +139,7 @@ def make_token_request() -> dict[str, Any]:
     }
 
 
-def print_welcome(options: NodeOptions, port: int, token: dict[str, Any]) -> None:
+def print_welcome(options: NodeOptions, port: int, token: dict[str, Any], witness: str) -> None:
     """The address, the token on a line of its own, and five commands; ready to be copied."""
     from careledger.synthetic import first_patient_id
 
@@ -145,7 +154,9 @@ def print_welcome(options: NodeOptions, port: int, token: dict[str, Any]) -> Non
         home=options.home,
         program=compute_program(),
     )
-    sys.stdout.write(f"address: {fhir}\ntoken: {token['token']}\nexpires: {token['expires']}\n{text}\n")
+    sys.stdout.write(
+        f"address: {fhir}\ntoken: {token['token']}\nexpires: {token['expires']}\n{witness}{text}\n"
+    )
     sys.stdout.flush()
 
 
