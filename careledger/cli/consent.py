@@ -140,7 +140,10 @@ def list_(
     """List the directives of a chart, oldest first, with how each stands on the ledger."""
     result = calls.call(options, "consent.list", {"patient": calls.compute_patient_id(patient)})
     rows = [
-        {name: (",".join(value) or "any") if isinstance(value, list) else value for name, value in row.items()}
+        {
+            name: (",".join(value) or "any") if isinstance(value, list) else value
+            for name, value in row.items()
+        }
         for row in result["directives"]
     ]
     rows = [{**row, "bound": "yes" if row["bound"] else "no"} for row in rows]

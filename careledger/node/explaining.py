@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from careledger.access.actor import Actor
-from careledger.access.decision import RULES, AccessRequest, Decision, decide, join
+from careledger.access.decision import RULES, Decision
 from careledger.access.scopes import parse_scopes
-from careledger.access.standing import Standing
 from careledger.access.tokens import TokenVerifier
+from careledger.fhir.asking import ask
+from careledger.fhir.authority import judge
+from careledger.fhir.messages import FhirRequest
 from careledger.node.consents import operator_entry, read_params
 from careledger.primitives.errors import Invalid, NotFound
 from careledger.vault.model import HOUSE_CHART, Snapshot, Version
@@ -74,13 +77,7 @@ def actor_of(node: CommandContext, text: str) -> Actor:
 
 
 def judge_read(node: CommandContext, snapshot: Snapshot, actor: Actor, version: Version) -> Decision:
-    """What a read of this version would be decided to be."""
-    standing = Standing()
-    decisions = []
-    for chart in dict.fromkeys((version.chart, *(linked for linked, _ in version.links))):
-        own = snapshot.chart_of(actor.patient) if actor.patient else None
-        patients = () if chart == HOUSE_CHART else (actor.patient,) if chart == own else ("?",)
-        request = AccessRequest("read", version.type, patients, node.home.did, time_ms=node.backend.now_ms())
-        directives = standing.directives(snapshot, chart, actor)
-        decisions.append(decide(request, actor, directives, (), snapshot.height))
-    return join(decisions)
+    """What a read of this version would be decided to be: the path that a read over FHIR takes."""
+    path = (version.type, version.id)
+    request = FhirRequest("GET", path, [], {}, b"", actor, os.urandom(16))
+    return judge(ask(node.fhir.context, request, snapshot), "read", version.type, version)

@@ -29,6 +29,8 @@ START_LIMIT_S = 30.0
 FHIR_JSON = "application/fhir+json"
 TALKATIVE = {"CARELEDGER_LOG__LEVEL": "debug", "CARELEDGER_LOG__REQUESTS": "all"}
 """Everything that can be logged is: so the tests see what a log can hold."""
+PROMPT = {"CARELEDGER_CONSENT__GRANT_DELAY_SECONDS": "0"}
+"""Grants do not wait."""
 
 
 _SERVE = """
@@ -197,7 +199,7 @@ class Node:
                 cwd=ROOT,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": str(ROOT), **TALKATIVE},
+                env={**os.environ, "PYTHONPATH": str(ROOT), **TALKATIVE, **PROMPT},
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline().decode()
