@@ -13,6 +13,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TypeVar, cast
+
+from msgspec.structs import replace
 
 from careledger.access.actor import Actor
 from careledger.access.directives import (
@@ -37,7 +41,8 @@ from careledger.primitives.errors import Invalid
 from careledger.vault.model import CONTROLLER_TYPE, DIRECTIVE_TYPE, RowColumns, Snapshot, Version
 
 DIRECTIVES_KEPT = 50_000
-"""Opened directives a process keeps, in charts: the chart asked for least recently goes first."""
+"""Opened directives a process keeps, about 1 kB each: the chart asked for least recently goes first."""
+SHARED_KEPT = 16_384
 
 
 @dataclass(slots=True)
@@ -125,6 +130,7 @@ class Standing:
         """Drop what is open of a chart: it was shredded."""
         gone = self._charts.pop(chart, None)
         self._kept -= len(gone.opened) if gone else 0
+        _kept.cache_clear()
 
     def _chart(self, snapshot: Snapshot, number: int) -> tuple[_Chart, int]:
         """The chart opened as far as the snapshot goes, and how far that is: another one may have gone further."""
@@ -177,9 +183,37 @@ def _open_controller(snapshot: Snapshot, chart: _Chart, version: Version) -> Non
 
 def _open_directive(snapshot: Snapshot, chart: _Chart, version: Version, row: int) -> _Opened:
     leaf = decode_leaf(snapshot.body(version))
-    text = decode_text(from_base64(leaf.text))
+    text = _compact(decode_text(from_base64(leaf.text)))
     key_hash = compute_key_hash(from_base64(leaf.key))
     return _Opened(row, version, text, entry_key(_commitment(version.id)), key_hash, chart.controller)
+
+
+def _compact(text: Text) -> Text:
+    """The same text; what many directives have in common is kept once."""
+    return replace(
+        text,
+        actions=_shared(text.actions),
+        categories=_shared(text.categories),
+        grantees=_shared(text.grantees),
+        handle=_shared(text.handle),
+        labels=_shared(text.labels),
+        organisation=_shared(text.organisation),
+        purposes=_shared(text.purposes),
+        types=_shared(text.types),
+    )
+
+
+T = TypeVar("T")
+
+
+@lru_cache(SHARED_KEPT)
+def _kept(value: object) -> object:
+    return value
+
+
+def _shared(value: T) -> T:
+    """An equal value, the same one for all who ask with it."""
+    return cast("T", _kept(value))
 
 
 def _commitment(id: str) -> bytes:
