@@ -15,7 +15,7 @@ from careledger.fhir.search.bitsets import members
 from careledger.fhir.search.chartindex import TypeIndex
 from careledger.fhir.search.compile import is_shared
 from careledger.fhir.search.scope import Scope
-from careledger.fhir.search.withheld import covered, permitted, whole_history, without_hidden_history
+from careledger.fhir.search.withheld import permitted, shares, whole_history, without_hidden_history
 from careledger.vault.model import Row, Version
 
 
@@ -59,12 +59,9 @@ def seen_in(asking: Asking, interaction: str, index: TypeIndex, bits: int) -> in
 
 def _note(asking: Asking, index: TypeIndex, part: Partition, bits: int) -> None:
     """The rules under which what is left may leave."""
-    for condition in part.conditions:
-        if RULES[condition.rule] == "permit" and bits & covered(index, condition):
-            asking.note(index.chart, asking.decision(condition.rule, condition.directive))
-            bits &= ~covered(index, condition)
-    if bits and RULES[part.otherwise] == "permit":
-        asking.note(index.chart, asking.decision(part.otherwise, part.directive))
+    for rule, directive, met in shares(index, part):
+        if RULES[rule] == "permit" and bits & met:
+            asking.note(index.chart, asking.decision(rule, directive))
 
 
 Seen = Callable[[Row], bool]

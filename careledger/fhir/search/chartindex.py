@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from itertools import repeat
 from typing import Final
 
+from careledger.access.decision import Partition
 from careledger.fhir.search.bitsets import bits_of
 from careledger.fhir.search.compile import PATIENTS_SLOT, column_of, is_shared
 from careledger.fhir.search.conditions import Condition, SortKey
@@ -29,6 +30,10 @@ OPENED_MAX: Final = 4096
 """Version objects kept for one type of one chart."""
 ORDERS_MAX: Final = 8
 """Sort orders kept for one type of one chart."""
+
+
+Share = tuple[str, str, int]
+"""A rule, the directive behind it ("" for none), and the ordinals on which it decides."""
 
 
 class TypeIndex:
@@ -54,6 +59,8 @@ class TypeIndex:
         self._keys: dict[SortKey, Keys] = {}
         self._opened: dict[int, Version] = {}
         self.grown = False
+        self.shares: dict[Partition, tuple[int, list[Share]]] = {}
+        """How partitions divide the rows, when there were so many of them (see `withheld`)."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -211,6 +218,7 @@ class TypeIndex:
         derived = sum(slot.memory() for slot in self._slots.values())
         size = len(self.rows)
         orders = sum(4 * size for _ in self._orders) + sum(64 * size for _ in self._keys)
+        orders += sum(len(found) * (size >> 3) for _, found in self.shares.values())
         return derived + orders + 250 * len(self._opened)
 
 

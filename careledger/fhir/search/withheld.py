@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from careledger.access.decision import RULES, Condition, Partition
 from careledger.access.directives import Coding
 from careledger.fhir.search.bitsets import members, opened
-from careledger.fhir.search.chartindex import TypeIndex
+from careledger.fhir.search.chartindex import Share, TypeIndex
 from careledger.fhir.search.compile import Parameter, search_of
 from careledger.fhir.search.conditions import Token
 from careledger.fhir.search.slots import DateSlot
@@ -21,21 +21,38 @@ from careledger.fhir.search.values import NONE, hash8, token
 from careledger.vault.model import ROW_DELETED, ROW_MOVED
 
 Codings = tuple[Coding, ...]
+SHARES_MAX: Final = 8
+"""Partitions whose sets are kept for one type of one chart."""
 
 
 def permitted(index: TypeIndex, part: Partition) -> int:
     """Ordinals, of whatever version, that a partition of this type permits by what they say themselves."""
-    undecided = (1 << len(index)) - 1
     found = 0
-    for condition in part.conditions:
-        met = undecided & covered(index, condition)
-        if RULES[condition.rule] == "permit":
+    for rule, _, met in shares(index, part):
+        if RULES[rule] == "permit":
             found |= met
+    return found
+
+
+def shares(index: TypeIndex, part: Partition) -> list[Share]:
+    """How a partition of this type divides the rows; kept with the index until it grows."""
+    kept = index.shares.get(part)
+    if kept is not None and kept[0] == len(index):
+        return kept[1]
+    undecided = (1 << len(index)) - 1
+    found: list[Share] = []
+    for condition in part.conditions:
+        met = undecided & _covered(index, condition)
+        found.append((condition.rule, condition.directive, met))
         undecided &= ~met
-    return found | undecided if RULES[part.otherwise] == "permit" else found
+    found.append((part.otherwise, part.directive, undecided))
+    if len(index.shares) >= SHARES_MAX:
+        index.shares.clear()
+    index.shares[part] = (len(index), found)
+    return found
 
 
-def covered(index: TypeIndex, condition: Condition) -> int:
+def _covered(index: TypeIndex, condition: Condition) -> int:
     """Ordinals that a condition of this type covers."""
     bits = (1 << len(index)) - 1
     if condition.categories:
