@@ -96,6 +96,11 @@ class Standing:
         self._kept = 0
         self._kept_max = directives_kept
 
+    def clear(self) -> None:
+        """Forget every chart: something was erased."""
+        self._charts.clear()
+        self._kept = 0
+
     def directives(self, snapshot: Snapshot, chart: int, actor: Actor) -> tuple[Directive, ...]:
         """All that `decide` needs of the chart's directives for this caller: others change no decision on them."""
         if not snapshot.is_chart_with(chart, ANYBODY_TERM):

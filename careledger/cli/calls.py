@@ -19,6 +19,8 @@ The methods and what they take and give are this table; `node` implements the sa
 | consent.revoke | id; code, or key, sequence, valid_until, signature | id, status, height |
 | consent.list | patient | patient, key (id), directives (list) |
 | consent.explain | actor (a token, or a client's name), reference (`TYPE/ID`) | permit, answer, rule, directives, height |
+| erase | reference (`TYPE/ID/_history/V`), reason | erased, height |
+| shred | patient, reason | height, leaves, again (it was shredded before), certificate (text of the receipt) |
 | import | paths (absolute); progress | resources, bundles, failures (list of source, message) |
 | fsck | trust (text of a checkpoint, optional); progress | ok, checked (counts), problems (list of text) |
 | backup | path (absolute); progress | path, bytes, height |

@@ -37,9 +37,13 @@ COMMANDS: tuple[Command, ...] = (
         "witness", "careledger.cli.witness:app", "Sign checkpoints of other ledgers: one history of each"
     ),
     Command("chart", "careledger.cli.chart:app", "Export a patient's chart with the proof that it is whole"),
-    Command("access-log", "careledger.cli.access_log:app", "List or export who looked into a patient's chart"),
+    Command(
+        "access-log", "careledger.cli.access_log:app", "List or export who looked into a patient's chart"
+    ),
     Command("patient", "careledger.cli.patient:app", "Enrol the key with which a patient decides"),
     Command("consent", "careledger.cli.consent:app", "Grant, supersede, revoke, list and explain directives"),
+    Command("erase", "careledger.cli.erase:erase", "Make one misfiled version unreadable for good"),
+    Command("shred", "careledger.cli.erase:shred", "Make a patient's whole chart unreadable for good"),
     Command("fsck", "careledger.cli.node:fsck", "Check every body, log, tree and block against the ledger"),
     Command("backup", "careledger.cli.backup:backup", "Write the whole node to one file"),
     Command(

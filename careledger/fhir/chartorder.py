@@ -92,6 +92,11 @@ class ChartOrders:
         self._resources_max = resources_max
         self._resources = 0
 
+    def clear(self) -> None:
+        """Forget every chart."""
+        self._orders.clear()
+        self._resources = 0
+
     def of(self, snapshot: Snapshot, chart: int, patient: str, base_url: str) -> ChartOrder:
         """The chart's order as of the snapshot."""
         order = self._orders.get(chart)

@@ -67,6 +67,12 @@ class FhirApp:
             limits or Limits(),
         )
 
+    def forget(self) -> None:
+        """Something was erased: drop all that was opened of any chart."""
+        self.context.charts.clear()
+        self.context.orders.clear()
+        self.context.standing.clear()
+
     async def handle(self, request: FhirRequest) -> FhirResponse:
         """Answer a request. Refusals are answers; any exception that leaves here is a defect."""
         return await self._dispatch(self.context, request)

@@ -52,7 +52,7 @@ async def _read(context: Context, request: FhirRequest, match: Match, interactio
     what = f"{match.type}/{match.id}/_history/{match.vid}" if match.vid else f"{match.type}/{match.id}"
     await record(asking, decision, interaction, what, charts)
     if response is None:
-        raise not_found() if version is None else gone()
+        raise not_found() if version is None else gone(erased=version.erased)
     return response
 
 

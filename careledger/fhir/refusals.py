@@ -65,7 +65,9 @@ def not_found() -> Refused:
     return Refused(404, "not-found", "No such resource is known here.")
 
 
-def gone() -> Refused:
+def gone(*, erased: bool = False) -> Refused:
+    if erased:
+        return Refused(410, "deleted", "This version was erased: nobody can open it any more.")
     return Refused(
         410, "deleted", "This resource was deleted.", hint="Its earlier versions are in its _history."
     )

@@ -182,7 +182,7 @@ def _head(kind: str, total: int | None, links: Sequence[Link]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
-    """A version in a history: its body (None for a deletion), and whether a PUT made the resource with it."""
+    """A version in a history: its body (None for a deletion, or if it was erased), and whether a PUT made the resource with it."""
 
     version: Version
     body: bytes | None
@@ -205,7 +205,7 @@ def _history_entry(base_url: str, entry: HistoryEntry) -> bytes:
     version, body = entry.version, entry.body
     name = f"{version.type}/{version.id}"
     if body is None:
-        method, url, status = "DELETE", name, STATUS_TEXT[204]
+        method, url, status = "DELETE", name, "410 Gone" if version.erased else STATUS_TEXT[204]
     elif version.version == 1 and not entry.put_created:
         method, url, status = "POST", version.type, STATUS_TEXT[201]
     else:

@@ -34,7 +34,6 @@ class NodeBackend:
     def __init__(
         self, keys: Keys, reader: VaultReader, order: Order, base_url: str, organisation: str
     ) -> None:
-        self._keys = keys
         self._reader = reader
         self._order = order
         self.base_url = base_url
@@ -56,7 +55,7 @@ class NodeBackend:
     async def _seal(self, commit: Commit) -> SealedCommit:
         # A chart begins no later than what is first recorded in it.
         began_ms = min((write.time_ms for write in commit.writes), default=self.now_ms())
-        sealer = Sealer(self._keys, self._reader, began_ms)
+        sealer = Sealer(self._reader, began_ms)
         for done, _ in enumerate(sealer.steps(commit, SEAL_BATCH), 1):
             if done * SEAL_BATCH < len(commit.writes):
                 await asyncio.sleep(0)

@@ -22,6 +22,7 @@ from careledger.node import (
     backup,
     consents,
     doctor,
+    erasing,
     explaining,
     exports,
     fsck,
@@ -155,7 +156,7 @@ async def access_log(node: CommandContext, params: dict[str, Any], progress: Pro
     async with node.sequencer.quiet():
         with node.reader.snapshot() as snapshot:
             patient = params["patient"]
-            chart = HOUSE_CHART if patient == "house" else snapshot.chart_of(patient)
+            chart = HOUSE_CHART if patient == "house" else snapshot.chart_ever_of(patient)
             if chart is None:
                 raise NotFound("there is no chart of this patient", hint="PATIENT is an id or Patient/ID")
             keys = node.home.keyring.get(chart)
@@ -191,21 +192,23 @@ async def import_files(node: CommandContext, params: dict[str, Any], progress: P
 async def check(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Everything against everything; see `fsck`. `trust` is the text of a checkpoint file kept elsewhere."""
     trusted = str(params.get("trust") or "").encode()
-    async with node.sequencer.quiet():
-        view = fsck.take_view(node.home)
-    return await asyncio.get_running_loop().run_in_executor(
-        None, fsck.run, node.home, view, progress, trusted
-    )
+    async with node.sequencer.steady:
+        async with node.sequencer.quiet():
+            view = fsck.take_view(node.home)
+        return await asyncio.get_running_loop().run_in_executor(
+            None, fsck.run, node.home, view, progress, trusted
+        )
 
 
 async def write_backup(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """One sealed file with the whole home."""
-    async with node.sequencer.quiet():
-        plan = backup.plan(node.home)
     path = Path(params["path"])
     if not path.is_absolute():
         raise Invalid("the path of a backup must be absolute")
-    return await asyncio.get_running_loop().run_in_executor(None, backup.write, plan, path, progress)
+    async with node.sequencer.steady:
+        async with node.sequencer.quiet():
+            plan = backup.plan(node.home)
+        return await asyncio.get_running_loop().run_in_executor(None, backup.write, plan, path, progress)
 
 
 async def examine(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -257,6 +260,8 @@ COMMANDS: Mapping[str, Function] = MappingProxyType(
         "consent.revoke": consents.revoke,
         "consent.list": consents.show,
         "consent.explain": explaining.explain,
+        "erase": erasing.erase,
+        "shred": erasing.shred,
         "import": import_files,
         "fsck": check,
         "backup": write_backup,

@@ -88,6 +88,11 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("witness.k", 1, "how many of them make a checkpoint witnessed", 1, 16),
     Setting("witness.seconds", 2, "how often the newest checkpoint is offered to them", 1, 3600),
+    Setting(
+        "retention.medical_records_years", 0, "years to keep records after the last entry; 0: no duty", 0, 200
+    ),
+    Setting("retention.imaging_years", 0, "the same for images and their studies", 0, 200),
+    Setting("retention.billing_years", 0, "the same for accounts, claims and coverage", 0, 200),
     Setting("keys.passphrase_file", "", "file that holds the passphrase of the key store"),
     Setting("log.level", "info", "least level that is logged", choices=("debug", "info", "warning", "error")),
     Setting("log.requests", "errors", "which requests are logged", choices=("none", "errors", "all")),
@@ -187,6 +192,15 @@ class ConsentConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionConfig:
+    """[retention]: for how many years records may not be erased after a chart's last entry; `node.retention`."""
+
+    medical_records_years: int
+    imaging_years: int
+    billing_years: int
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """[log]: what is logged."""
 
@@ -203,6 +217,7 @@ class Config:
     cache: CacheConfig
     consent: ConsentConfig
     keys: KeysConfig
+    retention: RetentionConfig
     log: LogConfig
     witness: WitnessConfig
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -369,6 +384,7 @@ def _build(values: Mapping[str, Value], origins: Mapping[str, str]) -> Config:
         cache=CacheConfig(**section("cache")),
         consent=ConsentConfig(**section("consent")),
         keys=KeysConfig(**section("keys")),
+        retention=RetentionConfig(**section("retention")),
         log=LogConfig(**section("log")),
         witness=WitnessConfig(**section("witness")),
         origins=MappingProxyType(dict(origins)),

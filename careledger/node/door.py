@@ -27,7 +27,7 @@ _decode_params = msgspec.msgpack.Decoder(dict).decode
 
 
 class Door:
-    """Serves the socket. Commands come as a literal table; `commit`, `access`, `lock`, `unlock` are the workers'."""
+    """Serves the socket. Commands come as a literal table; the others in `Caller._do` are the workers'."""
 
     def __init__(self, path: Path, sequencer: Sequencer, commands: Mapping[str, Command]) -> None:
         self._path = path
@@ -78,6 +78,8 @@ class Caller:
         self._held: dict[int, AsyncExitStack] = {}
         self._renounced: set[int] = set()  # locks given back before they were got
         self._running: set[asyncio.Task[None]] = set()
+        self._forgetting: asyncio.Future[None] | None = None
+        self._take_leave: Callable[[], None] = lambda: None
 
     def take(self, message: wire.Message) -> None:
         """Begin to answer one request."""
@@ -87,6 +89,8 @@ class Caller:
 
     async def leave(self) -> None:
         """The other side has gone."""
+        self._take_leave()
+        self._forgotten()
         for task in list(self._running):
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -118,6 +122,12 @@ class Caller:
             return None
         if message.kind == "commit":
             return await self._sequencer.commit(_decode_commit(message.content))
+        if message.kind == "worker":
+            self._take_leave = self._sequencer.workers.add(self._forget)
+            return None
+        if message.kind == "forgotten":
+            self._forgotten()
+            return None
         if message.kind == "health":
             self._sequencer.check_health()
             return None
@@ -133,6 +143,16 @@ class Caller:
         return await command(
             _decode_params(message.content), lambda step: self._send(message.number, "progress", step)
         )
+
+    async def _forget(self) -> None:
+        """Tell the worker on the other side to forget; return once it has, or is gone."""
+        self._forgetting = asyncio.get_running_loop().create_future()
+        self._send(0, "forget", None)
+        await self._forgetting
+
+    def _forgotten(self) -> None:
+        if self._forgetting is not None and not self._forgetting.done():
+            self._forgetting.set_result(None)
 
     async def _lock(self, number: int, type: str) -> None:
         stack = AsyncExitStack()

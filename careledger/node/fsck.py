@@ -42,6 +42,7 @@ COMPARED = {
     "node": "log nodes",
     "find": "row terms",
     "visit": "chart terms",
+    "reseal": "re-sealed secrets",
     "revoked": "revoked tokens",
     "ledger": "ledger entries",
     "heads": "buckets of heads",
@@ -86,7 +87,7 @@ def _rolled_back(home: OpenHome, view: View, trusted: bytes) -> list[str]:
     trust, ledger = read_trust(trusted), home.the_ledger
     if trust.chain != ledger.chain_id:
         return ["the checkpoint is of another ledger"]
-    height = int.from_bytes(view.txn.get(b"height", b"", db=home.tables.meta), "big")
+    height = int.from_bytes(view.txn.get(b"height", b"", db=home.tables.meta)[:8], "big")
     if trust.size > height + 1:
         ahead = trust.size - 1 - height
         return [f"the home was rolled back: the checkpoint is {ahead} blocks ahead of its block {height}"]
@@ -160,12 +161,16 @@ def _try(home: OpenHome, record: Record) -> str:
             version = records.unpack_version(record.content)
             where = f"version at leaf {version.index} of chart {version.chart} (byte {record.offset})"
             keys = home.keyring.get(version.chart)
+            if version.epoch != keys.epoch:
+                return ""  # its secret was sealed again since, or erased
             opened = open_meta(keys, version.leaf, version.meta)
             check_version(keys, version.leaf, opened, open_body(keys, opened, version.body))
         elif record.kind == records.LINK:
             link = records.unpack_link(record.content)
             where = f"link at leaf {link.index} of chart {link.chart} (byte {record.offset})"
-            open_meta(home.keyring.get(link.chart), link.leaf, link.meta)
+            keys = home.keyring.get(link.chart)
+            if link.epoch == keys.epoch:
+                open_meta(keys, link.leaf, link.meta)
         elif record.kind == records.ACCESS:
             entry = records.unpack_access(record.content)
             where = f"access entry {entry.index} of chart {entry.chart} (byte {record.offset})"

@@ -16,10 +16,12 @@ from careledger.node.home import OpenHome
 from careledger.primitives.errors import Conflict
 from careledger.vault import records
 from careledger.vault.access_entries import encode_entry
-from careledger.vault.envelope import ChartKeys, open_body, open_meta, redate
+from careledger.vault.envelope import ChartKeys, Sealed, open_body, open_meta, redate
 from careledger.vault.index import ChartState, PlacedRow
 from careledger.vault.journal import RECORD_HEADER, pack_record
+from careledger.vault.keystore import wrap_epoch
 from careledger.vault.messages import NewChart, SealedCommit, SealedLink, SealedVersion
+from careledger.vault.model import KEY_EVENT_TYPE
 from careledger.vault.tables import RECORD_LOG
 
 STEP_VERSIONS = 16
@@ -99,6 +101,7 @@ class Group:
         for chart in commit.charts:
             if writer.chart_of(chart.patient) is not None:
                 raise ChartExists("the patient's chart began meanwhile", hint="seal again and repeat")
+        self._check_keys(commit)
         for entry in commit.accesses:
             encode_entry(entry)  # one that cannot be sealed refuses this commit alone
         if len({version.token for version in commit.versions}) != len(commit.versions):
@@ -109,6 +112,14 @@ class Group:
                 raise Conflict("the resource was changed meanwhile", hint="read it again and repeat")
         if commit.transactions:
             self._check_transactions(commit.transactions, now_ms)
+
+    def _check_keys(self, commit: SealedCommit) -> None:
+        """What was sealed under keys that an erasure has replaced meanwhile would be lost with them."""
+        writer, epoch = self._home.writer, self._home.keys.epoch
+        if any(writer.epoch(chart) != sealed for chart, sealed in commit.epochs) or any(
+            wrap_epoch(chart.wrap) != epoch for chart in commit.charts
+        ):
+            raise ChartExists("keys changed meanwhile", hint="seal again and repeat", code="keys-changed")
 
     def _check_transactions(self, transactions: tuple[bytes, ...], now_ms: int) -> None:
         """A commit is all or nothing, so what its transactions stand for is not kept if the ledger refuses them."""
@@ -223,6 +234,26 @@ class Group:
                 kept.append((state.number, index))
         return tuple(kept)
 
+    def add_key_event(self, chart: int, sealed: Sealed, id: str, time_ms: int) -> int:
+        """A key event, sealed under the chart's new keys, as the next leaf; its index."""
+        home = self._home
+        state = home.writer.state(chart)
+        index, hashed = home.writer.add_leaf(state, sealed.leaf)
+        content = records.pack_version(chart, index, sealed.leaf, state.epoch, sealed.meta, sealed.body)
+        self._record(records.VERSION, content, chart, index, hashed)
+        if chart not in home.closed:
+            row = PlacedRow(KEY_EVENT_TYPE, id, 1, False, False, time_ms, index, b"", (), ())
+            home.writer.add_resource(home.keyring.token(KEY_EVENT_TYPE, id), row, chart, self.height, ())
+            home.writer.add_row(state, row, self.height)
+        return index
+
+    def add_record(self, kind: int, content: bytes) -> int:
+        """A record that is no leaf; bytes of records that wait to be journalled."""
+        packed = pack_record(kind, content)
+        self._records.append(packed)
+        self._size += len(packed)
+        return self._size
+
     def _record(self, kind: int, content: bytes, chart: int, index: int, hashed: bytes) -> None:
         self._unplaced.append(Unplaced(chart, index, hashed, self._size + RECORD_HEADER.size, len(content)))
         packed = pack_record(kind, content)
@@ -244,7 +275,9 @@ class Group:
 
 
 def placed_row(version: SealedVersion, index: int, *, moved: bool) -> PlacedRow:
-    """The index row of a version at a place in one chart."""
+    """The index row of a version at a place in one chart; a departure says nothing of what the version holds."""
+    if moved:
+        return departed_row(version.type, version.id, version.expected_version + 1, version.time_ms, index)
     return PlacedRow(
         type=version.type,
         id=version.id,
@@ -259,6 +292,16 @@ def placed_row(version: SealedVersion, index: int, *, moved: bool) -> PlacedRow:
     )
 
 
+def departed_row(type: str, id: str, version: int, time_ms: int, index: int) -> PlacedRow:
+    """The index row that says that a resource left a chart."""
+    return PlacedRow(type, id, version, False, True, time_ms, index, b"", (), ())
+
+
+def erased_row(type: str, id: str, version: int, time_ms: int, index: int) -> PlacedRow:
+    """The index row of an erased version: no more than a deletion says."""
+    return PlacedRow(type, id, version, True, False, time_ms, index, b"", (), (), True)
+
+
 def apply_event(home: OpenHome, txn: lmdb.Transaction, event: bytes) -> None:
     """A node event takes effect in the index."""
     happened = _decode_event(event)
@@ -269,7 +312,20 @@ def apply_event(home: OpenHome, txn: lmdb.Transaction, event: bytes) -> None:
         handed.add_size(txn, home.tables, home.height + 2)
     else:
         txn.put(b"base", happened.url.encode(), db=home.tables.meta)
+        bases = (*read_bases(home, txn), (home.height + 1, happened.url))
+        txn.put(b"bases", msgspec.msgpack.encode(bases), db=home.tables.meta)
         home.base_url = happened.url
+
+
+def read_bases(home: OpenHome, txn: lmdb.Transaction) -> tuple[tuple[int, str], ...]:
+    """Every FHIR base that the home had, each with the height from which it held."""
+    data = txn.get(b"bases", db=home.tables.meta)
+    return () if data is None else msgspec.msgpack.decode(data, type=tuple[tuple[int, str], ...])
+
+
+def base_at(home: OpenHome, txn: lmdb.Transaction, height: int) -> str:
+    """The FHIR base by which the terms of a version of that height were made."""
+    return next((url for since, url in reversed(read_bases(home, txn)) if since <= height), "")
 
 
 def _sweep_revoked(home: OpenHome, txn: lmdb.Transaction, day: int) -> None:

@@ -49,23 +49,78 @@ class OpenHome:
 
     def __init__(self, layout: Layout, keys: Keys, file: HomeFile, index: Path, *, write: bool) -> None:
         self.layout = layout
-        self.keys = keys
         self.file = file
         self.did = file.did
         self.organisation = bytes(parse_did(file.did))
         self.tables = Tables.open(index, keys.journal_key, write=True)
         self.keyring = Keyring(keys, self.organisation, self.tables)
-        self.writer = IndexWriter(self.tables, self.keyring.get)
+        self.erasures = 0
+        """How often something was erased: the generation of what readers remember."""
+        self.closed: set[int] = set()
+        """Charts that were shredded."""
+        self.writer = IndexWriter(self.tables, self.keyring.for_writing)
         self.access = AccessIndex(self.tables)
         self.ledger: EmbeddedLedger | None = None
         with self.tables.env.begin() as txn:
             self.applied = self._read_applied(txn)
             self.access.changed = _read_changed(txn, self.tables)
+            self._read_erasures(txn)
             self.base_url = txn.get(b"base", b"", db=self.tables.meta).decode()
             self.heads = MapTree.open(LmdbKV(txn, self.tables.heads))
         self.journal = Journal.open(
             layout.journal, keys.home_id, keys.journal_key, write=write, at=self.applied
         )
+
+    @property
+    def keys(self) -> Keys:
+        """The home's keys as they are now."""
+        return self.keyring.keys
+
+    def _read_erasures(self, txn: lmdb.Transaction) -> None:
+        self.erasures = int.from_bytes(txn.get(b"height", b"", db=self.tables.meta)[8:], "big")
+        closed = txn.get(b"closed", b"", db=self.tables.meta)
+        self.closed = {number for (number,) in CHART_KEY.iter_unpack(closed)}
+
+    def put_closed(self, txn: lmdb.Transaction, chart: int) -> None:
+        """The chart is shredded from here on."""
+        self.closed.add(chart)
+        packed = b"".join(map(CHART_KEY.pack, sorted(self.closed)))
+        txn.put(b"closed", packed, db=self.tables.meta)
+
+    def put_floor(self, txn: lmdb.Transaction, floor: int) -> None:
+        """Wrap masters below `floor` are due to be destroyed; what was freed in the index is due to go as well."""
+        self.erasures += 1
+        txn.put(b"floor", floor.to_bytes(4, "big"), db=self.tables.meta)
+        txn.put(b"compact", b"\x01", db=self.tables.meta)
+
+    def is_compaction_due(self) -> bool:
+        """Whether freed pages of the index may still hold what was erased."""
+        with self.tables.env.begin() as txn:
+            return txn.get(b"compact", db=self.tables.meta) is not None
+
+    def destroy_due(self) -> None:
+        """Destroy the wrap masters that the journal says are due. Raises ForeignKeys if the store is an older one."""
+        with self.tables.env.begin() as txn:
+            floor = int.from_bytes(txn.get(b"floor", b"", db=self.tables.meta), "big")
+        if floor:
+            self.keyring.keys = KeyStore.destroy_below(self.layout.keys, self.keys, floor)
+
+    def begin_index(self) -> None:
+        """Empty the index: the journal will say it all again."""
+        self.writer.abort()
+        with self.tables.env.begin(write=True) as txn:
+            for table in self.tables.all():
+                txn.drop(table, delete=False)
+        self.writer.reset()
+        self.keyring.coming.clear()
+        self.keyring.clear()
+        self.ledger = None
+        with self.tables.env.begin() as txn:
+            self.applied = self._read_applied(txn)
+            self._read_erasures(txn)
+            self.access.reset(set())
+            self.base_url = ""
+            self.heads = MapTree.open(LmdbKV(txn, self.tables.heads))
 
     def _read_applied(self, txn: lmdb.Transaction) -> Position:
         data = txn.get(b"applied", db=self.tables.meta)
@@ -88,7 +143,8 @@ class OpenHome:
         """As `put_applied`, for a position met while replaying."""
         value = at.end.to_bytes(8, "big") + at.sequence.to_bytes(8, "big") + at.digest
         txn.put(b"applied", value, db=self.tables.meta)
-        txn.put(b"height", height.to_bytes(8, "big"), db=self.tables.meta)
+        generation = self.erasures.to_bytes(8, "big") if self.erasures else b""
+        txn.put(b"height", height.to_bytes(8, "big") + generation, db=self.tables.meta)
         changed = b"".join(CHART_KEY.pack(chart) for chart in sorted(self.access.changed))
         txn.put(b"unanchored", changed, db=self.tables.meta)
         handed.mark_day(txn, self.tables, height + 1, self.the_ledger.time_ms)
@@ -148,9 +204,11 @@ class OpenHome:
         """Forget what the open transaction changed, in the index and in memory."""
         for number in self.writer.new_charts:
             self.keyring.forget(number)
+        self.keyring.coming.clear()
         self.writer.abort()
         with self.tables.env.begin() as txn:
             self.heads.reset(LmdbKV(txn, self.tables.heads))
+            self._read_erasures(txn)
             if self.ledger is not None:
                 self.ledger.reset(LmdbKV(txn, self.tables.ledger))
 
@@ -162,8 +220,10 @@ class OpenHome:
         with self.tables.env.begin() as txn:
             self.applied = self._read_applied(txn)
             self.access.reset(_read_changed(txn, self.tables))
+            self._read_erasures(txn)
             self.heads.reset(LmdbKV(txn, self.tables.heads))
         catch_up(self)
+        self.destroy_due()
 
     def close(self) -> None:
         """Sync the index and give everything back. Only after the sequencer has stopped."""
@@ -310,6 +370,8 @@ class LockedHome:
             check_journal(self.home)
             mark_running(self._layout)
             catch_up(self.home, progress)
+            KeyStore.scrub(self._layout.keys)
+            self.home.destroy_due()
         except BaseException:
             self.home.close()
             self._lock.release()
@@ -317,9 +379,33 @@ class LockedHome:
 
     def close(self) -> None:
         """Leave the home clean."""
+        compact = self.home.is_compaction_due()
         self.home.close()
+        if compact:
+            _compact_index(self._layout.index, self._key)
         mark_stopped(self._layout, self._key)
         self._lock.release()
+
+
+def _compact_index(index: Path, key: bytes) -> None:
+    """After an erasure, write the index anew without its freed pages: they still hold what was taken out."""
+    fresh = index / "compacted"
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(mode=0o700)
+    tables = Tables.open(index, key, write=True)
+    try:
+        tables.env.copy(str(fresh), compact=True)
+    finally:
+        tables.close()
+    tables = Tables.open(fresh, key, write=True)
+    try:
+        with tables.env.begin(write=True) as txn:
+            txn.delete(b"compact", db=tables.meta)
+    finally:
+        tables.close()
+    (fresh / "data.mdb").chmod(0o600)
+    (fresh / "data.mdb").replace(index / "data.mdb")
+    shutil.rmtree(fresh)
 
 
 def _prepare_index(layout: Layout, key: bytes) -> bool:

@@ -18,10 +18,8 @@ from careledger.node.lognodes import LogNodes
 from careledger.node.receipts import Anchor, Block, Head, build_checkpoint, build_receipt, parse_header
 from careledger.primitives.errors import Corrupt, Invalid, NotFound
 from careledger.vault.commitments import derive
-from careledger.vault.envelope import header_of, open_body, open_meta
-from careledger.vault.model import Version
-from careledger.vault.records import unpack_version
-from careledger.vault.snapshot import VaultReader
+from careledger.vault.envelope import header_of, open_body
+from careledger.vault.snapshot import VaultReader, VaultSnapshot
 from careledger.vault.tables import CHART, CHART_KEY, RECORD_LOG
 
 
@@ -44,21 +42,29 @@ def make_receipt(home: OpenHome, reader: VaultReader, reference: str) -> bytes:
             raise NotFound(
                 f"there is no such {type_ if type_.isalpha() else 'resource'}", hint="check type and id"
             )
-        record = unpack_version(snapshot.record(version.chart, RECORD_LOG, version.leaf))
-    keys = home.keyring.get(version.chart)
-    opened = open_meta(keys, record.leaf, record.meta)
-    header = parse_header(header_of(keys, opened, open_body(keys, opened, record.body)))
-    _, salt = derive(opened.secret)
-    return _assemble(home, version, header, salt)
+        if version.erased:
+            raise NotFound("this version was erased", hint="receipts made before stay valid")
+        return make_leaf_receipt(home, snapshot, version.chart, version.leaf)
 
 
-def _assemble(home: OpenHome, version: Version, header: Header, salt: bytes) -> bytes:
+def make_leaf_receipt(home: OpenHome, snapshot: VaultSnapshot, chart: int, index: int) -> bytes:
+    """The receipt of any leaf of a chart's record log. Raises NotFound if it was erased."""
+    keys = home.keyring.get(chart)
+    leaf = snapshot.open_leaf(chart, index)
+    if leaf.opened is None:
+        raise NotFound("this leaf was erased", hint="receipts made before stay valid")
+    header = parse_header(header_of(keys, leaf.opened, open_body(keys, leaf.opened, leaf.body)))
+    _, salt = derive(leaf.opened.secret)
+    return _assemble(home, chart, index, header, salt)
+
+
+def _assemble(home: OpenHome, chart: int, index: int, header: Header, salt: bytes) -> bytes:
     ledger = home.the_ledger
     with home.tables.env.begin() as txn:
-        data = txn.get(CHART_KEY.pack(version.chart), b"", db=home.tables.chart)
+        data = txn.get(CHART_KEY.pack(chart), b"", db=home.tables.chart)
         frontier = Frontier.from_bytes(data[CHART.size :])
-        nodes = LogNodes(txn, home.tables, version.chart, RECORD_LOG)
-        path = inclusion_path(version.leaf, frontier.size, nodes.get)
+        nodes = LogNodes(txn, home.tables, chart, RECORD_LOG)
+        path = inclusion_path(index, frontier.size, nodes.get)
         heads = LmdbKV(txn, home.tables.heads)
         heads_proof = home.heads.prove(heads, founding.head_key(0, header.handle))
         kv = LmdbKV(txn, home.tables.ledger)
@@ -70,7 +76,7 @@ def _assemble(home: OpenHome, version: Version, header: Header, salt: bytes) -> 
             chain=ledger.chain_id,
             header=header,
             salt=salt,
-            index=version.leaf,
+            index=index,
             path=path,
             head=Head(frontier.size, frontier.root()),
             heads_proof=heads_proof,

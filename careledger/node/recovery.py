@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import lmdb
+import msgspec
 
 from careledger.access.directives import leaf_terms
 from careledger.contracts import CONTRACTS
@@ -18,16 +19,18 @@ from careledger.fhir.search.extract import Extracted, extract
 from careledger.ledger.consensus.embedded import EmbeddedLedger
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.node import founding
-from careledger.node.group import apply_event
+from careledger.node.group import apply_event, departed_row, erased_row
 from careledger.node.home import OpenHome, head_changes
+from careledger.node.tombstones import Tombstones, read_tombstones
 from careledger.primitives.errors import Corrupt
 from careledger.vault import journal as frames
 from careledger.vault import records
-from careledger.vault.envelope import Kind, Opened, check_version, open_body, open_meta
+from careledger.vault.envelope import ChartKeys, Kind, Opened, check_version, open_body, open_meta
+from careledger.vault.erasure import put_resealed
 from careledger.vault.index import PlacedAccess, PlacedRow
 from careledger.vault.journal import Frame, Position, Record, TornTail
 from careledger.vault.model import LEAF_TYPES
-from careledger.vault.records import LinkRecord, VersionRecord
+from careledger.vault.records import LinkRecord, ResealRecord, VersionRecord
 from careledger.vault.tables import RECORD_LOG
 
 Progress = Callable[[int, int], None]
@@ -41,10 +44,11 @@ def catch_up(home: OpenHome, progress: Progress | None = None, stop: Position | 
     staged frames of a group that never came to its end are abandoned, so that no later replay takes them for a
     part of the next group. With `stop` the journal is not changed, and frames from there on are left.
     """
-    _open_ledger(home)
     check_journal(home)
     size = home.journal.size() if stop is None else stop.end
-    replay = Replay(home)
+    tombstones = _read_tombstones(home, size)
+    _open_ledger(home)
+    replay = Replay(home, tombstones)
     position = home.applied
     try:
         for frame in home.journal.frames(position, size):
@@ -63,6 +67,18 @@ def catch_up(home: OpenHome, progress: Progress | None = None, stop: Position | 
         position = home.journal.position
     replay.finish(position)
     return replay.frames
+
+
+def _read_tombstones(home: OpenHome, size: int) -> Tombstones:
+    """What the frames to come say of others. An index that was made before an erasure is begun anew."""
+    found = read_tombstones(home.journal, home.applied, size)
+    with home.tables.env.begin() as txn:
+        charts = int(txn.stat(home.tables.chart)["entries"])
+    if any(chart < charts for chart in found.wraps):
+        home.begin_index()
+        found = read_tombstones(home.journal, home.applied, size)
+    home.keys.require_epoch(found.floor)
+    return found
 
 
 def check_journal(home: OpenHome) -> None:
@@ -103,19 +119,26 @@ def _open_ledger(home: OpenHome) -> None:
 
 @dataclass(slots=True)
 class Pending:
-    """A version whose links are still being read."""
+    """A version whose links are still being read.
+
+    `row` is None while only a shredded chart is known to have held it. `linked`: it is read through a link, because
+    the chart that sealed it was shredded. `departed`: where it is known from alone, if it left a chart for that one.
+    """
 
     record: VersionRecord
-    opened: Opened
-    row: PlacedRow
+    row: PlacedRow | None
+    chart: int
+    linked: bool = False
+    departed: tuple[int, PlacedRow] | None = None
     links: list[tuple[int, int]] = field(default_factory=list)
 
 
 class Replay:
     """Applies frames in order. One index transaction a committed group."""
 
-    def __init__(self, home: OpenHome) -> None:
+    def __init__(self, home: OpenHome, tombstones: Tombstones) -> None:
         self._home = home
+        self._tombstones = tombstones
         self._staged: list[Frame] = []
         self._waiting: list[
             Frame
@@ -183,6 +206,13 @@ class Replay:
                 apply_event(home, txn, record.content)
             elif record.kind == records.ACCESS:
                 late.append(record)
+            elif record.kind == records.RESEAL:
+                self._flush_pending(height)
+                self._reseal(txn, records.unpack_reseal(record.content))
+            elif record.kind == records.DESTROY:
+                home.put_floor(txn, records.unpack_destroy(record.content))
+            elif record.kind == records.REWRAP:
+                continue  # the chart began under its last wrap
             else:
                 self._place(record, height)
         self._flush_pending(height)
@@ -234,20 +264,40 @@ class Replay:
         home, chart = self._home, records.unpack_chart(record.content)
         if chart.chart != home.writer.next_chart:
             raise Corrupt("the journal skips a chart", hint="run `careledger fsck`")
-        home.keyring.unwrap(chart.chart, chart.handle, chart.epoch, chart.wrap)
-        state = home.writer.add_chart(chart.chart, chart.patient, chart.handle, chart.epoch, chart.wrap)
+        wrap = self._tombstones.wraps.get(chart.chart, chart.wrap)
+        epoch = self._tombstones.epochs.get(chart.chart, chart.epoch)
+        home.keyring.unwrap(chart.chart, chart.handle, epoch, wrap)
+        state = home.writer.add_chart(chart.chart, chart.patient, chart.handle, epoch, wrap)
         index, hashed = home.writer.add_leaf(state, chart.leaf)
         home.writer.place(chart.chart, RECORD_LOG, index, hashed, record.offset, len(record.content))
 
     def _version(self, record: Record) -> None:
-        home, version = self._home, records.unpack_version(record.content)
-        keys = home.keyring.get(version.chart)
-        opened = open_meta(keys, version.leaf, version.meta)
-        body = open_body(keys, opened, version.body)
-        check_version(keys, version.leaf, opened, body)
+        version = records.unpack_version(record.content)
         self._leaf(version.chart, version.index, version.leaf, record)
-        row = self._row(opened, body, version.index)
-        self._pending = Pending(version, opened, row)
+        row = None
+        if version.chart not in self._tombstones.closed:
+            keys = self._home.keyring.get(version.chart)
+            meta, erased = self._tombstones.meta_of(
+                version.chart, version.index, version.epoch, version.meta, keys
+            )
+            row = self._opened_row(keys, version.leaf, meta, version.body, version.index, erased=erased)
+        self._pending = Pending(version, row, version.chart)
+
+    def _opened_row(
+        self, keys: ChartKeys, leaf: bytes, meta: bytes, sealed: bytes, index: int, *, erased: bool
+    ) -> PlacedRow:
+        """The row of a version, checked against its leaf; of an erased one, what its stub says."""
+        opened = open_meta(keys, leaf, meta)
+        if erased:
+            return erased_row(opened.type, opened.id, opened.version, opened.served_ms, index)
+        body = open_body(keys, opened, sealed)
+        check_version(keys, leaf, opened, body)
+        return self._row(opened, body, index)
+
+    def _reseal(self, txn: lmdb.Transaction, reseal: ResealRecord) -> None:
+        put_resealed(txn, self._home.tables, reseal.chart, reseal.metas)
+        if reseal.closed:
+            self._home.put_closed(txn, reseal.chart)
 
     def _row(self, opened: Opened, body: bytes, index: int) -> PlacedRow:
         deleted = opened.kind == Kind.DELETION
@@ -281,23 +331,44 @@ class Replay:
         if self._pending is None:
             raise _strange(record)
         self._leaf(link.chart, link.index, link.leaf, record)
-        target = self._pending.row
-        row = PlacedRow(
-            target.type, target.id, target.version, target.deleted, link.moved, target.time_ms, link.index,
-            target.values, target.finds, target.visits,
-        )  # fmt: skip
+        if link.chart in self._tombstones.closed:
+            return
+        pending = self._pending
+        target = pending.row if pending.row is not None else self._found_by_link(pending, link)
+        if link.moved:
+            row = departed_row(target.type, target.id, target.version, target.time_ms, link.index)
+        else:
+            row = msgspec.structs.replace(target, leaf=link.index)
+            if not (pending.linked and link.chart == pending.chart):  # else it stands here itself
+                pending.links.append((link.chart, link.index))
         self._home.writer.add_row(self._home.writer.state(link.chart), row, height)
-        if not link.moved:
-            self._pending.links.append((link.chart, link.index))
+
+    def _found_by_link(self, pending: Pending, link: LinkRecord) -> PlacedRow:
+        """What a link says of a version whose chart was shredded: it is read there from here on, if it stayed there."""
+        keys = self._home.keyring.get(link.chart)
+        meta, erased = self._tombstones.meta_of(link.chart, link.index, link.epoch, link.meta, keys)
+        if link.moved:
+            opened = open_meta(keys, link.leaf, meta)
+            row = erased_row(opened.type, opened.id, opened.version, opened.served_ms, link.index)
+            pending.departed = pending.departed or (link.chart, row)
+            return row
+        row = self._opened_row(keys, link.leaf, meta, pending.record.body, link.index, erased=erased)
+        pending.row, pending.chart, pending.linked = row, link.chart, True
+        return row
 
     def _flush_pending(self, height: int) -> None:
         pending, self._pending = self._pending, None
         if pending is None:
             return
-        writer, token = self._home.writer, self._home.keyring.token(pending.row.type, pending.row.id)
-        chart = pending.record.chart
-        writer.add_resource(token, pending.row, chart, height, tuple(pending.links))
-        writer.add_row(writer.state(chart), pending.row, height)
+        row, chart = pending.row, pending.chart
+        if row is None:
+            if pending.departed is None:
+                return
+            chart, row = pending.departed
+        writer, token = self._home.writer, self._home.keyring.token(row.type, row.id)
+        writer.add_resource(token, row, chart, height, tuple(pending.links), pending.linked)
+        if pending.row is not None and not pending.linked:
+            writer.add_row(writer.state(chart), row, height)
 
 
 def _strange(record: Record) -> Corrupt:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,14 @@ _decode_result = msgspec.msgpack.Decoder(CommitResult).decode
 
 
 class RemoteSequencer:
-    """`Order` over the socket. Requests are answered in any order; all fail when the node goes away."""
+    """`Order` over the socket. Requests are answered in any order; all fail when the node goes away.
 
-    def __init__(self, path: Path) -> None:
+    `forget` is called when something was erased: it drops keys and caches of this process.
+    """
+
+    def __init__(self, path: Path, forget: Callable[[], None] = lambda: None) -> None:
         self._path = path
+        self.forget = forget
         self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
         self._number = 0
         self._writer: asyncio.StreamWriter | None = None
@@ -40,6 +44,7 @@ class RemoteSequencer:
             raise wire.gone() from error
         reader, self._writer = await asyncio.open_unix_connection(sock=connection, limit=1 << 20)
         self._task = asyncio.create_task(self._receive(reader))
+        await self._ask("worker", None)
 
     async def stop(self) -> None:
         """Disconnect. Whoever still waits for an answer is told that there will be none."""
@@ -51,6 +56,10 @@ class RemoteSequencer:
 
     async def _receive(self, reader: asyncio.StreamReader) -> None:
         while (message := await wire.receive(reader)) is not None:
+            if message.kind == "forget":
+                self.forget()
+                self._begin("forgotten", None)
+                continue
             future = self._waiting.pop(message.number, None)
             if future is None or future.done():
                 continue

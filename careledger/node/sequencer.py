@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import lmdb
 
@@ -19,6 +18,8 @@ from careledger.ledger.consensus.embedded import ExecutedBlock, is_urgent
 from careledger.node.accesses import AccessEntries
 from careledger.node.group import Group, Handed, NextBlock, encode_event
 from careledger.node.home import OpenHome, head_changes
+from careledger.node.waiting import Entered, SyncTimes, Waiting
+from careledger.node.workers import Workers
 from careledger.primitives.errors import CareLedgerError, Unavailable
 from careledger.vault import journal as journal_frames
 from careledger.vault import records
@@ -39,29 +40,6 @@ REPAIR_SECONDS = 1.0
 REAP_SECONDS = 30.0
 HANDED = encode_event(Handed())
 STOPPED_HINT = "restart the node; then run `careledger fsck`"
-
-
-Entered = tuple[tuple[AccessEntry, ...], asyncio.Future[None]]
-"""Access entries of one answer, and whom to tell."""
-
-
-@dataclass(slots=True)
-class Waiting:
-    """A commit in the queue and whom to tell."""
-
-    commit: SealedCommit
-    done: asyncio.Future[CommitResult]
-
-
-@dataclass(slots=True)
-class SyncTimes:
-    """How long the disk takes to make a group durable; decides whether to wait inline or in a thread."""
-
-    seconds: float = 0.0
-
-    def add(self, seconds: float) -> None:
-        """One more sync: a moving average over about sixteen."""
-        self.seconds += (seconds - self.seconds) / 16 if self.seconds else seconds
 
 
 class Sequencer:
@@ -86,6 +64,8 @@ class Sequencer:
         self._reaped_at = 0.0
         self._taken: set[int] = set()  # access heads on their way into a block
         self._busy = asyncio.Lock()
+        self.steady = asyncio.Lock()  # held by whoever checks or copies keys and journal, and by an erasure
+        self.workers = Workers()
         self.sync_times = SyncTimes()
 
     # What workers ask for
@@ -120,6 +100,12 @@ class Sequencer:
             if self._home.access.pending:
                 self._flush_index()
             yield
+
+    async def run_alone(self, work: Callable[[Group], Iterator[None]]) -> CommitResult:
+        """One block of what `work` changes, under `quiet`: durable when it returns, or nothing was changed."""
+        alone = Waiting(SealedCommit(), asyncio.get_running_loop().create_future(), work)
+        await self._run_quiet_group([alone])
+        return await alone.done
 
     @asynccontextmanager
     async def shown(self, compose: Callable[[], tuple[AccessEntry, ...]] = tuple) -> AsyncIterator[None]:
@@ -322,7 +308,7 @@ class Sequencer:
                         one.done.set_exception(refusal)
                     continue
                 accepted.append(one)
-                await self._apply(group, one.commit)
+                await self._apply(group, one)
             due = self._due(self._anchored_at, ACCESS_ANCHOR_SECONDS)
             with_accesses = with_accesses or due or not waiting
             if not accepted and not (with_accesses and home.access.changed):
@@ -344,10 +330,10 @@ class Sequencer:
             if not one.done.done():
                 one.done.set_result(CommitResult(block.height))
 
-    async def _apply(self, group: Group, commit: SealedCommit) -> None:
+    async def _apply(self, group: Group, one: Waiting) -> None:
         """Put the commit into the group, giving way to other requests every few milliseconds."""
         started = time.monotonic()
-        for _ in group.apply(commit):
+        for _ in one.work(group) if one.work else group.apply(one.commit):
             if time.monotonic() - started > SLICE_SECONDS:
                 self._stage(group)
                 await asyncio.sleep(0)

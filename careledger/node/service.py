@@ -63,6 +63,7 @@ class NodeService:
             )
             fhir = fhir_app(backend, self.config)
             witnesses = Witnesses.of(locked.home, sequencer, self.config)
+            reader.on_forget.append(fhir.forget)
             self._context = CommandContext(
                 self._path, self.config, locked.home, sequencer, reader, backend, fhir,
                 token_issuer(locked.home, self.config), self._served, witnesses,

@@ -17,7 +17,7 @@ from careledger.node.service import NodeService, fhir_app, fhir_base
 from careledger.primitives.types import parse_did
 from careledger.vault.journal import Journal
 from careledger.vault.keyring import Keyring
-from careledger.vault.keystore import Keys
+from careledger.vault.keystore import Keys, KeyStore
 from careledger.vault.snapshot import VaultReader
 from careledger.vault.tables import Tables
 
@@ -60,14 +60,20 @@ class RemoteWorker:
 
     async def open(self) -> Answering:
         """Open the home for reading and connect to the writer. Raises if either is not possible."""
-        keys = self._keys
+        folder, sealed = self._layout.keys, self._keys
+        keys = KeyStore.reload(folder, sealed)
         tables = Tables.open(self._layout.index, keys.journal_key, write=False)
         journal = Journal.open(self._layout.journal, keys.home_id, keys.journal_key, write=False)
-        keyring = Keyring(keys, bytes(parse_did(self._file.did)), tables)
+        organisation = bytes(parse_did(self._file.did))
+        keyring = Keyring(keys, organisation, tables, lambda: KeyStore.reload(folder, sealed))
         reader = VaultReader(tables, journal, keyring, self._config.cache.body_bytes)
+        self._order.forget = reader.renew
         await self._order.start()
+        reader.renew()  # something may have been erased before the writer knew of this worker
         backend = NodeBackend(keys, reader, self._order, fhir_base(self._config), self._file.did)
-        return _answering(fhir_app(backend, self._config), backend, self._file, keys, self._config)
+        fhir = fhir_app(backend, self._config)
+        reader.on_forget.append(fhir.forget)
+        return _answering(fhir, backend, self._file, keys, self._config)
 
     async def close(self) -> None:
         """Disconnect."""

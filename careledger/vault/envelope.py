@@ -208,6 +208,22 @@ def reseal_meta(old: ChartKeys, new: ChartKeys, leaf: bytes, meta: bytes) -> byt
     return _seal_meta(new, leaf, open_meta(old, leaf, meta))
 
 
+def seal_stub(chart: ChartKeys, leaf: bytes, opened: Opened) -> bytes:
+    """What stays of an erased version: type, id, version and time, without secret, author and length."""
+    stub = Opened(
+        opened.kind,
+        opened.type,
+        opened.id,
+        opened.version,
+        opened.time_ms,
+        "",
+        0,
+        b"",
+        late_ms=opened.late_ms,
+    )
+    return _seal_meta(chart, leaf, stub)
+
+
 def check_version(chart: ChartKeys, leaf: bytes, opened: Opened, body: bytes) -> None:
     """Raise Corrupt unless the leaf commits to this header and body: `fsck` and receipts, not the read path."""
     _, salt = derive(opened.secret)

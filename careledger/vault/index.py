@@ -22,10 +22,12 @@ from careledger.vault.tables import (
     CHART,
     CHART_KEY,
     DELETED,
+    ERASED,
     FIND,
     LEAF,
     LEAF_KEY,
     LINK,
+    LINKED,
     NODE_KEY,
     PATIENT_TABLE,
     RECORD_LOG,
@@ -70,6 +72,8 @@ class Current(msgspec.Struct, frozen=True, gc=False):
     height: int
     time_ms: int
     links: tuple[tuple[int, int], ...]
+    erased: bool = False
+    linked: bool = False
 
 
 class PlacedRow(msgspec.Struct, frozen=True, gc=False):
@@ -85,13 +89,22 @@ class PlacedRow(msgspec.Struct, frozen=True, gc=False):
     values: bytes
     finds: tuple[bytes, ...]
     visits: tuple[bytes, ...]
+    erased: bool = False
 
 
 def unpack_resource(data: bytes) -> Current:
     """An opened value of the `resource` or `version` table."""
     chart, version, flags, leaf, height, time_ms = RESOURCE.unpack_from(data)
     links = tuple(LINK.iter_unpack(data[RESOURCE.size :])) if len(data) > RESOURCE.size else ()
-    return Current(chart, version, bool(flags & DELETED), leaf, height, time_ms, links)
+    deleted, erased, linked = bool(flags & DELETED), bool(flags & ERASED), bool(flags & LINKED)
+    return Current(chart, version, deleted, leaf, height, time_ms, links, erased, linked)
+
+
+def pack_resource(c: Current) -> bytes:
+    """Reverse of `unpack_resource`; `Pointers.stamp` must follow."""
+    flags = c.deleted * DELETED | c.erased * ERASED | c.linked * LINKED
+    head = RESOURCE.pack(c.chart, c.version, flags, c.leaf, c.height, c.time_ms)
+    return head + b"".join(LINK.pack(*link) for link in c.links) if c.links else head
 
 
 def open_segment(keys: ChartKeys, first: int, value: bytes) -> RowColumns:
@@ -177,6 +190,19 @@ class IndexWriter:
             self._states[number] = self._touched[number] = state
         return state
 
+    def epoch(self, number: int) -> int:
+        """The epoch of the chart's keys, without touching the chart."""
+        state = self._states.get(number)
+        if state is not None:
+            return state.epoch
+        data = self._open().get(CHART_KEY.pack(number), db=self._tables.chart)
+        return -1 if data is None else int(CHART.unpack_from(data)[1])
+
+    def reset(self) -> None:
+        """Forget every chart: the index begins anew."""
+        self._states.clear()
+        self._touched.clear()
+
     def _load(self, number: int) -> ChartState:
         data = self._open().get(CHART_KEY.pack(number), db=self._tables.chart)
         if data is None:
@@ -211,7 +237,13 @@ class IndexWriter:
         )
 
     def add_resource(
-        self, token: bytes, row: PlacedRow, chart: int, height: int, links: tuple[tuple[int, int], ...]
+        self,
+        token: bytes,
+        row: PlacedRow,
+        chart: int,
+        height: int,
+        links: tuple[tuple[int, int], ...],
+        linked: bool = False,
     ) -> None:
         """The newest version of a resource; the one before moves to the `version` table."""
         txn, tables = self._open(), self._tables
@@ -221,10 +253,9 @@ class IndexWriter:
                 before = self._pointers.opened(RESOURCE_TABLE, token, before)
                 key = token + CHART_KEY.pack(unpack_resource(before).version)
                 txn.put(key, self._pointers.stamp(VERSION_TABLE, key, before), db=tables.version)
-        flags = DELETED if row.deleted else 0
-        value = RESOURCE.pack(chart, row.version, flags, row.leaf, height, row.time_ms)
-        if links:
-            value += b"".join(LINK.pack(*link) for link in links)
+        value = pack_resource(
+            Current(chart, row.version, row.deleted, row.leaf, height, row.time_ms, links, row.erased, linked)
+        )
         txn.put(token, self._pointers.stamp(RESOURCE_TABLE, token, value), db=tables.resource)
 
     def add_row(self, state: ChartState, row: PlacedRow, height: int) -> None:

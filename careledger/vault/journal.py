@@ -71,8 +71,8 @@ class Frame:
     digest: bytes
     payload: bytes
 
-    def records(self) -> Iterator[Record]:
-        """The frame's records in order. Raises Corrupt if their lengths do not fill the payload."""
+    def records(self, kinds: frozenset[int] | None = None) -> Iterator[Record]:
+        """The frame's records in order, of these kinds only. Raises Corrupt if their lengths do not fill the payload."""
         at, limit = 0, len(self.payload)
         base = self.offset + FRAME_HEADER.size
         while at < limit:
@@ -82,7 +82,8 @@ class Frame:
             at += RECORD_HEADER.size
             if at + length > limit:
                 raise _corrupt(self.offset, "a record is longer than its frame")
-            yield Record(kind, base + at, self.payload[at : at + length])
+            if kinds is None or kind in kinds:
+                yield Record(kind, base + at, self.payload[at : at + length])
             at += length
 
 

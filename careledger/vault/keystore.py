@@ -161,6 +161,18 @@ class Keys:
         """The current wrap epoch: new wraps are sealed under its master."""
         return max(self.wrap_masters)
 
+    def require_epoch(self, floor: int) -> None:
+        """Raise ForeignKeys if the store is older than an erasure that destroyed every wrap master below `floor`."""
+        if self.epoch < floor:
+            raise ForeignKeys(
+                "HOME/keys is older than its home: something was erased since",
+                hint="put back the newest keys folder of this home",
+            )
+
+    def without_masters(self) -> Keys:
+        """What a process keeps that only starts others: `KeyStore.reload` gives the rest, as it is then."""
+        return replace(self, wrap_masters=MappingProxyType({}))
+
     def require_home(self, home_id: bytes) -> None:
         """Raise ForeignKeys unless these keys were made for the home with this id."""
         if home_id != self.home_id:
@@ -211,6 +223,19 @@ class KeyStore:
             ) from None
 
     @staticmethod
+    def reload(folder: Path, keys: Keys) -> Keys:
+        """The store as it is now, without the passphrase, by what opened it before. Raises as `open` does."""
+        data = _read(folder / FILE_NAME)
+        head, sealed = data[: _HEAD.size], data[_HEAD.size :]
+        nonce = head[-12:]
+        try:
+            return _decode(AESGCM(keys.sealing.key).decrypt(nonce, sealed, head), keys.sealing)
+        except InvalidTag:
+            raise WrongPassphrase(
+                "HOME/keys was sealed anew meanwhile", hint="restart the node with its passphrase"
+            ) from None
+
+    @staticmethod
     def change_passphrase(folder: Path, old: str, new: str, cost: Cost | None = None) -> Keys:
         """Seal the same keys under another passphrase and salt. The old one opens copies made before."""
         keys = KeyStore.open(folder, old)
@@ -241,6 +266,25 @@ class KeyStore:
                 hint="add an epoch, re-seal, then destroy",
             )
         masters = {number: key for number, key in keys.wrap_masters.items() if number != epoch}
+        return KeyStore._keep(folder, keys, masters)
+
+    @staticmethod
+    def scrub(folder: Path) -> None:
+        """Finish a rewrite that a kill cut short: overwrite the bytes that it replaced. Nothing to do as a rule."""
+        _scrub(folder)
+
+    @staticmethod
+    def destroy_below(folder: Path, keys: Keys, floor: int) -> Keys:
+        """Destroy every wrap master below `floor`, in one rewrite; nothing if there is none.
+
+        Raises ForeignKeys where there is none from `floor` on: an older copy of the store was put back.
+        """
+        keys.require_epoch(floor)
+        masters = {number: key for number, key in keys.wrap_masters.items() if number >= floor}
+        return keys if len(masters) == len(keys.wrap_masters) else KeyStore._keep(folder, keys, masters)
+
+    @staticmethod
+    def _keep(folder: Path, keys: Keys, masters: dict[int, bytes]) -> Keys:
         changed = replace(keys, wrap_masters=MappingProxyType(masters))
         _write(folder / FILE_NAME, changed)
         return changed
@@ -278,6 +322,11 @@ def rewrap(keys: Keys, handle: bytes, epoch: int, wrapped: bytes) -> bytes:
     return _outer_seal(keys, info, _outer_open(keys, info, wrapped))
 
 
+def wrap_epoch(wrapped: bytes) -> int:
+    """The wrap epoch whose master sealed these chart keys."""
+    return int.from_bytes(wrapped[:4], "big")
+
+
 def _outer_seal(keys: Keys, info: bytes, inner: bytes) -> bytes:
     head = keys.epoch.to_bytes(4, "big")
     nonce = os.urandom(12)
@@ -286,7 +335,7 @@ def _outer_seal(keys: Keys, info: bytes, inner: bytes) -> bytes:
 
 def _outer_open(keys: Keys, info: bytes, wrapped: bytes) -> bytes:
     head = wrapped[:4]
-    master = keys.wrap_masters.get(int.from_bytes(head, "big"))
+    master = keys.wrap_masters.get(wrap_epoch(head))
     if master is None:
         raise EpochDestroyed(
             "these chart keys were sealed under a key that exists no more", hint=_RESTORE_HINT
@@ -382,15 +431,19 @@ def _read(path: Path) -> bytes:
 
 
 def _write(path: Path, keys: Keys) -> None:
-    """Replace the file whole: temporary file, fsync, rename, fsync of the folder; then overwrite the old bytes."""
+    """Replace the file whole: temporary file, fsync, rename, fsync of the folder; then overwrite the old bytes.
+
+    The old bytes keep a name until they are overwritten, so that a process that starts after a kill finds them.
+    """
     cost, salt, nonce = keys.sealing.cost, keys.sealing.salt, os.urandom(12)
     head = _HEAD.pack(_MAGIC, FORMAT_VERSION, cost.passes, cost.memory_kib, cost.lanes, salt, nonce)
     data = head + AESGCM(keys.sealing.key).encrypt(nonce, _encode(keys), head)
     data += sha256(data)
-    temporary = path.with_suffix(".new")
-    old = os.open(path, os.O_RDWR) if path.exists() else None
+    temporary, old = path.with_suffix(".new"), path.with_suffix(".old")
     try:
-        temporary.unlink(missing_ok=True)
+        _scrub(path.parent)
+        if path.exists():
+            os.link(path, old)
         new = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(new, "wb") as file:
             file.write(data)
@@ -398,13 +451,25 @@ def _write(path: Path, keys: Keys) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
         sync_folder(path.parent)
-        if old is not None:
-            os.pwrite(old, os.urandom(os.fstat(old).st_size), 0)
-            os.fsync(old)
+        _scrub(path.parent)
     except OSError as error:
         raise Misconfigured(
             "the key store could not be written", hint=f"check space and permissions of {path.parent}"
         ) from error
-    finally:
-        if old is not None:
-            os.close(old)
+
+
+def _scrub(folder: Path) -> None:
+    """Overwrite and remove what an earlier rewrite replaced, or a killed one left behind."""
+    for suffix in (".new", ".old"):
+        path = (folder / FILE_NAME).with_suffix(suffix)
+        if not path.exists():
+            continue
+        if suffix == ".new" or path.stat().st_ino != (folder / FILE_NAME).stat().st_ino:
+            old = os.open(path, os.O_RDWR)
+            try:
+                os.pwrite(old, os.urandom(os.fstat(old).st_size), 0)
+                os.fsync(old)
+            finally:
+                os.close(old)
+        path.unlink()
+        sync_folder(folder)

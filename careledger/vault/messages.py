@@ -60,3 +60,5 @@ class SealedCommit(msgspec.Struct, frozen=True, array_like=True):
     accesses: tuple[AccessEntry, ...] = ()
     transactions: tuple[bytes, ...] = ()
     events: tuple[bytes, ...] = ()
+    epochs: tuple[tuple[int, int], ...] = ()
+    """The charts, begun before, under whose keys this was sealed, each with the epoch of these keys."""

@@ -102,6 +102,8 @@ class Version(msgspec.Struct, frozen=True, gc=False):
     chart: int
     leaf: int  # position in the chart's record log
     links: tuple[tuple[int, int], ...] = ()  # (chart, leaf) in each further chart that holds it
+    erased: bool = False  # its secret is destroyed: there is no body any more; `deleted` is True as well
+    linked: bool = False  # the leaf is a link: the chart that sealed the body was shredded
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
@@ -172,6 +174,15 @@ class Snapshot(Protocol):
 
     def chart_numbers(self) -> list[int]:
         """All charts, the house chart first."""
+
+    def chart_ever_of(self, patient_id: str) -> int | None:
+        """As `chart_of`, but for a shredded chart too: its access log outlives it, and its patient's id."""
+
+    def is_closed(self, chart: int) -> bool:
+        """Whether the chart was shredded: of its record log only the close leaf can be opened."""
+
+    def is_erased(self, chart: int, leaf: int) -> bool:
+        """Whether the record-log leaf can never be opened again: a bare leaf in exports."""
 
     def row_count(self, chart: int) -> int:
         """How many rows the chart has: a cached chart index is valid up to this number."""

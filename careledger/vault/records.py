@@ -9,6 +9,9 @@
 | BLOCK | one ledger block |
 | CUT | sequence u64 of the first ACCESS frame that the block's heads do not hold |
 | EVENT | node event (a revoked token): canonical, no patient data |
+| RESEAL | chart u32, its new epoch u32, closed u8, length of the wrap u16, count u32; wrapped keys; for each leaf that is kept: index u32, erased u8, meta length u16, meta |
+| REWRAP | chart u32, the same chart keys wrapped anew |
+| DESTROY | u32: wrap masters below this one are to be destroyed |
 """
 
 from __future__ import annotations
@@ -26,12 +29,19 @@ ACCESS: Final = 4
 BLOCK: Final = 5
 CUT: Final = 6
 EVENT: Final = 7
+RESEAL: Final = 8
+REWRAP: Final = 9
+DESTROY: Final = 10
 
 _CHART = struct.Struct(">I16s32sI32sH")
 _VERSION = struct.Struct(">II32sIH")
 _LINK = struct.Struct(">II32sIBII")
 _ACCESS = struct.Struct(">II32s")
 _CUT = struct.Struct(">Q")
+_RESEAL = struct.Struct(">IIBHI")
+_RESEALED = struct.Struct(">IBH")
+_REWRAP = struct.Struct(">I")
+_DESTROY = struct.Struct(">I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +91,29 @@ class AccessRecord:
     index: int
     leaf: bytes
     sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Resealed:
+    """The meta of a leaf under a chart's new epoch. `erased`: a stub, which has no secret."""
+
+    index: int
+    erased: bool
+    meta: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ResealRecord:
+    """A chart's keys of a new epoch, and every secret that goes on under it: what is not listed is erased.
+
+    `closed`: the chart is shredded; only its close leaf and its access log can be opened from here on.
+    """
+
+    chart: int
+    epoch: int
+    closed: bool
+    wrap: bytes
+    metas: tuple[Resealed, ...]
 
 
 def pack_chart(r: ChartRecord) -> bytes:
@@ -140,6 +173,51 @@ def unpack_cut(content: bytes) -> int:
     """Reverse of `pack_cut`."""
     (sequence,) = _head(_CUT, content)
     return int(sequence)
+
+
+def pack_reseal(r: ResealRecord) -> bytes:
+    """Content of a RESEAL record."""
+    parts = [_RESEAL.pack(r.chart, r.epoch, r.closed, len(r.wrap), len(r.metas)), r.wrap]
+    for one in r.metas:
+        parts += (_RESEALED.pack(one.index, one.erased, len(one.meta)), one.meta)
+    return b"".join(parts)
+
+
+def unpack_reseal(content: bytes) -> ResealRecord:
+    """Reverse of `pack_reseal`."""
+    chart, epoch, closed, size, count = _head(_RESEAL, content)
+    at = _RESEAL.size + size
+    wrap, metas = content[_RESEAL.size : at], []
+    for _ in range(count):
+        index, erased, length = _head(_RESEALED, content[at : at + _RESEALED.size])
+        at += _RESEALED.size
+        metas.append(Resealed(index, bool(erased), content[at : at + length]))
+        at += length
+    if at != len(content):
+        raise Corrupt("a journal record has the wrong length", hint="run `careledger fsck`")
+    return ResealRecord(chart, epoch, bool(closed), wrap, tuple(metas))
+
+
+def pack_rewrap(chart: int, wrap: bytes) -> bytes:
+    """Content of a REWRAP record."""
+    return _REWRAP.pack(chart) + wrap
+
+
+def unpack_rewrap(content: bytes) -> tuple[int, bytes]:
+    """Reverse of `pack_rewrap`: chart and wrap."""
+    (chart,) = _head(_REWRAP, content)
+    return int(chart), content[_REWRAP.size :]
+
+
+def pack_destroy(floor: int) -> bytes:
+    """Content of a DESTROY record."""
+    return _DESTROY.pack(floor)
+
+
+def unpack_destroy(content: bytes) -> int:
+    """Reverse of `pack_destroy`."""
+    (floor,) = _head(_DESTROY, content)
+    return int(floor)
 
 
 def _head(layout: struct.Struct, content: bytes) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from careledger.primitives.errors import Conflict
+from careledger.primitives.errors import Conflict, Invalid
 from careledger.vault.envelope import ChartKeys, Kind, open_meta, seal_link, seal_version
 from careledger.vault.keyring import Keyring
 from careledger.vault.keystore import Keys, wrap_chart_keys
@@ -14,17 +14,28 @@ from careledger.vault.model import HOUSE_CHART, Commit, ResourceWrite, Version
 from careledger.vault.snapshot import VaultReader, VaultSnapshot
 
 
+class ChartClosed(Invalid):
+    """The patient's chart was shredded: nothing is ever added to it, and her id is not taken for another's."""
+
+    code = "chart-closed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the chart of this patient was closed for good", hint="register the patient under a new id"
+        )
+
+
 class Sealer:
     """Seals one commit. Use once; `steps` may be interrupted between any two."""
 
-    def __init__(self, keys: Keys, reader: VaultReader, now_ms: int) -> None:
-        self._keys = keys
+    def __init__(self, reader: VaultReader, now_ms: int) -> None:
         self._reader = reader
         self._keyring: Keyring = reader.keyring
         self._now_ms = now_ms
         self._new: list[NewChart] = []
         self._new_keys: list[ChartKeys] = []
         self._numbers: dict[str, int] = {}
+        self._epochs: dict[int, int] = {}
         self._versions: list[SealedVersion] = []
 
     def steps(self, commit: Commit, batch: int) -> Iterator[None]:
@@ -39,14 +50,19 @@ class Sealer:
     def result(self, commit: Commit) -> SealedCommit:
         """What the sequencer gets, once every step is done."""
         return SealedCommit(
-            tuple(self._new), tuple(self._versions), commit.accesses, commit.transactions, commit.events
+            tuple(self._new),
+            tuple(self._versions),
+            commit.accesses,
+            commit.transactions,
+            commit.events,
+            tuple(self._epochs.items()),
         )
 
     def _seal(self, snapshot: VaultSnapshot, write: ResourceWrite) -> SealedVersion:
         before = snapshot.current(write.type, write.id) if write.expected_version else None
         if write.expected_version and (before is None or before.version != write.expected_version):
             raise Conflict("the resource was changed meanwhile", hint="read it again and repeat")
-        charts = self._charts(snapshot, write.patients)
+        charts = self._charts(snapshot, write, before)
         version = write.expected_version + 1
         kind = Kind.DELETION if write.body is None else Kind(write.kind)
         first = self._chart_keys(charts[0])
@@ -109,18 +125,30 @@ class Sealer:
         return tuple(moved)
 
     def _chart_keys(self, chart: int) -> ChartKeys:
-        return self._keyring.get(chart) if chart >= 0 else self._new_keys[-1 - chart]
+        if chart < 0:
+            return self._new_keys[-1 - chart]
+        keys = self._keyring.get(chart)
+        self._epochs[chart] = keys.epoch
+        return keys
 
-    def _charts(self, snapshot: VaultSnapshot, patients: tuple[str, ...]) -> list[int]:
-        return [self._chart(snapshot, patient) for patient in dict.fromkeys(patients)] or [HOUSE_CHART]
+    def _charts(self, snapshot: VaultSnapshot, write: ResourceWrite, before: Version | None) -> list[int]:
+        patients = list(dict.fromkeys(write.patients))
+        if write.body is None:  # what a shredded chart held together with others can be deleted there
+            closed = [p for p in patients if snapshot.chart_of(p) is None and snapshot.chart_ever_of(p)]
+            patients = [patient for patient in patients if patient not in closed]
+            if closed and not patients and before is not None:
+                return [before.chart, *(chart for chart, _ in before.links)]
+        return [self._chart(snapshot, patient) for patient in patients] or [HOUSE_CHART]
 
     def _chart(self, snapshot: VaultSnapshot, patient: str) -> int:
         number = self._numbers.get(patient)
         if number is None:
             number = snapshot.chart_of(patient)
             if number is None:
+                if snapshot.chart_ever_of(patient) is not None:
+                    raise ChartClosed
                 token = self._keyring.token("Patient", patient)
-                chart, keys = new_chart(self._keys, self._keyring.organisation, token, self._now_ms)
+                chart, keys = new_chart(self._keyring.keys, self._keyring.organisation, token, self._now_ms)
                 self._new.append(chart)
                 self._new_keys.append(keys)
                 number = -len(self._new)

@@ -6,7 +6,7 @@ is served. Opened bodies are cached by their place, which never changes what it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import lmdb
@@ -21,6 +21,7 @@ from careledger.vault.envelope import Opened, open_access, open_body, open_meta
 from careledger.vault.index import Current, open_segment, unpack_resource
 from careledger.vault.journal import Journal
 from careledger.vault.keyring import Keyring
+from careledger.vault.leaves import OpenedLeaf, open_leaf_meta, read_leaf, resealed
 from careledger.vault.model import HOUSE_CHART, AccessEntry, Row, RowColumns, Version
 from careledger.vault.records import unpack_access, unpack_version
 from careledger.vault.rows import from_row, row_at, rows_of
@@ -73,10 +74,10 @@ class BodyCache:
             oldest = next(iter(self._bodies))
             self._bytes -= len(self._bodies.pop(oldest)) + BODY_OVERHEAD_BYTES
 
-    def forget_chart(self, chart: int) -> None:
-        """Drop every body of a chart (it was shredded, or a version erased)."""
-        for place in [p for p in self._bodies if p[0] == chart]:
-            self._bytes -= len(self._bodies.pop(place)) + BODY_OVERHEAD_BYTES
+    def clear(self) -> None:
+        """Drop every body: something was erased."""
+        self._bodies.clear()
+        self._bytes = 0
 
 
 class VaultReader:
@@ -89,7 +90,29 @@ class VaultReader:
         self.cache = BodyCache(cache_bytes)
         self.values = ValueReader()
         self.rows: dict[tuple[int, int], Row] = {}
-        """Rows opened singly, by chart and number: a row never changes once it is committed."""
+        """Rows opened singly, by chart and number: a row only changes with the generation."""
+        self.generation = b""
+        """Which erasure the caches stand behind: a snapshot that sees another one has them emptied first."""
+        self.closed: frozenset[int] = frozenset()
+        """Charts that were shredded."""
+        self.on_forget: list[Callable[[], None]] = []
+        """What else remembers opened records in this process."""
+
+    def forget(self, generation: bytes, txn: lmdb.Transaction) -> None:
+        """Something was erased, or this is the first look: drop whatever was opened before."""
+        data = txn.get(b"closed", b"", db=self.tables.meta)
+        self.closed = frozenset(number for (number,) in CHART_KEY.iter_unpack(data))
+        self.keyring.refresh()
+        self.cache.clear()
+        self.rows.clear()
+        for forget in self.on_forget:
+            forget()
+        self.generation = generation
+
+    def renew(self) -> None:
+        """Drop whatever was opened before, whether a snapshot has seen that something was erased or not."""
+        with self.tables.env.begin() as txn:
+            self.forget(txn.get(b"height", b"", db=self.tables.meta)[8:], txn)
 
     def snapshot(self) -> VaultSnapshot:
         """A view of what is committed now."""
@@ -106,7 +129,10 @@ class VaultSnapshot:
         self._state: PrefixKV | None = None
         self._tables = reader.tables
         self._txn: lmdb.Transaction = reader.tables.env.begin()
-        self.height = int.from_bytes(self._txn.get(b"height", b"", db=self._tables.meta), "big")
+        data = self._txn.get(b"height", b"", db=self._tables.meta)
+        self.height = int.from_bytes(data[:8], "big")
+        if data[8:] != reader.generation:
+            reader.forget(data[8:], self._txn)
 
     def __enter__(self) -> VaultSnapshot:
         return self
@@ -198,11 +224,22 @@ class VaultSnapshot:
 
     def _open_version(self, version: Version) -> tuple[Opened, bytes]:
         """The opened meta and the sealed body."""
-        record = unpack_version(self.record(version.chart, RECORD_LOG, version.leaf))
-        opened = open_meta(self._reader.keyring.get(version.chart), record.leaf, record.meta)
+        keys = self._reader.keyring.get(version.chart)
+        if version.linked:
+            leaf = self.open_leaf(version.chart, version.leaf)
+            opened, sealed = leaf.opened, leaf.body
+        else:
+            record = unpack_version(self.record(version.chart, RECORD_LOG, version.leaf))
+            sealed = record.body
+            if record.epoch == keys.epoch:
+                opened = open_meta(keys, record.leaf, record.meta)
+            else:
+                opened = self.open_leaf(version.chart, version.leaf).opened
+        if opened is None:
+            raise Corrupt("an erased version is still pointed at", hint="run `careledger fsck`")
         if (opened.type, opened.id, opened.version) != (version.type, version.id, version.version):
             raise _elsewhere()
-        return opened, record.body
+        return opened, sealed
 
     def record(self, chart: int, log: int, index: int) -> bytes:
         """The content of the journal record that holds this leaf."""
@@ -219,7 +256,35 @@ class VaultSnapshot:
         number = self._txn.get(token, db=self._tables.patient)
         if number is None:
             return None
+        chart = int(CHART_KEY.unpack(self._tables.pointers.opened(PATIENT_TABLE, token, number))[0])
+        return None if chart in self._reader.closed else chart
+
+    def chart_ever_of(self, patient_id: str) -> int | None:
+        token = self._reader.keyring.token("Patient", patient_id)
+        number = self._txn.get(token, db=self._tables.patient)
+        if number is None:
+            return None
         return int(CHART_KEY.unpack(self._tables.pointers.opened(PATIENT_TABLE, token, number))[0])
+
+    def is_closed(self, chart: int) -> bool:
+        return chart in self._reader.closed
+
+    def is_erased(self, chart: int, leaf: int) -> bool:
+        return self.open_leaf(chart, leaf).opened is None
+
+    def open_leaf(self, chart: int, index: int) -> OpenedLeaf:
+        """Any leaf of the record log, with its sealed body; a link's is that of the version it links."""
+        txn, tables, journal = self._txn, self._tables, self._reader.journal
+        record = read_leaf(txn, tables, journal, chart, index)
+        keys = self._reader.keyring.get(chart)
+        if chart in self._reader.closed and resealed(txn, tables, chart, index) is None:
+            if record.epoch != keys.epoch:
+                return OpenedLeaf(record.leaf, None, b"")
+        opened = open_leaf_meta(txn, tables, keys, chart, index, record)
+        body = record.body
+        if opened is not None and record.target is not None and opened.home:
+            body = read_leaf(txn, tables, journal, *record.target).body
+        return OpenedLeaf(record.leaf, opened, body)
 
     def chart_numbers(self) -> list[int]:
         return list(range(self._txn.stat(self._tables.chart)["entries"]))
@@ -342,6 +407,8 @@ def _version(type: str, id: str, found: Current) -> Version:
         found.chart,
         found.leaf,
         found.links,
+        found.erased,
+        found.linked,
     )
 
 

@@ -16,6 +16,7 @@ whole environment is rebuilt after an unclean stop of the machine.
 | leaf | chart u32, log u8, index u32 | LEAF: where it lies in the journal, and its hash |
 | node | chart u32, log u8, level u8, index u32 | hash of a complete subtree (every fourth level) |
 | row | chart u32, first row u32 | SEGMENT, sealed index rows |
+| reseal | chart u32, log u8, index u32 | u8 1 if erased, meta: of leaves whose journal record is of an earlier epoch |
 | find | blind term 16 | (chart u32, row u32), sorted set |
 | visit | blind term 16 | chart u32, sorted set |
 | revoked | token id | expiry ms u64 |
@@ -45,10 +46,12 @@ SEGMENT: Final = struct.Struct(">H")  # rows in the sealed segment that follows
 FIND: Final = struct.Struct(">II")
 
 DELETED: Final = 1
+ERASED: Final = 2  # with DELETED: its secret is destroyed
+LINKED: Final = 4  # the leaf is a LINK: the chart that sealed the body was shredded
 RECORD_LOG: Final = 0
 ACCESS_LOG: Final = 1
 
-TABLES_MAX: Final = 16
+TABLES_MAX: Final = 24
 MAP_BYTES: Final = 1 << 36
 """Address space, not disk: room for about a hundred million resources."""
 READERS_MAX: Final = 512
@@ -101,11 +104,16 @@ class Tables:
         self.leaf = table("leaf")
         self.node = table("node")
         self.row = table("row")
+        self.reseal = table("reseal")
         self.find = table("find", is_set=True)
         self.visit = table("visit", is_set=True)
         self.revoked = table("revoked")
         self.ledger = table("ledger")
         self.heads = table("heads")
+
+    def all(self) -> list[lmdb._Database]:
+        """Every table."""
+        return [table for name, table in vars(self).items() if name not in ("env", "pointers")]
 
     @classmethod
     def open(cls, folder: Path, key: bytes, *, write: bool) -> Tables:

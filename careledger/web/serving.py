@@ -12,6 +12,7 @@ from careledger.node.home import open_keys
 from careledger.node.layout import Layout
 from careledger.node.service import NodeService
 from careledger.node.worker import LocalWorker, RemoteWorker
+from careledger.vault.keystore import KeyStore
 from careledger.web.app import AsgiApp, create_app
 from careledger.web.requests import services_of
 from careledger.web.server import announce
@@ -31,10 +32,12 @@ def serve(
     config = configuration.load(home, flags=dict(overrides))
     log.configure(config.log.level)
     file, keys = open_keys(Layout(home), passphrase)
+    keys = keys.without_masters()  # the process that starts the others must not outlive an erasure with them
     service: list[NodeService] = []
 
     def make_writer() -> NodeService:
-        service.append(NodeService(home, file, keys, served=True, config=config))
+        fresh = KeyStore.reload(Layout(home).keys, keys)
+        service.append(NodeService(home, file, fresh, served=True, config=config))
         return service[0]
 
     def make_worker(number: int) -> HttpWorker:

@@ -144,6 +144,15 @@ class FakeSnapshot:
     def chart_of(self, patient_id: str) -> int | None:
         return self._store.charts.get(patient_id)
 
+    def chart_ever_of(self, patient_id: str) -> int | None:
+        return self._store.charts.get(patient_id)
+
+    def is_closed(self, chart: int) -> bool:
+        return False
+
+    def is_erased(self, chart: int, leaf: int) -> bool:
+        return False
+
     def chart_numbers(self) -> list[int]:
         return sorted(self._store.rows)
 
