@@ -13,7 +13,7 @@ import binascii
 import re
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -32,10 +32,12 @@ TOKEN_MAX_BYTES = 8192
 LIFETIME_MAX_SECONDS = 366 * 86_400
 TEXT_MAX_CHARACTERS = 256
 CACHE_ENTRIES = 4096
+ROLES_MAX = 16
 
 _SEGMENT = re.compile(rb"[A-Za-z0-9_-]+")
 _TEXT = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
 _FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
+_ROLE = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
 _PURPOSE = re.compile(r"[A-Z]{2,20}", re.ASCII)
 
 
@@ -55,6 +57,7 @@ class Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     patient: str = ""
     practitioner: str = ""
     purpose: str = DEFAULT_PURPOSE
+    roles: tuple[str, ...] = ()
 
 
 def key_id(public_key: bytes) -> str:
@@ -88,6 +91,7 @@ class TokenIssuer:
         patient: str = "",
         practitioner: str = "",
         purpose: str = DEFAULT_PURPOSE,
+        roles: Iterable[str] = (),
         token_id: str = "",
     ) -> str:
         """The token, valid from now on. Raises Invalid for what `TokenVerifier` would refuse."""
@@ -106,6 +110,7 @@ class TokenIssuer:
             patient=patient.removeprefix("Patient/"),
             practitioner=practitioner.removeprefix("Practitioner/"),
             purpose=purpose,
+            roles=tuple(sorted(set(roles))),
         )
         _check_claims(claims)
         payload = msgspec.json.encode(claims)
@@ -209,6 +214,7 @@ def actor_of(claims: Claims) -> Actor:
         purpose=claims.purpose,
         token_id=claims.jti,
         expires_ms=claims.exp * 1000,
+        roles=claims.roles,
     )
 
 
@@ -265,6 +271,8 @@ def _check_claims(claims: Claims) -> None:
         raise Invalid(
             "the claim purpose is not a purpose-of-use code", code="token-claims", hint="for example TREAT"
         )
+    if len(claims.roles) > ROLES_MAX or not all(map(_ROLE.fullmatch, claims.roles)):
+        raise Invalid("the claim roles holds what is no role's name, or too many", code="token-claims")
     if not 0 < claims.exp - claims.iat <= LIFETIME_MAX_SECONDS or claims.nbf < claims.iat:
         raise Invalid("the token's times do not fit together", code="token-claims")
     if parse_scopes(claims.scope).patient_level and not claims.patient:

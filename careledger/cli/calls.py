@@ -5,7 +5,7 @@ The methods and what they take and give are this table; `node` implements the sa
 | method | params | result |
 |---|---|---|
 | status | | served, address, height, charts, resources, journal_bytes, sync_ms, witnesses, problems |
-| token.issue | client, scope, patient, practitioner, org, purpose, expires_s | token, id, expires (ISO 8601) |
+| token.issue | client, scope, patient, practitioner, roles (list), org, purpose, expires_s | token, id, expires (ISO 8601) |
 | token.revoke | token (the token or its id) | id |
 | receipt | reference (`TYPE/ID[/_history/V]`), witnessed | file (text of the receipt) |
 | checkpoint | | file (text of the checkpoint), missing (witnesses that have not signed it) |

@@ -22,8 +22,14 @@ def issue(
     scope: Annotated[str | None, Parameter(help="SMART v2 scopes, e.g. 'system/*.cruds'.")] = None,
     patient: Annotated[str | None, Parameter(help="Only this patient; the rest is as if absent.")] = None,
     practitioner: Annotated[str | None, Parameter(help="The practitioner on whose behalf it acts.")] = None,
+    role: Annotated[
+        tuple[str, ...],
+        Parameter(name="--role", help="A role it has, as directives name it; may be repeated.", negative=""),
+    ] = (),
     org: Annotated[str | None, Parameter(help="DID of another organisation that acts.")] = None,
-    purpose: Annotated[str | None, Parameter(help="Purpose of use: TREAT (default), ETREAT, HPAYMT, …")] = None,
+    purpose: Annotated[
+        str | None, Parameter(help="Purpose of use: TREAT (default), ETREAT, HPAYMT, …")
+    ] = None,
     expires: Annotated[str, Parameter(help="How long it holds: 15m, 1h, 7d.")] = "1h",
     options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
 ) -> None:
@@ -38,6 +44,7 @@ def issue(
         "scope": scope,
         "patient": calls.compute_patient_id(patient) if patient else None,
         "practitioner": practitioner,
+        "roles": list(role),
         "org": org,
         "purpose": purpose,
         "expires_s": parse_duration_s(expires),

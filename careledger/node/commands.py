@@ -95,6 +95,7 @@ async def issue_token(node: CommandContext, params: dict[str, Any], progress: Pr
         patient=params.get("patient") or "",
         practitioner=params.get("practitioner") or "",
         purpose=params.get("purpose") or DEFAULT_PURPOSE,
+        roles=params.get("roles") or (),
         organisation=params.get("org") or node.home.did,
         lifetime_seconds=lifetime,
         token_id=token_id,

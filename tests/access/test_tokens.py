@@ -92,6 +92,17 @@ def test_a_token_carries_the_caller(issuer, verifier):
     assert verifier.authenticate(b"bEaReR " + token.encode()) == actor
 
 
+def test_a_token_carries_roles(issuer, verifier):
+    """Sorted, each once; a token without any is spelled as it always was."""
+    token = issue(issuer, roles=["nurse", "clerk", "nurse"])
+    assert verifier.authenticate(bearer(token)).roles == ("clerk", "nurse")
+    assert verifier.authenticate(bearer(issue(issuer))).roles == ()
+    assert b"roles" not in decode_segment(issue(issuer).split(".")[1].encode())
+    for roles in (["\n"], [""], ["r" * 65], [f"role {number}" for number in range(17)]):
+        with pytest.raises(Invalid):
+            issue(issuer, roles=roles)
+
+
 def test_expiry_is_checked_on_the_warm_path(issuer, verifier, clock):
     header = bearer(issue(issuer, lifetime_seconds=10))
     verifier.authenticate(header)
