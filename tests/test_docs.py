@@ -167,7 +167,14 @@ def test_the_tour_runs(demo):
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    for line in ('"value":72.50', "level: anchored", "refused with exit code 6", "Patient/tour"):
+    for line in (
+        '"value":72.50',
+        "level: anchored",
+        "refused with exit code 6",
+        "Patient/tour",
+        "rule: directive-permit",
+        "rule: no-directive",
+    ):
         assert line in done.stdout, (line, done.stdout[-3000:], done.stderr[-1000:])
 
 

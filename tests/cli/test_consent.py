@@ -129,6 +129,9 @@ def test_explain_says_who_decided_and_nothing_of_the_record(call: Call, either: 
     assert (mine["permit"], mine["answer"], mine["directives"]) == (False, "absent", [deny])
     theirs = json.loads(done(call, "consent", "explain", token, "Observation/pulse", "--json"))
     assert (theirs["rule"], theirs["directives"]) == ("directive-deny", [deny])
+    assert {
+        entry["kind"] for entry in json.loads(done(call, "access-log", "house", "--json"))["entries"]
+    } >= {"explain"}
     assert call("consent", "explain", "app", "Observation/none")[0] == 3
     assert call("consent", "explain", token[:-3] + "abc", "Observation/pulse")[0] == 4
 
