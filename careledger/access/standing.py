@@ -100,6 +100,7 @@ class Standing:
         """Forget every chart: something was erased."""
         self._charts.clear()
         self._kept = 0
+        _kept.cache_clear()
 
     def directives(self, snapshot: Snapshot, chart: int, actor: Actor) -> tuple[Directive, ...]:
         """All that `decide` needs of the chart's directives for this caller: others change no decision on them."""
@@ -130,12 +131,6 @@ class Standing:
         return frozenset(
             chart for one in grantees_of(actor) for chart in snapshot.charts_with(denial_term(one))
         )
-
-    def forget(self, chart: int) -> None:
-        """Drop what is open of a chart: it was shredded."""
-        gone = self._charts.pop(chart, None)
-        self._kept -= len(gone.opened) if gone else 0
-        _kept.cache_clear()
 
     def _chart(self, snapshot: Snapshot, number: int) -> tuple[_Chart, int]:
         """The chart opened as far as the snapshot goes, and how far that is: another one may have gone further."""
