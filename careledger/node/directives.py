@@ -64,7 +64,10 @@ def enrolled_keys(snapshot: Snapshot, chart: int) -> list[bytes]:
     """The public keys that the chart enrolled, oldest first; a leaf that its predecessor did not sign counts nothing."""
     keys: list[bytes] = []
     for row in _leaves(snapshot, chart, CONTROLLER_TYPE):
-        leaf = decode_controller(snapshot.body(_version(snapshot, row)))
+        try:
+            leaf = decode_controller(snapshot.body(_version(snapshot, row)))
+        except Invalid:  # what cannot be read has no force
+            continue
         if follows(keys[-1] if keys else None, leaf):
             keys.append(from_base64(leaf.key))
     return keys
@@ -75,7 +78,10 @@ def directives_of(snapshot: Snapshot, chart: int) -> list[Held]:
     found = []
     for row in _leaves(snapshot, chart, DIRECTIVE_TYPE):
         version = _version(snapshot, row)
-        found.append(Held(row.id, version, decode_leaf(snapshot.body(version))))
+        try:
+            found.append(Held(row.id, version, decode_leaf(snapshot.body(version))))
+        except Invalid:
+            continue
     return found
 
 
@@ -213,7 +219,12 @@ def check_superseded(snapshot: Snapshot, text: Text, chart: int) -> None:
 
 
 def _leaves(snapshot: Snapshot, chart: int, type: str) -> Iterator[Row]:
-    return (row for row in snapshot.rows(chart) if row.type == type and not row.deleted and not row.moved)
+    """The chart's rows of a type, each resource's first version: nothing later changes what was decided."""
+    return (
+        row
+        for row in snapshot.rows(chart)
+        if row.type == type and row.version == 1 and not row.deleted and not row.moved
+    )
 
 
 def _version(snapshot: Snapshot, row: Row) -> Version:
