@@ -1,177 +1,307 @@
-"""Directives on the real server: granted by the command line, used by somebody else's token, revoked, and gone."""
+"""Directives on a real node: every persona by type by interaction by state of consent (E1), and canary patients (H2)."""
 
 from __future__ import annotations
 
-import json
+import itertools
+import re
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from careledger.cli.run import run
+from careledger.cli import decisions
 from tests.e2e.conftest import Loaded
-from tests.e2e.node import Answer, Caller
+from tests.e2e.node import Answer, Caller, Node
+from tests.node.consenting import ELSEWHERE, Device
 
-VITAL = {"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "vital-signs"}
-UNTIL = ("--until", "2999-12-31")
+PSYCHIATRY = "urn:kind|mind"
+TYPES = ("Observation", "Condition", "Patient")
+REASON = {
+    "resourceType": "Parameters",
+    "parameter": [{"name": "reason", "valueString": "unconscious, alone"}],
+}
 
 
 @dataclass(slots=True)
-class Ward:
-    """Anna and her records here, the custodian's caller, and a caller of another organisation."""
+class Chart:
+    """A patient with a device, one resource of each type, and one more Observation that no category names."""
 
-    anna: str
-    observation: str
-    condition: str
-    house: Caller
-    other: Caller
-    organisation: str
-    key: str
-    _words: Callable[..., str]
-
-    def do(self, *words: str) -> str:
-        """Stdout of a command that succeeds."""
-        return self._words(*words)
-
-    def grant(self, *terms: str) -> str:
-        return self.do("consent", "grant", self.anna, *terms, *UNTIL, "--key", self.key)
-
-    def permit(self, *terms: str) -> str:
-        return self.grant("--to", self.organisation, "--purpose", "TREAT", *terms)
-
-    def listed(self) -> dict[str, dict[str, Any]]:
-        found = json.loads(self.do("consent", "list", self.anna, "--json"))["directives"]
-        return {one["id"]: one for one in found}
-
-    def sees(self, caller: Caller) -> set[str]:
-        """What of Anna's record the caller finds by searching and by reading; both must agree."""
-        found = set()
-        for type, id in (("Observation", self.observation), ("Condition", self.condition)):
-            hits = caller.get(f"{type}?_id={id}")
-            read = caller.get(f"{type}/{id}")
-            assert hits.status == 200, hits.body
-            assert (read.status == 200) == (f"{type}/{id}" in hits.ids), (type, read.status, hits.ids)
-            assert hits.json["total"] == len(hits.ids)
-            if read.status == 200:
-                found.add(type)
-            else:
-                assert read.status == 404
-        return found
-
-    def explain(self, caller: Caller, reference: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.do("consent", "explain", caller.token, reference, "--json"))
-        return found
+    patient: str
+    device: Device
+    ids: dict[str, str]
+    spare: str
+    callers: dict[str, Caller] = field(default_factory=dict)
 
 
-@pytest.fixture
-def ward(
-    loaded: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Ward:
-    mark = uuid.uuid4().hex[:12]
-    anna, organisation = f"anna-{mark}", "did:careledger:" + uuid.uuid4().hex * 2
-    made: Answer = loaded.caller.put(f"Patient/{anna}", {"resourceType": "Patient", "id": anna})
-    assert made.status == 201
-    subject = {"subject": {"reference": f"Patient/{anna}"}}
-    vital = {"status": "final", "category": [{"coding": [VITAL]}], "code": {"text": "pulse"}}
-    ids = [
-        loaded.caller.post(type, {"resourceType": type, **body, **subject}).json["id"]
-        for type, body in (("Observation", vital), ("Condition", {"code": {"text": "cold"}}))
-    ]
-    monkeypatch.setenv("CARELEDGER_HOME", str(loaded.node.home))
+class Pen(Device):
+    """Her device, deciding about whomever; "house" stands for the node's own organisation."""
 
-    def words(*words: str) -> str:
-        assert run(words) == 0, capsys.readouterr().err
-        return capsys.readouterr().out.strip()
-
-    key = str(tmp_path / "anna.key")
-    words("patient", "enrol", anna, "--key-out", key)
-    other = loaded.node.caller("system/*.rs", org=organisation)
-    return Ward(anna, ids[0], ids[1], loaded.caller, other, organisation, key, words)
+    def signed(self, supersedes: str = "", **terms: Any) -> dict[str, Any]:
+        house = self.command("config")["did"]
+        terms["to"] = tuple(house if one == "house" else one for one in terms["to"])
+        prepared = self.prepare(dids=[one for one in terms["to"] if one.startswith("did:")])
+        return decisions.sign(self.make(prepared, supersedes, **terms), prepared, self.key)
 
 
-def test_granted_used_revoked_and_gone(ward: Ward) -> None:
-    everything = {"Observation", "Condition"}
-    assert ward.sees(ward.other) == set()
-    assert ward.explain(ward.other, f"Observation/{ward.observation}")["rule"] == "no-directive"
-    some = ward.permit("--category", f"{VITAL['system']}|{VITAL['code']}", "--type", "Observation")
-    assert ward.sees(ward.other) == {"Observation"}
-    whole = ward.permit()
-    assert ward.sees(ward.other) == everything
-    explained = ward.explain(ward.other, f"Condition/{ward.condition}")
-    assert (explained["rule"], explained["directives"]) == ("directive-permit", [whole])
-    deny = ward.grant("--to", ward.organisation, "--deny", "--type", "Condition")
-    assert ward.sees(ward.other) == {"Observation"}
-    explained = ward.explain(ward.other, f"Condition/{ward.condition}")
-    assert (explained["answer"], explained["directives"]) == ("absent", [deny])
-    ward.do("consent", "revoke", deny, "--key", ward.key)
-    assert ward.sees(ward.other) == everything
-    ward.do("consent", "revoke", whole, "--key", ward.key)
-    assert ward.sees(ward.other) == {"Observation"}
-    ward.do("consent", "revoke", some, "--key", ward.key)
-    assert ward.sees(ward.other) == set()
-    assert {one["status"] for one in ward.listed().values()} == {"revoked"}
-    assert ward.sees(ward.house) == everything
+def device(node: Node, patient: str, seed: int = 1) -> Device:
+    made = Pen(lambda method, **params: node.command(method, **params), patient, bytes([seed]) * 32)
+    made.enrol()
+    return made
 
 
-def test_a_revocation_holds_in_every_worker_when_it_returns(ward: Ward) -> None:
-    """Twenty fresh connections land on every worker; none answers on the revoked directive's authority."""
-    for _ in range(3):
-        id = ward.permit()
-        callers = [Caller(ward.other.port, ward.other.token) for _ in range(20)]
-        assert {one.get(f"Observation/{ward.observation}").status for one in callers} == {200}
-        ward.do("consent", "revoke", id, "--key", ward.key)
-        assert {one.get(f"Observation/{ward.observation}").status for one in callers} == {404}
-        for one in callers:
-            one.close()
-
-
-def test_superseding_replaces_what_was_granted(ward: Ward) -> None:
-    old = ward.permit()
-    new = ward.do(
-        "consent", "supersede", old, "--to", ward.organisation, "--purpose", "TREAT", "--type", "Condition",
-        *UNTIL, "--key", ward.key,
-    )  # fmt: skip
-    assert ward.sees(ward.other) == {"Condition"}
-    held = ward.listed()
-    assert (held[old]["status"], held[new]["status"], held[new]["supersedes"]) == ("revoked", "active", old)
-    statuses = {
-        one["identifier"][0]["value"]: one["status"]
-        for one in (
-            entry["resource"] for entry in ward.house.get(f"Consent?patient={ward.anna}").json["entry"]
-        )
+def admit(loaded: Loaded, seed: int = 1) -> Chart:
+    """A new patient who enrols a key."""
+    c = loaded.caller
+    patient = c.post("Patient", {"resourceType": "Patient", "name": [{"family": "E1"}]}).json["id"]
+    subject = {"subject": {"reference": f"Patient/{patient}"}}
+    kind = {"category": [{"coding": [{"system": "urn:kind", "code": "mind"}]}]}
+    seen = {"resourceType": "Observation", "status": "final", "code": {"text": "x"}, **subject}
+    ids = {
+        "Patient": patient,
+        "Observation": c.post("Observation", {**seen, **kind}).json["id"],
+        "Condition": c.post("Condition", {"resourceType": "Condition", **subject, **kind}).json["id"],
     }
-    assert statuses == {old: "inactive", new: "active"}
+    spare = c.post("Observation", seen).json["id"]
+    return Chart(patient, device(loaded.node, patient, seed), ids, spare)
 
 
-def test_a_deny_binds_the_custodian_too(ward: Ward, loaded: Loaded) -> None:
-    did = loaded.node.command("config")["did"]
-    id = ward.grant("--to", did, "--deny", "--type", "Condition")
-    assert ward.sees(ward.house) == {"Observation"}
-    ward.do("consent", "revoke", id, "--key", ward.key)
-    assert ward.sees(ward.house) == {"Observation", "Condition"}
+PERSONAS: dict[str, dict[str, Any]] = {
+    "denied clinician": {"practitioner": "quill"},
+    "colleague": {"practitioner": "other"},
+    "program": {},
+    "researcher": {"purpose": "HRESCH"},
+    "emergency without box": {"practitioner": "quill", "purpose": "ETREAT"},
+    "payer elsewhere": {"org": ELSEWHERE, "purpose": "HPAYMT"},
+    "clinician elsewhere": {"org": ELSEWHERE, "practitioner": "quill"},
+    "herself": {"scope": "patient/*.cruds", "patient": "{her}"},
+    "another patient": {"scope": "patient/*.cruds", "patient": "{other}"},
+}
+HOUSE = {"denied clinician", "colleague", "program"}
+TOLD = {"herself"}
+QUILL = "Practitioner/quill"
+
+State = tuple[Callable[[Device], list[str]], Callable[[str, str], bool]]
+"""What she decides; and whether a persona then sees a type (of the psychiatric category, but for the Patient)."""
+
+STATES: dict[str, State] = {
+    "nothing": (lambda d: [], lambda who, kind: who in HOUSE),
+    "a clinician denied": (
+        lambda d: [d.grant(to=(QUILL,), deny=True, purpose=())],
+        lambda who, kind: who in HOUSE - {"denied clinician"},
+    ),
+    "a category denied": (
+        lambda d: [d.grant(to=(QUILL,), deny=True, purpose=("TREAT",), category=(PSYCHIATRY,))],
+        lambda who, kind: who in HOUSE and (who != "denied clinician" or kind == "Patient"),
+    ),
+    "a payer permitted a type": (
+        lambda d: [d.grant(to=(ELSEWHERE,), purpose=("HPAYMT",), type=("Condition", "Patient"))],
+        lambda who, kind: who in HOUSE or (who == "payer elsewhere" and kind != "Observation"),
+    ),
+    "an organisation permitted, its clinician denied": (
+        lambda d: [d.grant(to=(ELSEWHERE,), purpose=("TREAT", "HPAYMT")), d.grant(to=(QUILL,), deny=True, purpose=())],
+        lambda who, kind: who in HOUSE - {"denied clinician"} | {"payer elsewhere"},
+    ),
+    "the house denied, research permitted": (
+        lambda d: [
+            d.grant(to=("house",), deny=True, purpose=("TREAT",)),
+            d.grant(to=("house",), purpose=("HRESCH",), category=("mind",)),
+        ],
+        lambda who, kind: who == "researcher" and kind != "Patient",
+    ),
+    "permitted from next year on": (
+        lambda d: [d.grant(to=(ELSEWHERE,), purpose=("HPAYMT",), start="2998-01-01")],
+        lambda who, kind: who in HOUSE,
+    ),
+}  # fmt: skip
+
+INTERACTIONS: dict[str, Callable[[Caller, str, str], Answer]] = {
+    "read": lambda c, kind, at: c.get(f"{kind}/{at}"),
+    "head": lambda c, kind, at: c.call("HEAD", f"{kind}/{at}"),
+    "conditional read": lambda c, kind, at: c.get(f"{kind}/{at}", If_None_Match='W/"1"'),
+    "vread": lambda c, kind, at: c.get(f"{kind}/{at}/_history/1"),
+    "history": lambda c, kind, at: c.get(f"{kind}/{at}/_history"),
+    "search": lambda c, kind, at: c.get(f"{kind}?_id={at}"),
+    "search by form": lambda c, kind, at: c.call(
+        "POST",
+        f"{kind}/_search",
+        f"_id={at}".encode(),
+        Content_Type="application/x-www-form-urlencoded",
+    ),
+    "count": lambda c, kind, at: c.get(f"{kind}?_id={at}&_summary=count"),
+    "in a batch": lambda c, kind, at: c.post("", batch(f"{kind}/{at}", f"{kind}?_id={at}")),
+    "stale deletion": lambda c, kind, at: c.delete(f"{kind}/{at}", If_Match='W/"7"'),
+    "stale update": lambda c, kind, at: c.put(f"{kind}/{at}", body(kind, at), If_Match='W/"7"'),
+    "include": lambda c, kind, at: c.get(
+        f"{kind}?_id={at}&_include={kind}:*&_revinclude=Observation:subject"
+    ),
+}
 
 
-def test_a_consent_over_fhir_changes_no_decision(ward: Ward) -> None:
-    """Copied with every field from a directive's own Consent, or altered in place: a record without force."""
-    id = ward.permit("--type", "Condition")
-    shown = ward.house.get(ward.listed()[id]["consent"]).json
-    forged = {**shown, "provision": {**shown["provision"], "class": [{"code": "Observation"}]}}
-    assert ward.house.post("Consent", {k: v for k, v in forged.items() if k != "id"}).status == 201
-    assert ward.house.put(f"Consent/{shown['id']}", forged).status == 200
-    assert ward.sees(ward.other) == {"Condition"}
-    assert ward.house.put(f"Consent/{shown['id']}", {**shown, "status": "inactive"}).status == 200
-    assert ward.house.delete(f"Consent/{shown['id']}").status in (200, 204)
-    assert ward.sees(ward.other) == {"Condition"}
-    ward.do("consent", "revoke", id, "--key", ward.key)
-    assert ward.sees(ward.other) == set()
+def batch(*urls: str) -> dict[str, Any]:
+    listed = [{"request": {"method": "GET", "url": url}} for url in urls]
+    return {"resourceType": "Bundle", "type": "batch", "entry": listed}
 
 
-def test_a_practitioner_and_a_role_are_named(ward: Ward, loaded: Loaded) -> None:
-    ward.grant("--to", "Practitioner/osler", "--purpose", "TREAT", "--type", "Condition")
-    osler = loaded.node.caller("system/*.rs", org=ward.organisation, practitioner="osler")
-    assert ward.sees(osler) == {"Condition"}
-    assert ward.sees(ward.other) == set()
-    assert ward.explain(osler, f"Observation/{ward.observation}")["permit"] is False
+def body(type: str, at: str) -> dict[str, Any]:
+    """What would be put there; it names no other patient."""
+    more = {"Observation": {"status": "final", "code": {"text": "x"}}, "Condition": {}, "Patient": {}}[type]
+    subject = {} if type == "Patient" else {"subject": {"reference": "Patient/nobody-e1"}}
+    return {"resourceType": type, "id": at, **more, **subject}
+
+
+def plain(answer: Answer, at: str) -> tuple[int, bytes, list[str]]:
+    """The answer without ids and times."""
+    raw = answer.body.replace(at.encode(), b"?")
+    raw = re.sub(rb'"id":"[0-9a-f-]{36}"', b'"id":""', raw)
+    names = [name for name in answer.headers if name not in ("date", "x-request-id")]
+    return answer.status, raw, names
+
+
+@pytest.fixture(scope="module")
+def ward(loaded: Loaded) -> Iterator[Chart]:
+    """One patient a worker mode; her callers, and another patient's."""
+    chart = admit(loaded)
+    other = loaded.caller.post("Patient", {"resourceType": "Patient"}).json["id"]
+    for name, terms in PERSONAS.items():
+        filled = {key: value.format(her=chart.patient, other=other) for key, value in terms.items()}
+        chart.callers[name] = loaded.node.caller(**filled)
+    yield chart
+    for caller in chart.callers.values():
+        caller.close()
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_outside_consent_is_as_if_absent(ward: Chart, state: str) -> None:
+    chart = ward
+    decide, sees = STATES[state]
+    granted = decide(chart.device)
+    try:
+        for (name, caller), type in itertools.product(chart.callers.items(), TYPES):
+            at = chart.ids[type]
+            expected = name in TOLD or sees(name, type)
+            absent = str(uuid.uuid4())
+            for interaction, act in INTERACTIONS.items():
+                if expected and interaction not in ("read", "search"):
+                    continue
+                where = (name, type, interaction)
+                shown, nothing = plain(act(caller, type, at), at), plain(act(caller, type, absent), absent)
+                assert (shown != nothing) is expected, (where, shown, nothing)
+            assert (caller.get(f"{type}/{at}").status == 200) is expected, (name, type)
+            listed = caller.get(f"{type}?_sort=-_lastUpdated&_count=1000").body
+            assert (f"{type}/{at}".encode() in listed) is expected, (name, type)
+        spared = "a category denied", "an organisation permitted, its clinician denied"
+        if state in spared:
+            seen = chart.callers["denied clinician"].get(f"Observation/{chart.spare}").status == 200
+            assert seen is (state == spared[0])
+    finally:
+        for id in granted:
+            chart.device.revoke(id)
+
+
+def test_a_revocation_acts_at_its_block_in_every_worker(loaded: Loaded) -> None:
+    """On pages that were begun before, and over connections that other workers serve."""
+    chart = admit(loaded, 2)
+    permit = chart.device.grant(to=(ELSEWHERE,), purpose=("TREAT",))
+    them = [loaded.node.caller(org=ELSEWHERE) for _ in range(4)]
+    links = []
+    for url in (
+        f"Observation?patient={chart.patient}&_count=1",
+        f"Patient/{chart.patient}/$everything?_count=1",
+    ):
+        for one in them:
+            page = one.get(url).json
+            links.append((one, next(link["url"] for link in page["link"] if link["relation"] == "next")))
+    assert all(one.get(link).ids for one, link in links)
+    chart.device.revoke(permit)
+    for one, link in links:
+        answer = one.get(link)
+        assert answer.status == 404 or answer.ids == []
+    for one in them:
+        one.close()
+
+
+def test_an_emergency_outlives_a_restart_and_every_worker_knows_it(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    node = Node(tmp_path_factory.mktemp("night") / "home", 2).init().start()
+    try:
+        loaded = Loaded(node, node.caller(), [])
+        chart = admit(loaded, 3)
+        chart.device.grant(to=("house",), deny=True, purpose=())
+        duty = {"practitioner": "owl", "purpose": "ETREAT"}
+        url = f"Observation/{chart.spare}"
+        first = node.caller(**duty)
+        assert first.get(url).status == 404
+        assert first.post(f"Patient/{chart.patient}/$emergency-access", REASON).status == 200
+        callers = [first, *(node.caller(**duty) for _ in range(3))]
+        assert {one.get(url).status for one in callers} == {200}
+        assert node.caller(practitioner="owl").get(url).status == 404
+        kinds = [(entry["kind"], entry["rule"], entry["purpose"]) for entry in node.access(chart.patient)]
+        assert kinds == [("emergency", "emergency", "ETREAT")] + [("read", "emergency", "ETREAT")] * 4
+        node.stop()
+        node.start()
+        assert Caller(node.port, first.token).get(url).status == 200
+        assert node.caller(practitioner="mouse", purpose="ETREAT").get(url).status == 404
+    finally:
+        node.stop()
+
+
+def test_every_byte_of_a_canary_is_traced_to_an_entry(loaded: Loaded) -> None:
+    """Whatever answer names a canary's chart, its access log has an entry of that request, not later than it says."""
+    charts = [admit(loaded, seed) for seed in (4, 5)]
+    marks = {}
+    c = loaded.caller
+    for number, chart in enumerate(charts):
+        mark = f"Kanarie{uuid.uuid4().hex[:12]}"
+        marks[chart.patient] = mark.encode()
+        c.put(
+            f"Patient/{chart.patient}",
+            {"resourceType": "Patient", "id": chart.patient, "name": [{"family": mark}]},
+        )
+        note = {"resourceType": "Observation", "status": "final", "code": {"text": mark}, "id": chart.spare}
+        c.put(f"Observation/{chart.spare}", {**note, "subject": {"reference": f"Patient/{chart.patient}"}})
+        if number == 0:
+            chart.device.grant(to=(ELSEWHERE,), purpose=("TREAT",))
+    her, him = (chart.patient for chart in charts)
+    callers = [
+        c,
+        loaded.node.caller(org=ELSEWHERE),
+        loaded.node.caller(practitioner="owl", purpose="ETREAT"),
+        loaded.node.caller("patient/*.rs", patient=her),
+    ]
+    urls = [
+        *(f"Patient/{id}" for id in (her, him)),
+        *(f"Patient/{id}/$everything" for id in (her, him)),
+        *(f"Patient/{id}/_history" for id in (her, him)),
+        f"Patient?_id={her},{him}",
+        f"Observation?patient={her}&_include=Observation:subject",
+        f"Patient?_id={him}&_revinclude=Observation:subject",
+        "Observation?_count=1000&_sort=-_lastUpdated",
+        "Observation/_history?_count=1000",
+        f"AuditEvent?patient={her}",
+    ]
+    named = 0
+    for caller, url in itertools.product(callers, urls):
+        answer = caller.get(url, X_Request_Id="canary")
+        sizes = {}
+        for patient, mark in marks.items():
+            if mark in answer.body:
+                named += 1
+                sizes[patient] = url
+        for patient in sizes:
+            last = loaded.node.access(patient)[-1]
+            assert last["permitted"], url
+            assert last["height"] <= loaded.node.command("status")["height"]
+            assert last["what"].partition("?")[0].split("/")[0] == url.partition("?")[0].split("/")[0], (
+                url,
+                last,
+            )
+    assert named > 20
+    strangers = loaded.node.caller(org="did:careledger:" + "7" * 64)
+    silent = [len(loaded.node.access(patient)) for patient in marks]
+    for url in urls:
+        answer = strangers.get(url)
+        assert not any(mark in answer.body for mark in marks.values()), url
+    assert [len(loaded.node.access(patient)) for patient in marks] == silent
