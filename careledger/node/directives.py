@@ -27,7 +27,7 @@ from careledger.fhir.definitions import definitions
 from careledger.fhir.json import loads
 from careledger.primitives.errors import Invalid, NotFound, VerificationFailed
 from careledger.primitives.types import DID_PREFIX, parse_did
-from careledger.vault.model import CONTROLLER_TYPE, DIRECTIVE_TYPE, HOUSE_CHART, Row, Snapshot, Version
+from careledger.vault.model import CONTROLLER_TYPE, DIRECTIVE_TYPE, HOUSE_CHART, Snapshot, Version
 
 NONCE_BYTES: Final = 32
 SALT_BYTES: Final = 32
@@ -63,9 +63,9 @@ def chart_of(snapshot: Snapshot, patient: str) -> int:
 def enrolled_keys(snapshot: Snapshot, chart: int) -> list[bytes]:
     """The public keys that the chart enrolled, oldest first; a leaf that its predecessor did not sign counts nothing."""
     keys: list[bytes] = []
-    for row in _leaves(snapshot, chart, CONTROLLER_TYPE):
+    for version in _leaves(snapshot, chart, CONTROLLER_TYPE):
         try:
-            leaf = decode_controller(snapshot.body(_version(snapshot, row)))
+            leaf = decode_controller(snapshot.body(version))
         except Invalid:  # what cannot be read has no force
             continue
         if follows(keys[-1] if keys else None, leaf):
@@ -76,10 +76,9 @@ def enrolled_keys(snapshot: Snapshot, chart: int) -> list[bytes]:
 def directives_of(snapshot: Snapshot, chart: int) -> list[Held]:
     """The chart's directives in the order in which they were entered: what each said when it was."""
     found = []
-    for row in _leaves(snapshot, chart, DIRECTIVE_TYPE):
-        version = _version(snapshot, row)
+    for version in _leaves(snapshot, chart, DIRECTIVE_TYPE):
         try:
-            found.append(Held(row.id, version, decode_leaf(snapshot.body(version))))
+            found.append(Held(version.id, version, decode_leaf(snapshot.body(version))))
         except Invalid:
             continue
     return found
@@ -100,9 +99,9 @@ def patient_of(snapshot: Snapshot, held: Held) -> str:
     if first is not None and not first.deleted and first.chart == held.version.chart:
         reference = loads(snapshot.body(first))["patient"]["reference"]
         return str(reference).removeprefix("Patient/")
-    for row in _leaves(snapshot, held.version.chart, "Patient"):
-        if snapshot.chart_of(row.id) == held.version.chart:
-            return row.id
+    for one in _leaves(snapshot, held.version.chart, "Patient"):
+        if snapshot.chart_of(one.id) == held.version.chart:
+            return one.id
     raise NotFound("the chart's patient is not known here any more", hint="run `careledger fsck`")
 
 
@@ -218,20 +217,13 @@ def check_superseded(snapshot: Snapshot, text: Text, chart: int) -> None:
         raise Invalid("the superseded directive is not in force", hint="grant a new one", code="not-active")
 
 
-def _leaves(snapshot: Snapshot, chart: int, type: str) -> Iterator[Row]:
-    """The chart's rows of a type, each resource's first version: nothing later changes what was decided."""
-    return (
-        row
-        for row in snapshot.rows(chart)
-        if row.type == type and row.version == 1 and not row.deleted and not row.moved
-    )
-
-
-def _version(snapshot: Snapshot, row: Row) -> Version:
-    version = snapshot.version(row.type, row.id, row.version)
-    if version is None:
-        raise NotFound("a leaf of the chart is gone", hint="run `careledger fsck`")
-    return version
+def _leaves(snapshot: Snapshot, chart: int, type: str) -> Iterator[Version]:
+    """The first versions of a type in the chart: nothing later changes what was decided. Erased ones are left out."""
+    for row in snapshot.rows(chart):
+        if row.type == type and row.version == 1 and not row.deleted and not row.moved:
+            version = snapshot.version(type, row.id, 1)
+            if version is not None and not version.deleted:
+                yield version
 
 
 __all__ = ["NONCE_BYTES", "SALT_BYTES", "Held"]
