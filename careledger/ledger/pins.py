@@ -69,12 +69,13 @@ def check_pins(
     pins: Sequence[PinPart],
     organisation: bytes,
     handle: bytes,
-    leaves: tuple[Sequence[bytes], Sequence[bytes]],
+    leaves: tuple[Sequence[bytes] | None, Sequence[bytes]],
     history: tuple[int, bytes],
 ) -> None:
     """Returns only if every pin is of the signed history and the chart still begins with its heads.
 
-    `leaves` are the commitments of record log and access log, in order; `history` is size and root of the signed note.
+    `leaves` are the leaf hashes of record log (None: not in the file) and access log, in order; `history` is size
+    and root of the signed note.
     """
     if len(pins) > PINS_MAX:
         raise _refused("there are too many pins")
@@ -83,15 +84,24 @@ def check_pins(
             raise _refused("the pins are not in the order of their blocks")
     for log, name in ((RECORDS, "record"), (ACCESSES, "access")):
         heads = [pin.access if log else pin.records for pin in pins]
-        roots = compute_prefix_roots(leaves[log], {_whole(head.size) for head in heads})
         for pin, head in zip(pins, heads, strict=True):
             _check_in_history(pin, head, log, organisation, handle, history)
-            if roots.get(head.size) != _digest(head.root):
-                raise VerificationFailed(
-                    f"the {name} log does not begin as it stood at block {pin.block.height}:"
-                    " a version was dropped, altered or re-dated since",
-                    hint="keep both files: together they show what the custodian changed",
-                )
+        known = leaves[log]
+        if known is not None:
+            _check_begins(pins, heads, known, name)
+
+
+def _check_begins(
+    pins: Sequence[PinPart], heads: Sequence[PinnedHead], leaves: Sequence[bytes], name: str
+) -> None:
+    roots = compute_prefix_roots(leaves, {head.size for head in heads})
+    for pin, head in zip(pins, heads, strict=True):
+        if roots.get(head.size) != _digest(head.root):
+            raise VerificationFailed(
+                f"the {name} log does not begin as it stood at block {pin.block.height}:"
+                " an entry was dropped, altered or re-dated since",
+                hint="keep the file and the checkpoint: together they prove it",
+            )
 
 
 def check_pinned(pins: Sequence[PinPart], trusted_size: int, height: int) -> None:
@@ -108,13 +118,13 @@ def check_pinned(pins: Sequence[PinPart], trusted_size: int, height: int) -> Non
 
 
 def compute_prefix_roots(leaves: Sequence[bytes], sizes: Iterable[int]) -> dict[int, bytes]:
-    """Root of the first n leaves (commitments, not yet hashed) for each wanted n that there is; one pass."""
+    """Root of the first n leaves (their hashes) for each wanted n that there is; one pass."""
     wanted = sorted(size for size in sizes if size <= len(leaves))
     roots = {0: EMPTY_ROOT}
     frontier = Frontier()
     for size in wanted:
         for leaf in leaves[frontier.size : size]:
-            frontier.append(leaf_hash(leaf))
+            frontier.append(leaf)
         roots[size] = frontier.root()
     return roots
 
@@ -123,7 +133,7 @@ def _check_in_history(
     pin: PinPart, head: PinnedHead, log: int, organisation: bytes, handle: bytes, history: tuple[int, bytes]
 ) -> None:
     """The head stands in the map of heads that the state of a block of the signed history anchors."""
-    value = HEAD_VALUE.encode((head.size, _digest(head.root))) if head.size else None
+    value = HEAD_VALUE.encode((_whole(head.size), _digest(head.root))) if head.size else None
     if not head.size and _digest(head.root) != EMPTY_ROOT:
         raise _refused("a head without leaves has a root")
     other = None

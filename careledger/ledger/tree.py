@@ -414,6 +414,31 @@ class MapTree:
             self._nodes[place] = hash_node(left, right)
             self._singles.discard(place)
 
+    # For `past`: places, and what stands there
+
+    def place_of(self, key: bytes) -> int:
+        """The place of the bucket where the key belongs."""
+        return self._locate(key)
+
+    def node(self, place: int) -> bytes:
+        """Root of the subtree at a place. Raises Corrupt if there is none."""
+        found = self._nodes.get(place)
+        if found is None:
+            raise Corrupt("a place of a ledger map is missing", hint="run `careledger fsck`")
+        return found
+
+    def is_bucket(self, place: int) -> bool:
+        """Whether a bucket stands there."""
+        return place in self._buckets
+
+    def is_single(self, place: int) -> bool:
+        """Whether the subtree there is exactly one leaf."""
+        return place in self._singles
+
+    def load(self, kv: KV, place: int) -> _Bucket:
+        """The bucket there."""
+        return self._load(kv, place)
+
     def prove(self, kv: KV, key: bytes) -> MapProof:
         """The proof that the key has the value that `get` returns, or that it is absent."""
         nodes, depth = self._nodes, 0

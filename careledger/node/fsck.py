@@ -46,6 +46,7 @@ COMPARED = {
     "revoked": "revoked tokens",
     "ledger": "ledger entries",
     "heads": "buckets of heads",
+    "past": "old heads",
 }
 """Table of the index -> what its entries are called in a report."""
 

@@ -26,6 +26,11 @@ def read_sizes(txn: lmdb.Transaction, tables: Tables) -> list[int]:
     return list(struct.unpack(f">{len(data) // 8}Q", data))
 
 
+def is_newest(txn: lmdb.Transaction, tables: Tables, size: int) -> bool:
+    """Whether this is the newest of them."""
+    return bool(txn.get(_SIZES, b"", db=tables.meta)[-8:] == size.to_bytes(8, "big"))
+
+
 def add_size(txn: lmdb.Transaction, tables: Tables, size: int) -> None:
     """Somebody may hold the checkpoint of this size."""
     sizes = read_sizes(txn, tables)

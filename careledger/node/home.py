@@ -12,9 +12,10 @@ import lmdb
 from careledger.contracts import CONTRACTS
 from careledger.ledger.consensus.embedded import EmbeddedLedger, ExecutedBlock
 from careledger.ledger.genesis import Genesis, compute_chain_id, compute_genesis_hash
+from careledger.ledger.past import Keeper
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.tree import MapTree
-from careledger.node import founding, handed
+from careledger.node import founding, handed, pins
 from careledger.node.layout import (
     FORMAT,
     NAME_BYTES_MAX,
@@ -61,12 +62,14 @@ class OpenHome:
         self.writer = IndexWriter(self.tables, self.keyring.for_writing)
         self.access = AccessIndex(self.tables)
         self.ledger: EmbeddedLedger | None = None
+        self.past = Keeper()
         with self.tables.env.begin() as txn:
             self.applied = self._read_applied(txn)
             self.access.changed = _read_changed(txn, self.tables)
             self._read_erasures(txn)
             self.base_url = txn.get(b"base", b"", db=self.tables.meta).decode()
             self.heads = MapTree.open(LmdbKV(txn, self.tables.heads))
+            self.past.reset(pins.read_newest(txn, self.tables))
         self.journal = Journal.open(
             layout.journal, keys.home_id, keys.journal_key, write=write, at=self.applied
         )
@@ -121,6 +124,7 @@ class OpenHome:
             self.access.reset(set())
             self.base_url = ""
             self.heads = MapTree.open(LmdbKV(txn, self.tables.heads))
+            self.past.reset(pins.read_newest(txn, self.tables))
 
     def _read_applied(self, txn: lmdb.Transaction) -> Position:
         data = txn.get(b"applied", db=self.tables.meta)
@@ -148,10 +152,13 @@ class OpenHome:
         changed = b"".join(CHART_KEY.pack(chart) for chart in sorted(self.access.changed))
         txn.put(b"unanchored", changed, db=self.tables.meta)
         handed.mark_day(txn, self.tables, height + 1, self.the_ledger.time_ms)
+        pins.mark(self, txn)
 
     def update_heads(self, txn: lmdb.Transaction, changes: dict[bytes, bytes]) -> None:
-        """Write heads into the heads map."""
-        self.heads.update(LmdbKV(txn, self.tables.heads), changes)
+        """Write heads into the heads map; what a pin may ask for of the old ones is kept."""
+        kv = LmdbKV(txn, self.tables.heads)
+        self.past.keep(self.heads, kv, LmdbKV(txn, self.tables.past), changes)
+        self.heads.update(kv, changes)
 
     def execute(
         self, txn: lmdb.Transaction, root: bytes | None, transactions: Sequence[bytes], now_ms: int
@@ -208,6 +215,7 @@ class OpenHome:
         self.writer.abort()
         with self.tables.env.begin() as txn:
             self.heads.reset(LmdbKV(txn, self.tables.heads))
+            self.past.reset(pins.read_newest(txn, self.tables))
             self._read_erasures(txn)
             if self.ledger is not None:
                 self.ledger.reset(LmdbKV(txn, self.tables.ledger))
@@ -222,6 +230,7 @@ class OpenHome:
             self.access.reset(_read_changed(txn, self.tables))
             self._read_erasures(txn)
             self.heads.reset(LmdbKV(txn, self.tables.heads))
+            self.past.reset(pins.read_newest(txn, self.tables))
         catch_up(self)
         self.destroy_due()
 

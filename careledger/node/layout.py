@@ -26,6 +26,8 @@ from careledger.primitives.hashing import keyed_digest, new_sha256, sha256
 from careledger.vault.journal import sync_folder
 
 FORMAT = 1
+INDEX_FORMAT = 2
+"""Of the derived index: one of another format is made again from the journal."""
 NAME_BYTES_MAX = 200
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 SOCKET_PATH_MAX = 107
@@ -239,7 +241,7 @@ def _sum_of(layout: Layout, key: bytes) -> bytes:
     with open(layout.index_data, "rb") as data:
         while chunk := data.read(CHUNK_BYTES):
             running.update(chunk)
-    return keyed_digest(key, b"cl1.index" + running.digest())
+    return keyed_digest(key, b"cl1.index" + bytes([INDEX_FORMAT]) + running.digest())
 
 
 @contextmanager
@@ -295,4 +297,4 @@ def _mark(layout: Layout) -> str:
         boot = BOOT_ID.read_text().strip()
     except OSError:
         boot = "unknown"
-    return f"{boot} {status.st_dev} {status.st_ino}"
+    return f"{boot} {status.st_dev} {status.st_ino} {INDEX_FORMAT}"

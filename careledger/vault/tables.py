@@ -21,6 +21,7 @@ whole environment is rebuilt after an unclean stop of the machine.
 | visit | blind term 16 | chart u32, sorted set |
 | revoked | token id | expiry ms u64 |
 | ledger, heads | see `ledger` | state of the contracts; map of chart heads |
+| past | place u64, height u64 | what the map of heads was at pinned heights (see `ledger.past`); place 0: PIN |
 """
 
 from __future__ import annotations
@@ -110,6 +111,7 @@ class Tables:
         self.revoked = table("revoked")
         self.ledger = table("ledger")
         self.heads = table("heads")
+        self.past = table("past")
 
     def all(self) -> list[lmdb._Database]:
         """Every table."""
