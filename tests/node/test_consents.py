@@ -22,9 +22,15 @@ from careledger.access.directives import (
 from careledger.access.grants import SEQUENCE_MOVED, continuation
 from careledger.access.patient_keys import PatientKey
 from careledger.cli import decisions
+from careledger.contracts.identity import DEVICE, PRACTITIONER, REGISTER, Register
 from careledger.fhir.validation import validate
+from careledger.ledger.execution import ACCOUNTS
+from careledger.ledger.kernel import ED25519
+from careledger.ledger.transaction import SecretKey, build_transaction
 from careledger.node.group import LEDGER_REFUSES
 from careledger.primitives.errors import CareLedgerError, Conflict, Invalid, NotFound, VerificationFailed
+from careledger.primitives.types import Did, compute_did, did_text
+from careledger.vault.model import Commit
 from tests.faults.rig import Node, new_home, node_of, observation, patient
 from tests.node.consenting import ELSEWHERE, Device
 
@@ -133,6 +139,39 @@ def test_a_later_key_is_signed_by_the_one_before(scene: Scene) -> None:
     new = later.grant()
     assert {one["id"]: one["bound"] for one in scene.listed()} == {old: True, new: True}
     scene.anna.revoke(old)  # what a key granted, it revokes
+
+
+def registered(node: Node, kind: int, seed: bytes) -> str:
+    """The DID of a practitioner or device of this organisation, entered on the ledger."""
+    context, secret = node.service.context, SecretKey(ED25519, seed)
+    ledger, did = context.home.the_ledger, Did(context.home.organisation)
+    message = REGISTER.encode(Register(did, kind, "", secret.key, None, ()))
+    with context.reader.snapshot() as snapshot:
+        account = ACCOUNTS.value.decode(snapshot.state(ACCOUNTS.state_key(did)) or b"")
+    keys = [secret, SecretKey(ED25519, context.home.keys.root_seed)]
+    sequence = dict(account.lanes).get(5, 0)
+    transaction = build_transaction(
+        ledger.genesis_hash, ledger.time_ms + HOUR_MS, did, 5, sequence, [message], keys
+    )
+    node.run(context.backend.commit(Commit(transactions=(transaction,))))
+    return did_text(compute_did(kind, *secret.key))
+
+
+def test_a_did_is_of_the_kind_that_the_ledger_says(scene: Scene) -> None:
+    osler = registered(scene.node, PRACTITIONER, bytes([11]) * 32)
+    house = scene.node.service.context.home.did
+    scene.anna.grant(to=(osler, house, ELSEWHERE))
+    assert sorted(scene.listed()[0]["grantees"]) == sorted(
+        [f"organisation:{house}", f"organisation:{ELSEWHERE}", f"practitioner:{osler}"]
+    )
+    assert {did: one["known"] for did, one in scene.anna.prepare(dids=[osler, ELSEWHERE])["kinds"].items()} == {
+        osler: True, ELSEWHERE: False,
+    }  # fmt: skip
+    wrong = (Grantee(kind="organisation", value=osler),)
+    assert_refused(scene, "consent.grant", (lambda s: retold(s.anna, grantees=wrong), Invalid, "grantee"))
+    pump = registered(scene.node, DEVICE, bytes([12]) * 32)
+    with pytest.raises(Invalid, match="a device's"):
+        scene.anna.prepare(dids=[pump])
 
 
 # --- refusals -----------------------------------------------------------------------------------------------------
