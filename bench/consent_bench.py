@@ -58,6 +58,7 @@ CHARTS = 2_000
 CHARTS_ASKED = 40
 ROUNDS = 60
 CHARTS_A_COMMIT = 20
+REST_SECONDS = 0.05
 PASSPHRASE = "a bench has nothing to hide"
 CALLER = "did:careledger:" + 64 * "c"
 SYSTEM = "http://terminology.hl7.org/CodeSystem/observation-category"
@@ -172,11 +173,12 @@ class Bench:
         )
 
     async def block(self, number: int) -> None:
-        """Something else is recorded: a new height."""
+        """Something else is recorded: a new height. Then the node's own threads come to rest."""
         body = b'{"resourceType":"Basic","id":"b%d"}' % number
         await self.backend.commit(
             Commit((ResourceWrite("Basic", f"b{number}", 0, body, self.backend.now_ms()),))
         )
+        await asyncio.sleep(REST_SECONDS)
 
     def decide_all(self, standing: Standing, cpu_ms: list[float] | None = None) -> list[float]:
         """Milliseconds of one decision in each chart asked for; those of the processor go to `cpu_ms`."""
