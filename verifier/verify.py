@@ -1,12 +1,14 @@
-"""Check a CareLedger receipt against a checkpoint, offline: python -I verify.py FILE --trust CHECKPOINT.
+"""Check a CareLedger receipt or export against a checkpoint, offline: python -I verify.py FILE --trust CHECKPOINT.
 
-Shares no code with CareLedger: standard library and `cryptography` only. docs/spec/receipt.md says what a receipt
-is, verifier/README.md what a pass means and what it does not. Exit codes: 0 all holds, 6 something does not hold,
-2 the arguments are wrong or a file cannot be read. Read it from top to bottom; every refusal is a `Refused`.
+Shares no code with CareLedger: standard library and `cryptography` only. docs/spec/receipt.md and export.md say what
+these files are, verifier/README.md what a pass means and what it does not. Exit codes: 0 all holds, 6 something does
+not hold, 2 the arguments are wrong or a file cannot be read. Read it from top to bottom; every refusal is a `Refused`.
 """
 
 import binascii
+import functools
 import gc
+import itertools
 import json
 import re
 import sys
@@ -16,7 +18,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa
 
-INPUT_MAX = 1_000_000  # bytes of a file
+INPUT_MAX = 1_000_000  # bytes of a file, unless it is an export
+EXPORT_MAX = 512_000_000
 P = 2**255 - 19  # the field of Ed25519
 L = 2**252 + 27742317777372353535851937790883648493  # the order of its base point
 Y8 = 2707385501144840649318225287225658788936804267575313519463743609750303402022  # of a point of order 8
@@ -24,6 +27,13 @@ SMALL_ORDER_Y = {0, 1, P - 1, Y8, P - Y8}
 KINDS = {"enrolment": 0, "version": 1, "deletion": 2, "guardian": 3, "directive": 4, "key": 5, "move": 6}
 KINDS |= {"close": 7, "access": 32}  # number of a leaf's kind in its header
 EMPTY = bytes(32)
+MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000  # milliseconds
+CARE = ("TREAT", "HPAYMT", "HOPERAT")  # purposes for which a custodian acts without a directive
+TYPES = {
+    "guardian": "Controller",
+    "directive": "Directive",
+    "key": "KeyEvent",
+}  # leaves that are no FHIR resources
 
 # What each field of a file is; `check` reads this.
 DIGEST = (32, 32)
@@ -50,16 +60,59 @@ RECEIPT = {
     "signed": {"note": "(?s:.*)", "path": LOG_PATH},
     "state": MAP_PATH,
 }  # fmt: skip
+ENTRY = {
+    "author": RECEIPT["header"]["author"], "body": "(?s:.*)", "id": "[!-~]{0,64}", "kind": "|".join(KINDS),
+    "salt": DIGEST, "time": TIME, "type": "[!-~]{0,64}", "version": NUMBER,
+}  # fmt: skip
+SAID = {"height": NUMBER, "key": DIGEST, "revocation": DIGEST, "status": range(1, 3), "until": range(2**32)}
+ACCESS_LOG = {
+    "access": [{"content": (0, 1 << 20), "salt": DIGEST}, 1, None],
+    "anchor": RECEIPT["anchor"],
+    "block": RECEIPT["block"],
+    "chain": CHAIN,
+    "format": "careledger/access-log/1",
+    "handle": DIGEST,
+    "head": {"root": DIGEST, "size": range(1, 2**53)},
+    "heads": {"access": MAP_PATH, "record": MAP_PATH},
+    "history": {"nodes": (32, 1100 * 2 * 53 * 32), "sizes": [range(1, 2**53), 1, 1100]},
+    "org": DIGEST,
+    "signed": RECEIPT["signed"],
+    "state": MAP_PATH,
+}
+CHART = {name: form for name, form in ACCESS_LOG.items() if name != "head"} | {
+    "directives": [{"other?": (64, 64), "path": MAP_PATH, "said?": SAID}, 0, None],
+    "entries": [dict, 1, None],  # each an ENTRY, or bare: its leaf alone
+    "format": "careledger/chart/1",
+}
+CONTROLLER = {"continues": (0, 3309), "format": "careledger/controller/1", "key": (1952, 1952)}
+DIRECTIVE = {
+    "binding": (0, 3309), "consent": "(?s:.*)", "controller": "(?s:.*)", "key": (1952, 1952), "salt": (0, 64),
+    "text": (1, 65_536),
+}  # fmt: skip
+CODINGS = [{"code": "(?s:.*)", "system": "(?s:.*)"}, 0, None]
+WORDS = ["(?s:.*)", 0, None]
+TEXT = {
+    "actions": ["access|proof", 0, None], "categories": CODINGS, "effect": "deny|permit",
+    "format": "careledger/directive/1", "from_day": range(2**32),
+    "grantees": [{"kind": "organisation|practitioner|role", "value": "(?s:.*)"}, 0, None], "handle": DIGEST,
+    "labels": CODINGS, "nonce": "(?s:.*)", "organisation": DIGEST, "purposes": WORDS, "supersedes": "(?s:.*)",
+    "types": WORDS, "until_day": range(2**32),
+}  # fmt: skip
+EMERGENCY = {
+    "client": "(?s:.*)", "format": "careledger/emergency/1", "from_ms": TIME, "practitioner": "(?s:.*)",
+    "task": "(?s:.*)", "until_ms": TIME,
+}  # fmt: skip
+KEY_EVENT = {"format": "careledger/key-event/1", "leaves": [NUMBER, 0, None]}
 KEY = {"alg": "ed25519|ml-dsa-44", "name": "[!-*,-~]{1,255}", "public": (32, 1312)}
 CHECKPOINT = {
     "chain": CHAIN,
     "format": "careledger/checkpoint/1",
-    "keys": [KEY],
+    "keys": [KEY, 1, 32],
     "level?": "anchored|witnessed",  # the least level that is accepted
     "max_age?": NUMBER,  # seconds
     "mode": "embedded",
     "note": "(?s:.*)",
-    "witnesses?": {"k": NUMBER, "keys": [KEY]},
+    "witnesses?": {"k": NUMBER, "keys": [KEY, 1, 32]},
 }
 
 
@@ -76,9 +129,9 @@ def need(condition, why):
 # ---- Files: canonical JSON (RFC 8785) of a closed shape, so that each file has one spelling only ----
 
 
-def parse(data, form, what):
+def parse(data, form, what, most=INPUT_MAX):
     """JSON of this form that re-encodes to exactly these bytes: no other spacing, order, escape, or repeated key."""
-    need(len(data) <= INPUT_MAX, f"{what}: over {INPUT_MAX} bytes")
+    need(len(data) <= most, f"{what}: over {most} bytes")
     try:
         value = json.loads(data.decode())
         again = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
@@ -90,7 +143,7 @@ def parse(data, form, what):
 
 def check(value, form, where):
     """The value, if it has this form: a range of numbers, a pattern of text, (least, most) bytes in base64url, which
-    are decoded, [form] for a list of 1 to 32, or an object with exactly these fields, but for those with a "?"."""
+    are decoded, [form, least, most] for a list, or an object with exactly these fields, but for those with a "?"."""
     if type(form) is range:
         need(type(value) is int and value in form, f"{where}: not a number, or out of range")
     elif type(form) is str:
@@ -100,10 +153,16 @@ def check(value, form, where):
         value = unbase64(value.replace("-", "+").replace("_", "/") + "=" * (-len(value) % 4), where)
         need(form[0] <= len(value) <= form[1], f"{where}: bytes of the wrong length")
     elif type(form) is list:
-        need(type(value) is list and 1 <= len(value) <= 32, f"{where}: not a list of 1 to 32")
+        most = len(value) if form[2] is None else form[2]
+        need(
+            type(value) is list and form[1] <= len(value) <= most,
+            f"{where}: not a list, or too short or long",
+        )
         value = [check(item, form[0], where) for item in value]
     else:
         need(type(value) is dict, f"{where}: not an object")
+        if form is dict:
+            return value  # checked by whoever takes it
         fields = {name.rstrip("?"): inner for name, inner in form.items()}
         required = fields.keys() & form.keys()
         need(required <= value.keys() <= fields.keys(), f"{where}: a field is missing or unknown")
@@ -148,9 +207,9 @@ def enc(*fields):
     return out
 
 
-def split(digests):
-    """Digests that are joined, one by one."""
-    return [digests[i : i + 32] for i in range(0, len(digests), 32)]
+def split(joined, size=32):
+    """Digests (or numbers) that are joined, one by one."""
+    return [joined[i : i + size] for i in range(0, len(joined), size)]
 
 
 def log_root(entry, index, size, path):
@@ -171,17 +230,23 @@ def log_root(entry, index, size, path):
     return digest
 
 
-def map_root(key, value, path):
-    """Root of the map that holds `value` under the 256-bit `key`. Path, root to leaf: u8 n | bitmap of n bytes | a
-    digest for each set bit; 0 = empty sibling. The last set bit is the deepest sibling: an only leaf stands for its
-    whole subtree, so that one is never empty."""
+def map_root(key, value, path, other=b""):
+    """Root of the map that holds `value` under the 256-bit `key`; if that is None, none, but perhaps an `other` leaf in
+    its place. Path, root to leaf: u8 n | bitmap of n bytes | a digest for each set bit; 0 = empty sibling. The last set
+    bit is the deepest sibling: an only leaf stands for its whole subtree, so that one is never empty."""
     bitmap, siblings = path[1 : 1 + path[0]], path[1 + path[0] :]
     need(len(bitmap) == path[0] <= 32 and bitmap[-1:] != b"\0", "a map path has no canonical bitmap")
     bits = "".join(f"{byte:08b}" for byte in bitmap).rstrip("0")
     need(len(siblings) == 32 * bits.count("1"), "a map path and its bitmap disagree")
     siblings = split(siblings)
     need(EMPTY not in siblings, "a map path writes an empty sibling out")
-    digest, turns = sha256(b"\2" + key + H("cl1.value", value)), int.from_bytes(key, "big")
+    turns = int.from_bytes(key, "big")
+    if value is not None:
+        digest = sha256(b"\2" + key + H("cl1.value", value))
+    else:
+        apart = (turns ^ int.from_bytes(other[:32], "big")).bit_length() if other else 256
+        need(not other or 0 < apart <= 256 - len(bits), "the other leaf is not in the absent one's place")
+        digest = sha256(b"\2" + other) if other else EMPTY
     for depth in reversed(range(len(bits))):
         sibling = siblings.pop() if bits[depth] == "1" else EMPTY
         digest = sha256(b"\3" + (sibling + digest if turns >> (255 - depth) & 1 else digest + sibling))
@@ -191,6 +256,10 @@ def map_root(key, value, path):
 # ---- Signatures (protocol: Transactions, Checkpoint; C2SP signed-note, tlog-checkpoint, tlog-cosignature) ----
 
 
+SCHEMES = {32: (64, ed25519.Ed25519PublicKey), 1312: (2420, mldsa.MLDSA44PublicKey)}
+SCHEMES[1952] = (3309, mldsa.MLDSA65PublicKey)
+
+
 def is_sound(raw):
     """OpenSSL alone accepts the identity as a key, for any message: hence canonical and of large order only."""
     y = int.from_bytes(raw, "little") & (2**255 - 1)
@@ -198,14 +267,13 @@ def is_sound(raw):
 
 
 def check_signature(public, signature, message):
-    """Ed25519, or ML-DSA-44 (FIPS 204, pure, empty context) if the key has that size."""
-    post_quantum = len(public) == 1312
-    need(len(signature) == (2420 if post_quantum else 64), "a signature has the wrong size")
-    if not post_quantum:
+    """Ed25519, or ML-DSA-44 or -65 (FIPS 204, pure, empty context) if the key has that size."""
+    size, key_type = SCHEMES[len(public)]
+    need(len(signature) == size, "a signature has the wrong size")
+    if size == 64:
         need(is_sound(public) and is_sound(signature[:32]), "a point is not canonical, or of small order")
         need(int.from_bytes(signature[32:], "little") < L, "S is not reduced")
     try:
-        key_type = mldsa.MLDSA44PublicKey if post_quantum else ed25519.Ed25519PublicKey
         key_type.from_public_bytes(public).verify(signature, message)
     except (InvalidSignature, ValueError):
         raise Refused("a signature does not hold") from None
@@ -276,26 +344,51 @@ def check_signed(trust, signed, height, block):
     need(log_root(block, height, size, signed["path"]) == root, "the block is not in the history")
     need(size != trust["size"] or root == trust["root"], "equal heights, other roots: a fork")
     names = {name for name, _ in signers - trust["operators"].keys()}
-    return "witnessed" if "witnesses" in trust and len(names) >= trust["witnesses"]["k"] else "anchored"
+    level = "witnessed" if "witnesses" in trust and len(names) >= trust["witnesses"]["k"] else "anchored"
+    need(level == "witnessed" or trust.get("level") != "witnessed", "the proof is anchored, not witnessed")
+    return level, size, root
+
+
+def check_ledger(trust, r, org, newest, now):
+    """(level, size and root of the signed history, state root): the batch `newest` is anchored in a signed block."""
+    anchor, block = r["anchor"], r["block"]
+    need(anchor["time"] <= block["time"], "the anchor is later than its block")
+    key = H("cl1.key", enc("records", "anchors", org))
+    value = enc(anchor["seq"]) + newest + enc(anchor["time"], anchor["size"]) + anchor["log"]
+    state = map_root(key, value, r["state"])
+    entry = enc(block["height"], block["time"]) + state
+    level, size, root = check_signed(trust, r["signed"], block["height"], entry)
+    age = (time.time() if now is None else now) - block["time"] / 1000
+    need(age <= trust.get("max_age", age), "the proof is older than the trust file allows")
+    return level, size, root, state
+
+
+def commitment(org, handle, salt, kind, header, body):
+    """The leaf of an opened header: type, id, version, time, author."""
+    opened = org + handle + bytes([KINDS[kind]]) + enc(*header)
+    return H("cl1.commit", salt + opened + body)
+
+
+def head_root(r, log, size, root, path):
+    """Root of the map of heads that holds this head of the chart."""
+    return map_root(H("cl1.head", bytes([log]) + r["handle"]), enc(size) + root, path)
 
 
 def verify(receipt_data, trust_data, body=None, now=None):
     """(level, receipt) if every step from the opened header to the signed checkpoint holds; else `Refused`."""
     trust, r = read_trust(trust_data), parse(receipt_data, RECEIPT, "receipt")
-    header, head, anchor, block = r["header"], r["head"], r["anchor"], r["block"]
+    header, head, anchor = r["header"], r["head"], r["anchor"]
     need(r["chain"] == trust["chain"], "the receipt is of another ledger")
     need(len(header["author"].encode()) <= 512, "the author is too long")
     # 1. The body is the one that the header names.
     if body is not None:
         need(H("cl1.body", r["salt"] + body) == header["body"], "the body is not the one that was recorded")
     # 2. The header, salted, is a leaf of the chart's log.
-    opened = header["org"] + header["handle"] + bytes([KINDS[header["kind"]]])
-    opened += enc(header["type"], header["id"], header["version"], header["time"], header["author"])
-    leaf = H("cl1.commit", r["salt"] + opened + header["body"])
+    named = [header[name] for name in ("type", "id", "version", "time", "author")]
+    leaf = commitment(header["org"], header["handle"], r["salt"], header["kind"], named, header["body"])
     need(log_root(leaf, r["index"], head["size"], r["path"]) == head["root"], "the leaf is not in the chart")
     # 3. The chart's head is in the organisation's map of heads.
-    log = b"\1" if header["kind"] == "access" else b"\0"
-    heads = map_root(H("cl1.head", log + header["handle"]), enc(head["size"]) + head["root"], r["heads"])
+    heads = head_root(header, header["kind"] == "access", head["size"], head["root"], r["heads"])
     # 4. The organisation anchored that map: as its newest, or as an earlier one in its log of batches.
     newest = heads
     if "batch" in r:
@@ -304,17 +397,392 @@ def verify(receipt_data, trust_data, body=None, now=None):
         need(batch["seq"] <= anchor["seq"] and batch["time"] <= anchor["time"], "the batch is too late")
         log = log_root(entry, batch["seq"], anchor["size"], batch["path"])
         need(log == anchor["log"], "the batch is not in the log of batches")
-    # 5. The anchor is in the ledger's state after the block.
-    need(anchor["time"] <= block["time"], "the anchor is later than its block")
-    key = H("cl1.key", enc("records", "anchors", header["org"]))
-    value = enc(anchor["seq"]) + newest + enc(anchor["time"], anchor["size"]) + anchor["log"]
-    entry = enc(block["height"], block["time"]) + map_root(key, value, r["state"])
-    # 6. The block is in the history that the operator signed.
-    level = check_signed(trust, r["signed"], block["height"], entry)
-    need(level == "witnessed" or trust.get("level") != "witnessed", "the proof is anchored, not witnessed")
-    age = (time.time() if now is None else now) - block["time"] / 1000
-    need(age <= trust.get("max_age", age), "the proof is older than the trust file allows")
-    return level, r
+    # 5 to 8. The anchor is in the ledger's state after the block; the block is in the history that the operator signed.
+    return check_ledger(trust, r, header["org"], newest, now)[0], r
+
+
+# ---- Exports (docs/spec/export.md; the numbers are its steps) ----
+
+
+def read_entries(r):
+    """What the record log says, if its leaves obey the rules: leaves, types, and what bears on consent."""
+    chart = {"leaves": [], "types": [], "keys": [], "mandates": {}, "emergencies": [], "moved_in": 0}
+    newest, versions, bare, named = 0, {}, [], []
+    for number, part in enumerate(r["entries"]):
+        where = f"entry {number}"
+        if "leaf" in part:  # 5. bare
+            need(number, f"{where}: the enrolment is bare")
+            chart["leaves"].append(check(part, {"leaf": DIGEST}, where)["leaf"])
+            chart["types"].append("")
+            bare.append(number)
+            continue
+        e = check(part, ENTRY, where)
+        kind, type_, body, version = e["kind"], e["type"], e["body"].encode(), e["version"]
+        need(len(e["author"].encode()) <= 512, f"{where}: the author is too long")
+        # 1 and 2. Kinds and times.
+        need((kind == "enrolment") == (number == 0) and kind != "access", f"{where}: of the wrong kind")
+        need(
+            number or (type_, e["id"], version, e["author"]) == ("", "", 0, ""),
+            "the enrolment says more than that",
+        )
+        need(
+            newest <= e["time"] <= r["block"]["time"],
+            f"{where}: earlier than the one before, or later than the block",
+        )
+        newest = e["time"]
+        header = [type_, e["id"], version, e["time"], e["author"]]
+        digest = H("cl1.body", e["salt"] + body)
+        chart["leaves"].append(commitment(r["org"], r["handle"], e["salt"], kind, header, digest))
+        chart["types"].append(type_)
+        if kind in ("enrolment", "close"):
+            need(not body, f"{where}: a body where none can be")
+            continue
+        need(
+            TYPES.get(kind, type_) == type_ and (kind in TYPES or type_ not in TYPES.values()),
+            f"{where}: of another type",
+        )
+        need(
+            (kind in ("deletion", "move")) != bool(body),
+            f"{where}: a body is missing, or is where none can be",
+        )
+        # 3. Versions.
+        before = versions.get((type_, e["id"]))
+        step = version - abs(before or 0)
+        need(
+            step == 1 or (step > 1 and (before is None or before < 0 or bare)),
+            f"{where}: a version is missing or repeated",
+        )
+        chart["moved_in"] += before is None and step > 1
+        versions[type_, e["id"]] = -version if kind == "move" else version
+        # 4. A resource says what its header says; 9, 10 and `emergency`: what others say.
+        if kind == "version" and type_ != "EmergencyAccess":
+            start = f'{{"resourceType":"{type_}","id":"{e["id"]}","meta":{{"versionId":"{version}","lastUpdated":"'
+            said = e["body"][len(start) : len(start) + 24]
+            need(e["body"].startswith(start), f"{where}: the resource is not the one of its header")
+            need(
+                instant(e["time"] - HOUR) <= said <= instant(e["time"]), f"{where}: the resource is re-dated"
+            )
+        elif kind == "key":
+            named += parse(body, KEY_EVENT, where)["leaves"]
+        elif body:
+            take_leaf(r, chart, e, kind, body, where)
+    need(set(named) == set(bare), "an entry is withheld, or a key event names one that is there")
+    return chart
+
+
+def take_leaf(r, chart, e, kind, body, where):
+    """An enrolled key, a directive or an emergency access enters the chart."""
+    keys = chart["keys"]
+    if kind == "guardian":  # 9.
+        leaf = parse(body, CONTROLLER, where)
+        need(e["id"] == key_id(leaf["key"]), f"{where}: the key has another id")
+        need(keys or not leaf["continues"], f"{where}: the first key continues none")
+        if keys:
+            check_signature(keys[-1], leaf["continues"], e["id"].encode())
+        keys.append(leaf["key"])
+    elif kind == "directive" and e["version"] == 1:
+        need(re.fullmatch("[0-9a-f]{64}", e["id"]), f"{where}: a directive's id is no commitment")
+        mandate = {"text": None, "key": b"", "time": e["time"], "status": 0, "height": 0}
+        chart["mandates"][e["id"]] = mandate
+        try:
+            mandate["text"], mandate["key"] = read_directive(r, e["id"], keys, body)
+        except Refused:
+            pass  # Not bound by the key that is enrolled here: without force.
+    elif kind == "version":
+        leaf = parse(body, EMERGENCY, where)
+        leaf["until_ms"] = min(leaf["until_ms"], e["time"] + DAY)
+        chart["emergencies"].append(leaf)
+
+
+def key_id(public):
+    return sha256(public).hex()[:32]
+
+
+def read_directive(r, id_, keys, body):
+    """10. (text, hash of its own key) of a directive that the enrolled key has bound to this chart."""
+    leaf = parse(body, DIRECTIVE, "a directive")
+    text = parse(leaf["text"], TEXT, "a directive's text")
+    for name in ("actions", "categories", "grantees", "labels", "purposes", "types"):
+        items = [tuple(one.values()) if type(one) is dict else one for one in text[name]]
+        need(items == sorted(set(items)), "a list of a directive is not sorted")
+    digest = H("cl1.consent", leaf["salt"] + leaf["text"])
+    need(
+        digest.hex() == id_ and keys and leaf["controller"] == key_id(keys[-1]), "another id, or another key"
+    )
+    need((text["organisation"], text["handle"]) == (r["org"], r["handle"]), "a directive is another chart's")
+    check_signature(keys[-1], leaf["binding"], digest)
+    return text, H("cl1.key-id", b"\2" + enc(leaf["key"]))
+
+
+def check_standing(r, chart, state):
+    """10. What the ledger's state says of each directive."""
+    need(
+        len(r["directives"]) == len(chart["mandates"]),
+        "the standing of a directive is missing, or one too many",
+    )
+    for (id_, mandate), part in zip(chart["mandates"].items(), r["directives"], strict=True):
+        said, value, other = part.get("said"), None, part.get("other", b"")
+        if said:
+            need(not other, "the standing of a directive is malformed")
+            value = (
+                bytes([said["status"]]) + said["key"] + said["until"].to_bytes(4, "big") + said["revocation"]
+            )
+            value += enc(said["height"])
+            text = mandate["text"]
+            if text and (said["key"], said["until"]) == (mandate["key"], text["until_day"]):
+                mandate["status"], mandate["height"] = said["status"], said["height"]
+        key = H("cl1.key", enc("consent", "directive", bytes.fromhex(id_)))
+        need(
+            map_root(key, value, part["path"], other) == state,
+            "the standing of a directive is not in the state",
+        )
+
+
+def read_accesses(r):
+    """6. The access log's leaves, and what they say."""
+    leaves, entries, newest = [], [], 0
+    for number, part in enumerate(r["access"]):
+        e = read_content(part["content"], f"access entry {number}")
+        digest = H("cl1.body", part["salt"] + part["content"])
+        leaves.append(
+            commitment(r["org"], r["handle"], part["salt"], "access", ["", "", number, e["time"], ""], digest)
+        )
+        need(
+            newest <= e["time"] <= r["block"]["time"],
+            f"access entry {number}: earlier than the one before, or too late",
+        )
+        need(e["height"] <= r["block"]["height"], f"access entry {number}: decided after the block")
+        newest = e["time"]
+        entries.append(e)
+    return leaves, entries
+
+
+def read_content(content, where):
+    """An access entry's content (docs/spec/vault.md), in its one encoding."""
+    at = 0
+
+    def take(size):
+        nonlocal at
+        need(at + size <= len(content), f"{where}: too short")
+        at += size
+        return content[at - size : at]
+
+    def number(size=4):
+        return int.from_bytes(take(size), "big")
+
+    def text():
+        try:
+            return take(number()).decode()
+        except UnicodeDecodeError:
+            raise Refused(f"{where}: not UTF-8") from None
+
+    take(number())
+    e = {"permitted": number(1), "height": number(8), "time": number(8)}
+    for name in ("actor", "client", "organisation", "purpose", "rule", "kind", "what"):
+        e[name] = text()
+    e["directives"] = [text() for _ in range(number())]
+    steps = split(take(4 * number()), 4)
+    e["leaves"] = list(itertools.accumulate(int.from_bytes(step, "big") for step in steps))
+    e["roles"], e["subject"] = [], ""
+    if at < len(content):
+        e["roles"], e["subject"] = [text() for _ in range(number())], text()
+        need(any(e["roles"]) or e["subject"], f"{where}: not in canonical form")
+    need(
+        at == len(content) and e["permitted"] < 2 and bytes(4) not in steps[1:],
+        f"{where}: not in canonical form",
+    )
+    return e
+
+
+def decide(r, chart, e):
+    """11. Why an access was not allowed, as far as its entry and the chart tell; "" if it was."""
+    types, rule, mandates = chart["types"], e["rule"], chart["mandates"]
+    if e["leaves"] and e["leaves"][-1] >= len(types):
+        return "it names what is not in the record log"
+    if not e["permitted"] or e["kind"] in ("denied", "empty", "count"):
+        return "it was denied, and something left" if e["leaves"] else ""
+    if rule in ("custodian-default", "operator", "own-chart"):
+        purposes = {"custodian-default": CARE, "operator": (e["purpose"],), "own-chart": (*CARE, "PATRQT")}[
+            rule
+        ]
+        if e["purpose"] not in purposes or (rule == "own-chart" and e["roles"]):
+            return "another purpose, or not herself"
+        if e["organisation"] != f"did:careledger:{r['org'].hex()}" or e["directives"]:
+            return "not the custodian"
+    elif rule == "emergency":
+        boxes = [one for one in chart["emergencies"] if one["practitioner"] == e["actor"]]
+        opened = any(one["from_ms"] - MINUTE <= e["time"] < one["until_ms"] + MINUTE for one in boxes)
+        return "" if opened and e["purpose"] == "ETREAT" else "no emergency"
+    elif rule == "directive-permit":
+        for id_ in e["directives"] or [""]:
+            m = mandates.get(id_)
+            if m is None or m["text"] is None:
+                return "its directive is not in the chart, or not bound by the enrolled key"
+            in_force = (
+                m["height"] <= e["height"] if m["status"] == 1 else m["status"] and e["height"] < m["height"]
+            )
+            if not in_force or e["time"] + MINUTE < m["time"] or replaced(mandates, id_, e["height"], False):
+                return "its directive was not in force"
+            if m["text"]["effect"] != "permit" or not is_meant(m["text"], e):
+                return "its directive does not permit it"
+            if m["text"]["types"] and any(
+                types[i] and types[i] not in m["text"]["types"] for i in e["leaves"]
+            ):
+                return "its directive permits no such type"
+    else:
+        return "" if rule == "supporting" else "no rule that permits"
+    for id_, m in mandates.items() if rule in ("custodian-default", "directive-permit") else ():
+        text = m["text"]
+        if (
+            text
+            and m["status"] == 1
+            and m["height"] <= e["height"]
+            and text["effect"] == "deny"
+            and is_meant(text, e)
+        ):
+            meant = not text["types"] or any(types[i] in text["types"] for i in e["leaves"])
+            if meant and not text["categories"] and not text["labels"]:
+                if not replaced(mandates, id_, e["height"], True):
+                    return "a directive in force denied it"
+    return ""
+
+
+def is_meant(text, e):
+    """The directive is about this caller, purpose and day, and about access."""
+    names = {
+        "organisation": [e["organisation"]],
+        "practitioner": [e["actor"], e["subject"]],
+        "role": e["roles"],
+    }
+    named = any(one["value"] and one["value"] in names[one["kind"]] for one in text["grantees"])
+    purpose = not text["purposes"] or e["purpose"] in text["purposes"]
+    return (
+        named
+        and purpose
+        and "access" in text["actions"]
+        and text["from_day"] <= e["time"] // DAY <= text["until_day"]
+    )
+
+
+def replaced(mandates, id_, height, perhaps):
+    """A directive with force superseded this one by then; one that was revoked since counts as `perhaps`."""
+    others = [
+        m for other, m in mandates.items() if other != id_ and m["text"] and m["text"]["supersedes"] == id_
+    ]
+    return any(m["height"] <= height if m["status"] == 1 else m["status"] and perhaps for m in others)
+
+
+def tree_root(leaves):
+    """RFC 6962 root of all these entries."""
+    peaks = []
+    for leaf in leaves:
+        push(peaks, 0, sha256(b"\0" + leaf))
+    return fold(peaks)
+
+
+def push(peaks, level, node):
+    """One more complete subtree, to the right of all others."""
+    while peaks and peaks[-1][0] == level:
+        level, node = level + 1, sha256(b"\1" + peaks.pop()[1] + node)
+    peaks.append((level, node))
+
+
+def fold(peaks):
+    """The root over these subtrees."""
+    return functools.reduce(
+        lambda right, peak: sha256(b"\1" + peak + right), [node for _, node in reversed(peaks)]
+    )
+
+
+def history_roots(history):
+    """8. The root at each size; `nodes` tile what lies between one size and the next with complete subtrees."""
+    sizes, nodes = history["sizes"], history["nodes"]
+    need(sizes == sorted(set(sizes)), "the sizes of the history do not ascend")
+    roots, peaks, start, at = {}, [], 0, 0
+    for size in sizes:
+        while start < size:
+            level = (size - start).bit_length() - 1
+            level = min(level, (start & -start).bit_length() - 1) if start else level
+            push(peaks, level, nodes[at : at + 32])
+            start, at = start + (1 << level), at + 32
+        roots[size] = fold(peaks)
+    need(at == len(nodes), "the history has a node too many, or too few")
+    return roots
+
+
+def read_export(data):
+    """An export, its record log's leaves (if they are there), its access log's, and what both say."""
+    form = ACCESS_LOG if format_of(data) == ACCESS_LOG["format"] else CHART
+    r = parse(data, form, "export", EXPORT_MAX)
+    chart = read_entries(r) if form is CHART else {"leaves": [], "mandates": {}}
+    r["size"] = len(chart["leaves"]) if form is CHART else r["head"]["size"]
+    return r, chart, *read_accesses(r)
+
+
+def format_of(data):
+    """What a proof file says that it is."""
+    found = re.search(rb'"format":"(careledger/(?:chart|access-log)/1)","handle":"', data)
+    return found[1].decode() if found else ""
+
+
+def verify_export(data, trust_data, earlier=None, now=None):
+    """(level, export, what its chart says) if every step holds; else `Refused`."""
+    trust = read_trust(trust_data)
+    r, chart, access, entries = read_export(data)
+    need(r["chain"] == trust["chain"], "the export is of another ledger")
+    # 7. The roots of both logs, from all leaves, stand in one map of heads, and that in a signed block.
+    root = r["head"]["root"] if "head" in r else tree_root(chart["leaves"])
+    heads = head_root(r, 0, r["size"], root, r["heads"]["record"])
+    other = head_root(r, 1, len(access), tree_root(access), r["heads"]["access"])
+    need(heads == other, "the heads are not in one map: an entry is missing, or was changed")
+    level, size, root, state = check_ledger(trust, r, r["org"], heads, now)
+    # 8. That history begins with the one of the trusted checkpoint.
+    roots = history_roots(r["history"])
+    need(max(roots) == size and roots[size] == root, "the parts of the history do not make the signed one")
+    hint = "is later than it" if trust["size"] > size else "needs an export made with --since"
+    need(
+        trust["size"] in roots,
+        f"the export does not answer for the trusted checkpoint, which {hint}: export again",
+    )
+    need(roots[trust["size"]] == trust["root"], "the history was written anew after the trusted checkpoint")
+    if "head" not in r:
+        check_standing(r, chart, state)
+        for number, e in enumerate(entries):
+            why = decide(r, chart, e)
+            need(not why, f"access entry {number} was not allowed: {why}")
+    if earlier is not None:
+        check_earlier(r, chart["leaves"], access, roots, earlier)
+    return level, r, chart
+
+
+def check_earlier(r, leaves, access, roots, earlier):
+    """12. Every leaf of an earlier export of the chart stands where it stood."""
+    old, old_chart, old_access, _ = read_export(earlier)
+    need(
+        all(old[name] == r[name] for name in ("chain", "org", "handle")),
+        "the earlier export is of another chart",
+    )
+    need(access[: len(old_access)] == old_access, "an access entry has gone, or was changed since")
+    if leaves:
+        need(
+            leaves[: len(old_chart["leaves"])] == old_chart["leaves"],
+            "an entry has gone, or was changed since",
+        )
+        if "head" in old:
+            need(tree_root(leaves[: old["size"]]) == old["head"]["root"], "the record log is another one")
+    need(r["size"] >= old["size"], "the record log is shorter than it was")
+    size, root = list(history_roots(old["history"]).items())[-1]
+    need(roots.get(size, root) == root, "the earlier export is of another history")
+
+
+@functools.lru_cache(4096)
+def second(seconds):
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
+def instant(ms):
+    """A time as FHIR writes it."""
+    return f"{second(max(ms, 0) // 1000)}.{max(ms, 0) % 1000:03d}Z"
 
 
 def main(words):
@@ -322,32 +790,58 @@ def main(words):
     paths = {}
     while words:
         name = words.pop(0) if words[0].startswith("-") else "FILE"
-        if name not in ("FILE", "--trust", "--body") or name in paths or not words:
+        if name not in ("FILE", "--trust", "--body", "--earlier") or name in paths or not words:
             paths.clear()
             break
         paths[name] = words.pop(0)
-    if not {"FILE", "--trust"} <= paths.keys():
-        print("usage: python -I verify.py FILE --trust CHECKPOINT [--body FILE]", file=sys.stderr)
-        return 2
     inputs = {}
     try:
         for name, path in paths.items():
             with open(path, "rb") as file:
-                inputs[name] = file.read(64 * INPUT_MAX if name == "--body" else INPUT_MAX + 1)
+                inputs[name] = file.read(INPUT_MAX + 1 if name == "--trust" else EXPORT_MAX + 1)
     except (OSError, ValueError) as error:
         print(f"cannot read a file: {error}", file=sys.stderr)
         return 2
+    is_export = bool(format_of(inputs.get("FILE", b"")))
+    if not {"FILE", "--trust"} <= paths.keys() or ("--body" if is_export else "--earlier") in paths:
+        usage = "python -I verify.py FILE --trust CHECKPOINT [--body FILE, of a receipt | --earlier EXPORT]"
+        print(f"usage: {usage}", file=sys.stderr)
+        return 2
     try:
-        level, r = verify(inputs["FILE"], inputs["--trust"], inputs.get("--body"))
+        if is_export:
+            found = verify_export(inputs["FILE"], inputs["--trust"], inputs.get("--earlier"))
+        else:
+            found = verify(inputs["FILE"], inputs["--trust"], inputs.get("--body"))
     except Refused as refused:
         print(f"refused: {refused}", file=sys.stderr)
         return 6
-    header, (seconds, ms) = r["header"], divmod(r["block"]["time"], 1000)
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    (describe_export if is_export else describe)(*found)
+    level, r, *_ = found
+    print(
+        f"level: {level}\nas of: {instant(r['block']['time'])} (height {r['block']['height']} of {r['chain']})"
+    )
+    return 0
+
+
+def describe(level, r):
+    """What a receipt shows."""
+    header = r["header"]
     print(f"holds: {header['kind']} {header['version']} of {header['type']}/{header['id']}")
     print(f"of: did:careledger:{header['org'].hex()}, leaf {r['index']} of {r['head']['size']}")
-    print(f"level: {level}\nas of: {stamp}.{ms:03d}Z (height {r['block']['height']} of {r['chain']})")
-    return 0
+
+
+def describe_export(level, r, chart):
+    """What an export shows."""
+    print(f"holds: the whole {'access log' if 'head' in r else 'chart'} {r['handle'].hex()}")
+    print(f"of: did:careledger:{r['org'].hex()}, {r['size']} entries, {len(r['access'])} access entries")
+    if "head" in r:
+        return
+    print(f"bare: {chart['types'].count('') - 1} erased, each named by a key event")
+    idle = sum(not m["text"] or not m["status"] for m in chart["mandates"].values())
+    print(f"enrolled key: {key_id(chart['keys'][-1]) if chart['keys'] else 'none'}")
+    print(
+        f"directives: {len(chart['mandates'])}, {idle} of them without force; moved in: {chart['moved_in']}"
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -18,6 +18,7 @@ from careledger.ledger.export_files import UNSET, AccessContent
 from careledger.ledger.kernel import compute_state_key
 from careledger.ledger.proof_files import decode_binary, decode_file, decode_map_path
 from careledger.ledger.tree import MapProof, root_from_proof
+from careledger.ledger.verification import TIME_MS_MAX
 from careledger.primitives.encoding import DIGEST, U8, U32, U64, Bytes, Pair
 from careledger.primitives.errors import VerificationFailed
 from careledger.primitives.hashing import sha256, tagged
@@ -36,6 +37,7 @@ NOTHING_LEFT: Final = ("denied", "empty", "count")
 ENTRY_VALUE: Final = Pair(U8, DIGEST, U32, DIGEST, U64)
 _KEY: Final = Pair(U8, Bytes(ML_DSA_65_PUBLIC_SIZE))
 _ML_DSA_65: Final = 2
+U32_MAX: Final = 2**32 - 1
 _ID: Final = re.compile("[0-9a-f]{64}")
 
 
@@ -64,7 +66,7 @@ class DirectiveText(_Closed, frozen=True, kw_only=True):
     categories: tuple[Coding, ...]
     effect: Literal["deny", "permit"]
     format: Literal["careledger/directive/1"]
-    from_day: int
+    from_day: Annotated[int, msgspec.Meta(ge=0, le=U32_MAX)]
     grantees: tuple[Grantee, ...]
     handle: str
     labels: tuple[Coding, ...]
@@ -73,7 +75,7 @@ class DirectiveText(_Closed, frozen=True, kw_only=True):
     purposes: tuple[str, ...]
     supersedes: str
     types: tuple[str, ...]
-    until_day: int
+    until_day: Annotated[int, msgspec.Meta(ge=0, le=U32_MAX)]
 
 
 class DirectiveLeaf(_Closed, frozen=True, kw_only=True):
@@ -118,10 +120,10 @@ class Emergency(_Closed, frozen=True, kw_only=True):
 
     client: str
     format: Literal["careledger/emergency/1"]
-    from_ms: int
+    from_ms: Annotated[int, msgspec.Meta(ge=0, le=TIME_MS_MAX)]
     practitioner: str
     task: str
-    until_ms: int
+    until_ms: Annotated[int, msgspec.Meta(ge=0, le=TIME_MS_MAX)]
 
 
 @dataclass(slots=True)
@@ -180,7 +182,8 @@ class Consents:
             raise _refused("a list of a directive is not sorted")
         place = (decode_binary(text.organisation, 32, 32), decode_binary(text.handle, 32, 32))
         if (
-            commitment.hex() != id
+            not self.controllers
+            or commitment.hex() != id
             or place != (self.organisation, self.handle)
             or leaf.controller != self.key_id
         ):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import pairwise
-from typing import Final, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -48,7 +48,8 @@ HISTORY_BYTES_MAX: Final = files.HISTORY_SIZES_MAX * 2 * 53 * 32
 class KeyEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Body of a leaf of kind key that names what was erased: places in the record log."""
 
-    leaves: list[int]
+    format: Literal["careledger/key-event/1"]
+    leaves: list[Annotated[int, msgspec.Meta(ge=0, le=INTEGER_MAX)]]
 
 
 @dataclass(frozen=True, slots=True)

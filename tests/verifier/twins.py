@@ -6,6 +6,8 @@ import importlib.util
 from pathlib import Path
 from types import ModuleType
 
+from careledger.ledger.export_files import ACCESS_LOG_FORMAT, CHART_FORMAT, read_format
+from careledger.ledger.export_verification import verify_export
 from careledger.ledger.verification import verify_receipt
 from careledger.primitives.errors import VerificationFailed
 
@@ -51,3 +53,29 @@ def verdict(receipt: bytes, trust: bytes, body: bytes | None = None, now_ms: int
     other = standalone_verdict(receipt, trust, body, now_ms)
     assert one == other, f"the package says {one}, the stand-alone verifier {other}"
     return one
+
+
+def export_verdict(export: bytes, trust: bytes, earlier: bytes | None = None) -> str:
+    """As `verdict`, of an export."""
+    return export_verdicts(export, trust, earlier)[0]
+
+
+def export_verdicts(export: bytes, trust: bytes, earlier: bytes | None = None) -> tuple[str, str, str]:
+    """The level or "refused", and the reasons that the package and the stand-alone verifier give."""
+    reasons = ["", ""]
+    try:
+        if read_format(export) not in (CHART_FORMAT, ACCESS_LOG_FORMAT):
+            raise VerificationFailed("no export")
+        one: str = verify_export(export, trust, earlier, now_ms=0).level
+    except VerificationFailed as refused:
+        one, reasons[0] = "refused", refused.message
+    try:
+        if not STANDALONE.format_of(export):
+            raise STANDALONE.Refused("no export")
+        other = str(STANDALONE.verify_export(export, trust, earlier, 0)[0])
+    except STANDALONE.Refused as refused:
+        other, reasons[1] = "refused", str(refused)
+    assert one == other, (
+        f"the package says {one} ({reasons[0]}), the stand-alone verifier {other} ({reasons[1]})"
+    )
+    return one, reasons[0], reasons[1]
