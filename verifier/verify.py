@@ -102,7 +102,10 @@ EMERGENCY = {
     "client": "(?s:.*)", "format": "careledger/emergency/1", "from_ms": TIME, "practitioner": "(?s:.*)",
     "task": "(?s:.*)", "until_ms": TIME,
 }  # fmt: skip
-KEY_EVENT = {"format": "careledger/key-event/1", "leaves": [NUMBER, 0, None]}
+KEY_EVENT = {
+    "epoch": range(1, 2**53), "event": "erase", "format": "careledger/key-event/1", "leaves": [NUMBER, 0, None],
+    "reason": "(?s:.*)",
+}  # fmt: skip
 KEY = {"alg": "ed25519|ml-dsa-44", "name": "[!-*,-~]{1,255}", "public": (32, 1312)}
 CHECKPOINT = {
     "chain": CHAIN,

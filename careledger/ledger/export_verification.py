@@ -48,8 +48,11 @@ HISTORY_BYTES_MAX: Final = files.HISTORY_SIZES_MAX * 2 * 53 * 32
 class KeyEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Body of a leaf of kind key that names what was erased: places in the record log."""
 
+    epoch: Annotated[int, msgspec.Meta(ge=1, le=INTEGER_MAX)]
+    event: Literal["erase"]
     format: Literal["careledger/key-event/1"]
     leaves: list[Annotated[int, msgspec.Meta(ge=0, le=INTEGER_MAX)]]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -311,7 +311,8 @@ def _pointers(
                     stays = _departed(snapshot, departures, type, id, version, before)
                 if stays is not None:
                     kept.append(stays)
-                before = [version.chart, *(other for other, _ in version.links)]
+                holders = (version.chart, *(other for other, _ in version.links))
+                before = [other for other in holders if other != chart]
             left[token] = kept
     return left
 

@@ -40,11 +40,10 @@ from careledger.node.home import OpenHome
 from careledger.primitives.errors import Corrupt, Invalid, Misconfigured, NotFound
 from careledger.vault import records
 from careledger.vault.commitments import commit, derive
-from careledger.vault.envelope import ChartKeys, disclose_access, header_of, open_body, open_meta
-from careledger.vault.journal import RECORD_HEADER
+from careledger.vault.envelope import ChartKeys, disclose_access, header_of, open_body
 from careledger.vault.model import DIRECTIVE_TYPE, HOUSE_CHART, AccessEntry
 from careledger.vault.snapshot import VaultSnapshot
-from careledger.vault.tables import ACCESS_LOG, CHART, CHART_KEY, LEAF, LEAF_KEY, RECORD_LOG
+from careledger.vault.tables import ACCESS_LOG, CHART, CHART_KEY, RECORD_LOG
 
 if TYPE_CHECKING:
     from careledger.node.commands import CommandContext, Progress
@@ -90,14 +89,19 @@ async def _export(
     since = _since(node.home, str(params.get("since") or "").encode())
     patient = str(params["patient"])
     with node.reader.snapshot() as snapshot:
-        chart = HOUSE_CHART if patient == "house" else snapshot.chart_of(patient)
+        chart = HOUSE_CHART if patient == "house" else snapshot.chart_ever_of(patient)
+        if chart is not None and whole and snapshot.is_closed(chart):
+            raise NotFound(
+                "this chart was shredded", hint="careledger access-log export; careledger shred -o FILE"
+            )
     if chart is None:
         raise NotFound("there is no chart of this patient", hint="PATIENT is an id or Patient/ID")
     what = f"Patient/{patient}" if chart else "house"
-    async with node.sequencer.shown(lambda: _entry_of(node, chart, what, whole=whole)):
-        view = take_view(node, chart, since, whole=whole)
-    write = asyncio.get_running_loop().run_in_executor(None, _write_whole, view, path, progress)
-    size = await asyncio.shield(write)
+    async with node.sequencer.steady:
+        async with node.sequencer.shown(lambda: _entry_of(node, chart, what, whole=whole)):
+            view = take_view(node, chart, since, whole=whole)
+        write = asyncio.get_running_loop().run_in_executor(None, _write_whole, view, path, progress)
+        size = await asyncio.shield(write)
     return {"path": str(path), "bytes": size, "entries": view.size, "accesses": view.access_size}
 
 
@@ -281,9 +285,11 @@ def _entries(view: View, report: Callable[[], None]) -> Iterator[EntryPart]:
 
 
 def _entry(view: View, index: int) -> EntryPart:
-    """One leaf of the record log, opened. Raises Corrupt rather than write what the leaf does not commit to."""
-    leaf, meta, sealed_body = _record(view, index)
-    opened = open_meta(view.keys, leaf, meta)
+    """One leaf of the record log: opened, or bare if it was erased. Raises Corrupt rather than write what the leaf
+    does not commit to."""
+    leaf, opened, sealed_body = view.snapshot.open_leaf(view.chart, index)
+    if opened is None:
+        return EntryPart(leaf=encode_binary(leaf))
     body = open_body(view.keys, opened, sealed_body)
     _, salt = derive(opened.secret)
     encoded = header_of(view.keys, opened, body)
@@ -300,26 +306,3 @@ def _entry(view: View, index: int) -> EntryPart:
         type=header.type,
         version=header.version,
     )
-
-
-def _record(view: View, index: int) -> tuple[bytes, bytes, bytes]:
-    """(leaf, meta, sealed body) of a leaf; a link's body lies with the version that it links to."""
-    data = view.txn.get(LEAF_KEY.pack(view.chart, RECORD_LOG, index), db=view.home.tables.leaf)
-    if data is None:
-        raise Corrupt("the index has lost a leaf", hint="run `careledger fsck`")
-    offset, length, _ = LEAF.unpack(data)
-    raw = view.home.journal.read(offset - RECORD_HEADER.size, RECORD_HEADER.size + length)
-    kind, content = RECORD_HEADER.unpack_from(raw)[0], raw[RECORD_HEADER.size :]
-    if kind == records.CHART:
-        chart = records.unpack_chart(content)
-        return chart.leaf, chart.meta, b""
-    if kind == records.VERSION:
-        version = records.unpack_version(content)
-        return version.leaf, version.meta, version.body
-    if kind != records.LINK:
-        raise Corrupt("a leaf's record is of no kind that a log holds", hint="run `careledger fsck`")
-    link = records.unpack_link(content)
-    if link.moved:
-        return link.leaf, link.meta, b""
-    target = view.snapshot.record(link.target_chart, RECORD_LOG, link.target_index)
-    return link.leaf, link.meta, records.unpack_version(target).body

@@ -19,6 +19,8 @@ from tests.verifier.twins import export_verdict, export_verdicts
 ADA, EVE = Patient("ada"), Patient("eve")
 Chart = SyntheticChart
 
+KEY_EVENT = '{"epoch":1,"event":"erase","format":"careledger/key-event/1","leaves":[],"reason":"misfiled"}'
+
 
 def chart_with_consent() -> tuple[Chart, str]:
     """Ada enrolled, permitted p-1 to read for TREAT, and an entry relies on it (another organisation's)."""
@@ -239,7 +241,7 @@ RECORDED: dict[str, tuple[Callable[[Chart], object], str]] = {
     "unreadable-key": (lambda c: c.enrol(ADA, more=1), "enrolled key"),
     "unreadable-key-event": (lambda c: c.add("KeyEvent", "e", kind="key", body="{}"), "key event"),
     "key-event-of-what-is-there": (
-        lambda c: c.add("KeyEvent", "e", kind="key", body='{"format":"careledger/key-event/1","leaves":[1]}'),
+        lambda c: c.add("KeyEvent", "e", kind="key", body=KEY_EVENT.replace("[]", "[1]")),
         "withheld",
     ),
 }  # fmt: skip
@@ -257,7 +259,7 @@ def test_what_a_custodian_may_not_record_is_refused(name: str) -> None:
 def test_an_erased_version_is_bare_and_named_by_a_key_event() -> None:
     chart = Chart()
     chart.entries[3] = replace(chart.entries[3], is_bare=True)
-    chart.add("KeyEvent", "e", kind="key", body='{"format":"careledger/key-event/1","leaves":[3]}')
+    chart.add("KeyEvent", "e", kind="key", body=KEY_EVENT.replace("[]", "[3]"))
     chart.add("Observation", "o-1", version=3)
     assert verify_export(chart.export(), chart.checkpoint()).kinds["erased"] == 1
     assert export_verdict(chart.export(), chart.checkpoint()) == "anchored"
