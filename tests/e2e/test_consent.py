@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -241,6 +242,7 @@ def test_an_emergency_outlives_a_restart_and_every_worker_knows_it(
         kinds = [(entry["kind"], entry["rule"], entry["purpose"]) for entry in node.access(chart.patient)]
         assert kinds == [("emergency", "emergency", "ETREAT")] + [("read", "emergency", "ETREAT")] * 4
         node.stop()
+        shutil.rmtree(node.home / "index")  # made again from the journal
         node.start()
         assert Caller(node.port, first.token).get(url).status == 200
         assert node.caller(practitioner="mouse", purpose="ETREAT").get(url).status == 404

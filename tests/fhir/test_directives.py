@@ -18,7 +18,8 @@ from tests.fhir.deciding import FOREIGN, Decider, caller, coding, organisation
 from tests.fhir.deciding import practitioner as doctor
 from tests.fhir.fakes import FakeBackend
 
-KINDS = ("mind", "heart", "")
+KINDS = ("mind", "heart", "loose", "")
+"""Categories of the Observations: two with a system, one whose code stands alone, none."""
 LABELS = ("R", "")
 LABEL = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 
@@ -28,7 +29,8 @@ def labelled(label: str) -> dict[str, Any]:
 
 
 def of_kind(kind: str) -> dict[str, Any]:
-    return {"category": [{"coding": [{"system": "urn:kind", "code": kind}]}]} if kind else {}
+    coded = {"code": "mind"} if kind == "loose" else {"system": "urn:kind", "code": kind}
+    return {"category": [{"coding": [coded]}]} if kind else {}
 
 
 class Ward:
@@ -170,7 +172,7 @@ def test_a_label_added_later_hides_what_was_before(ward: Ward) -> None:
 
 def test_lists_includes_and_totals_leave_out_what_is_denied(ward: Ward) -> None:
     ward.device.grant(doctor("quill"), effect="deny", categories=(coding("mind"),))
-    mind = {ward.ids["mind", label] for label in LABELS}
+    mind = {ward.ids[kind, label] for kind in ("mind", "loose") for label in LABELS}
     total = of(ward.client.get(f"Observation?patient={ward.ada}&_summary=count"))["total"]
     for url in (
         f"Observation?patient={ward.ada}",
@@ -181,9 +183,9 @@ def test_lists_includes_and_totals_leave_out_what_is_denied(ward: Ward) -> None:
     ):
         assert mind <= {entry["resource"]["id"] for entry in entries(ward.client.get(url))}, url
         assert not mind & {entry["resource"]["id"] for entry in entries(ward.quill.get(url))}, url
-    assert of(ward.quill.get(f"Observation?patient={ward.ada}&_summary=count"))["total"] == total - 2
+    assert of(ward.quill.get(f"Observation?patient={ward.ada}&_summary=count"))["total"] == total - 4
     assert of(ward.quill.get(f"Observation?patient={ward.ada}&category=mind"))["total"] == 0
-    assert of(ward.quill.get(f"Observation?patient={ward.ada}&category:not=mind"))["total"] == total - 2
+    assert of(ward.quill.get(f"Observation?patient={ward.ada}&category:not=mind"))["total"] == total - 4
     ward.device.grant(doctor("quill"), effect="deny", types=("Encounter",))
     url = f"Observation?_id={ward.ids['heart', '']}&_include=Observation:encounter"
     assert len(entries(ward.client.get(url))) == 2
@@ -357,3 +359,15 @@ def test_the_patient_herself_is_narrowed_by_no_directive(ward: Ward) -> None:
     herself = ward.client.as_("patient/*.rs", patient=ward.ada)
     assert ward.readable(herself) == set(ward.ids.values())
     assert len(entries(herself.get(f"Patient/{ward.ada}/$everything"))) >= len(ward.ids)
+
+
+def test_a_label_of_now_acts_on_a_page_of_before(ward: Ward) -> None:
+    """The page shows the version of its height, unless a newer one bears what is denied."""
+    ward.device.grant(doctor("quill"), effect="deny", categories=(coding("mind"),))
+    answer = ward.quill.get(f"Observation?patient={ward.ada}&_count=1")
+    following = next(link["url"] for link in of(answer)["link"] if link["relation"] == "next")
+    rest = {entry["resource"]["id"] for entry in entries(ward.quill.get(f"{following}&_count=100"))}
+    changed = next(iter(sorted(rest)))
+    ward.client.put(f"Observation/{changed}", {**observation(ward.ada, **of_kind("mind")), "id": changed})
+    now = {entry["resource"]["id"] for entry in entries(ward.quill.get(f"{following}&_count=100"))}
+    assert now == rest - {changed}
