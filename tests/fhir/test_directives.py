@@ -162,6 +162,7 @@ def test_a_label_added_later_hides_what_was_before(ward: Ward) -> None:
     ward.client.put(f"Observation/{id}", {**observation(ward.ada, **of_kind("mind")), "id": id})
     for url in ("", "/_history", "/_history/1", "/_history/2"):
         assert ward.quill.get(f"Observation/{id}{url}").status == 404
+    assert id not in ward.quill.get("Observation/_history?_count=100").body.decode()
     ward.client.put(f"Observation/{id}", {**observation(ward.ada), "id": id})
     listed = entries(ward.quill.get(f"Observation/{id}/_history"))
     assert [entry["resource"]["meta"]["versionId"] for entry in listed] == ["3", "1"]
