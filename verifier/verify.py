@@ -65,6 +65,9 @@ ENTRY = {
     "salt": DIGEST, "time": TIME, "type": "[!-~]{0,64}", "version": NUMBER,
 }  # fmt: skip
 SAID = {"height": NUMBER, "key": DIGEST, "revocation": DIGEST, "status": range(1, 3), "until": range(2**32)}
+PINNED = {"heads": MAP_PATH, "other?": (64, 64), "root": DIGEST, "size": NUMBER}
+PIN = {"access": PINNED, "records": PINNED, "state": MAP_PATH, "path": LOG_PATH}
+PIN |= {"anchor": RECEIPT["anchor"], "block": RECEIPT["block"]}
 ACCESS_LOG = {
     "access": [{"content": (0, 1 << 20), "salt": DIGEST}, 1, None],
     "anchor": RECEIPT["anchor"],
@@ -76,6 +79,7 @@ ACCESS_LOG = {
     "heads": {"access": MAP_PATH, "record": MAP_PATH},
     "history": {"nodes": (32, 1100 * 2 * 53 * 32), "sizes": [range(1, 2**53), 1, 1100]},
     "org": DIGEST,
+    "pins?": [PIN, 1, 1000],
     "signed": RECEIPT["signed"],
     "state": MAP_PATH,
 }
@@ -352,13 +356,18 @@ def check_signed(trust, signed, height, block):
     return level, size, root
 
 
-def check_ledger(trust, r, org, newest, now):
-    """(level, size and root of the signed history, state root): the batch `newest` is anchored in a signed block."""
-    anchor, block = r["anchor"], r["block"]
-    need(anchor["time"] <= block["time"], "the anchor is later than its block")
+def state_root(r, org, newest):
+    """Root of the ledger's state in which the batch `newest` is the organisation's anchor."""
+    anchor = r["anchor"]
+    need(anchor["time"] <= r["block"]["time"], "the anchor is later than its block")
     key = H("cl1.key", enc("records", "anchors", org))
     value = enc(anchor["seq"]) + newest + enc(anchor["time"], anchor["size"]) + anchor["log"]
-    state = map_root(key, value, r["state"])
+    return map_root(key, value, r["state"])
+
+
+def check_ledger(trust, r, org, newest, now):
+    """(level, size and root of the signed history, state root): the batch `newest` is anchored in a signed block."""
+    block, state = r["block"], state_root(r, org, newest)
     entry = enc(block["height"], block["time"]) + state
     level, size, root = check_signed(trust, r["signed"], block["height"], entry)
     age = (time.time() if now is None else now) - block["time"] / 1000
@@ -748,6 +757,7 @@ def verify_export(data, trust_data, earlier=None, now=None):
         f"the export does not answer for the trusted checkpoint, which {hint}: export again",
     )
     need(roots[trust["size"]] == trust["root"], "the history was written anew after the trusted checkpoint")
+    check_pins(r, chart["leaves"], access, trust, size, roots[size])
     if "head" not in r:
         check_standing(r, chart, state)
         for number, e in enumerate(entries):
@@ -756,6 +766,44 @@ def verify_export(data, trust_data, earlier=None, now=None):
     if earlier is not None:
         check_earlier(r, chart["leaves"], access, roots, earlier)
     return level, r, chart
+
+
+def check_pins(r, leaves, access, trust, size, root):
+    """8a. Both logs begin as they stood at each pinned block; the last block of an older trusted checkpoint is one."""
+    pins = r.get("pins", [])
+    known = (
+        prefix_roots(leaves, [p["records"] for p in pins]),
+        prefix_roots(access, [p["access"] for p in pins]),
+    )
+    if "head" in r:  # the record log's leaves are not there: its heads are compared among each other
+        known[0].update({r["size"]: r["head"]["root"], 0: sha256(b"")})
+    before = -1
+    for pin in pins:
+        height = pin["block"]["height"]
+        need(before < height, "the pins are not in the order of their blocks")
+        before = height
+        for log, head in enumerate((pin["records"], pin["access"])):
+            if "head" in r and not log and head["size"] < r["size"]:
+                known[0].setdefault(head["size"], head["root"])
+            begins = known[log].get(head["size"]) == head["root"]
+            need(begins, f"a log does not begin as it stood at block {height}")
+            need(not (head["size"] and "other" in head), "a proof of existence names no other leaf")
+            key, value = H("cl1.head", bytes([log]) + r["handle"]), enc(head["size"]) + head["root"]
+            heads = map_root(key, value if head["size"] else None, head["heads"], head.get("other", b""))
+            entry = enc(height, pin["block"]["time"]) + state_root(pin, r["org"], heads)
+            need(log_root(entry, height, size, pin["path"]) == root, "a pinned block is not in the history")
+    pinned = trust["size"] > r["block"]["height"] or trust["size"] - 1 in [p["block"]["height"] for p in pins]
+    need(pinned, "the export does not show how the chart stood at the trusted checkpoint")
+
+
+def prefix_roots(leaves, heads):
+    """Root of the first n entries, for each size n of `heads` that there is."""
+    roots, peaks, at = {0: sha256(b"")}, [], 0
+    for size in sorted({head["size"] for head in heads if 0 < head["size"] <= len(leaves)}):
+        for leaf in leaves[at:size]:
+            push(peaks, 0, sha256(b"\0" + leaf))
+        at, roots[size] = size, fold(peaks)
+    return roots
 
 
 def check_earlier(r, leaves, access, roots, earlier):

@@ -15,6 +15,7 @@ from typing import BinaryIO, Final, Literal
 
 import msgspec
 
+from careledger.ledger.pins import PinPart
 from careledger.ledger.proof_files import (
     AnchorPart,
     BlockPart,
@@ -107,6 +108,7 @@ class ChartFile(_Part, frozen=True, kw_only=True):
     heads: HeadsPart
     history: HistoryPart
     org: str
+    pins: list[PinPart] | Unset = UNSET
     signed: SignedPart
     state: str
 
@@ -124,6 +126,7 @@ class AccessLogFile(_Part, frozen=True, kw_only=True):
     heads: HeadsPart
     history: HistoryPart
     org: str
+    pins: list[PinPart] | Unset = UNSET
     signed: SignedPart
     state: str
 

@@ -20,6 +20,7 @@ from careledger.ledger import verification as proofs
 from careledger.ledger.export_consent import Consents
 from careledger.ledger.export_files import UNSET, AccessContent, AccessLogFile, ChartFile, EntryPart
 from careledger.ledger.log import EMPTY_ROOT, leaf_hash, node_hash
+from careledger.ledger.pins import check_pinned, check_pins
 from careledger.ledger.proof_files import INTEGER_MAX, decode_binary, decode_file, decode_map_path
 from careledger.ledger.tree import root_from_proof
 from careledger.ledger.verification import (
@@ -312,6 +313,12 @@ def _check_ledger(export: Export, logs: Logs, trust: Trust) -> tuple[Level, byte
     state = proofs.compute_state_root(export, logs.organisation, heads)
     level, signed = proofs.check_signed(export, state, trust)
     _check_continues(export.history, signed.size, signed.root, trust)
+    if export.pins == []:
+        raise _refused("a list of pins that is empty is left out")
+    pins = () if export.pins is UNSET else export.pins
+    leaves = (logs.record if logs.head is None else None, logs.access)
+    check_pins(pins, (logs.organisation, logs.handle), leaves, record, (signed.size, signed.root))
+    check_pinned(pins, trust.size, export.block.height)
     return level, state
 
 

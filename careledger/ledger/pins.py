@@ -67,15 +67,15 @@ def make_head(size: int, root: bytes, proof: MapProof) -> PinnedHead:
 
 def check_pins(
     pins: Sequence[PinPart],
-    organisation: bytes,
-    handle: bytes,
+    chart: tuple[bytes, bytes],
     leaves: tuple[Sequence[bytes] | None, Sequence[bytes]],
+    record: tuple[int, bytes],
     history: tuple[int, bytes],
 ) -> None:
     """Returns only if every pin is of the signed history and the chart still begins with its heads.
 
-    `leaves` are the leaf hashes of record log (None: not in the file) and access log, in order; `history` is size
-    and root of the signed note.
+    `chart` is organisation and handle. `leaves` are the leaf hashes of record log (None: not in the file) and access
+    log, in order; `record` is the head of the record log, `history` size and root of the signed note.
     """
     if len(pins) > PINS_MAX:
         raise _refused("there are too many pins")
@@ -85,10 +85,20 @@ def check_pins(
     for log, name in ((RECORDS, "record"), (ACCESSES, "access")):
         heads = [pin.access if log else pin.records for pin in pins]
         for pin, head in zip(pins, heads, strict=True):
-            _check_in_history(pin, head, log, organisation, handle, history)
+            _check_in_history(pin, head, log, chart, history)
         known = leaves[log]
         if known is not None:
             _check_begins(pins, heads, known, name)
+        else:
+            _check_heads(heads, record)
+
+
+def _check_heads(heads: Sequence[PinnedHead], record: tuple[int, bytes]) -> None:
+    """As far as heads can tell without the leaves: each size has one root, and none is above the newest."""
+    roots = {0: EMPTY_ROOT, record[0]: record[1]}
+    for head in heads:
+        if head.size > record[0] or roots.setdefault(head.size, _digest(head.root)) != _digest(head.root):
+            raise _refused("the record log is shorter than it was pinned, or another one")
 
 
 def _check_begins(
@@ -130,9 +140,10 @@ def compute_prefix_roots(leaves: Sequence[bytes], sizes: Iterable[int]) -> dict[
 
 
 def _check_in_history(
-    pin: PinPart, head: PinnedHead, log: int, organisation: bytes, handle: bytes, history: tuple[int, bytes]
+    pin: PinPart, head: PinnedHead, log: int, chart: tuple[bytes, bytes], history: tuple[int, bytes]
 ) -> None:
     """The head stands in the map of heads that the state of a block of the signed history anchors."""
+    organisation, handle = chart
     value = HEAD_VALUE.encode((_whole(head.size), _digest(head.root))) if head.size else None
     if not head.size and _digest(head.root) != EMPTY_ROOT:
         raise _refused("a head without leaves has a root")

@@ -34,7 +34,7 @@ from careledger.ledger.proof_files import (
 )
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.verification import HEAD_VALUE, HEADER, KINDS, read_trust
-from careledger.node import founding, handed
+from careledger.node import founding, handed, pins
 from careledger.node.consents import operator_entry
 from careledger.node.home import OpenHome
 from careledger.primitives.errors import Corrupt, Invalid, Misconfigured, NotFound
@@ -175,6 +175,9 @@ def take_view(node: CommandContext, chart: int, since: Sequence[int], *, whole: 
         ),
         "state": encode_map_path(state.proof.siblings),
     }
+    pinned = pins.take_pins(home, txn, keys.handle, sizes, signed_size)
+    if pinned:
+        fields["pins"] = pinned
     if whole:
         fields["directives"] = _standings(home, snapshot, kv, chart)
     else:

@@ -43,7 +43,8 @@ def read_pins(node: Node, who: str, sizes: list[int]) -> tuple[list[PinPart], tu
     with home.tables.env.begin() as txn:
         head = parse_note(home.sign_checkpoint(txn)).checkpoint
         found = pins.take_pins(home, txn, handle, sizes, head.size)
-    return found, (home.organisation, handle, read_leaves(node, chart), (head.size, head.root))
+    leaves = read_leaves(node, chart)
+    return found, ((home.organisation, handle), leaves, (0, b""), (head.size, head.root))
 
 
 def hand_out(node: Node) -> int:
@@ -88,7 +89,7 @@ def test_each_pin_is_what_the_heads_were(lived):
             parts, rest = read_pins(node, "a", sizes)
             check_pins(parts, *rest)
             assert [pin.block.height + 1 for pin in parts] == sizes
-            leaves = rest[2]
+            leaves = rest[1]
             for pin, (records, accesses) in zip(parts, held, strict=True):
                 assert pin.records.size == len(records)
                 assert leaves[0][: pin.records.size] == records
@@ -113,7 +114,7 @@ def test_a_checkpoint_that_was_handed_out_needs_its_pin(lived):
 def test_a_log_that_was_changed_since_is_refused(lived):
     path, sizes, held = lived
     with node_of(path) as node:
-        parts, (organisation, handle, leaves, history) = read_pins(node, "a", sizes)
+        parts, (chart, leaves, record, history) = read_pins(node, "a", sizes)
     for log in (0, 1):
         last = len(held[-1][log]) - 1 - log  # the last access may lie behind the head that was pinned
         good = leaves[log]
@@ -126,8 +127,8 @@ def test_a_log_that_was_changed_since_is_refused(lived):
         ):
             changed = (bad, leaves[1]) if log == 0 else (leaves[0], bad)
             with pytest.raises(VerificationFailed):
-                check_pins(parts, organisation, handle, changed, history)
-        check_pins(parts, organisation, handle, leaves, history)
+                check_pins(parts, chart, changed, record, history)
+        check_pins(parts, chart, leaves, record, history)
 
 
 def tamper(value: Any) -> list[Any]:
@@ -149,7 +150,7 @@ def tamper(value: Any) -> list[Any]:
 def test_nothing_of_a_pin_can_be_changed(lived):
     path, sizes, _ = lived
     with node_of(path) as node:
-        parts, (organisation, handle, leaves, history) = read_pins(node, "a", [sizes[0], sizes[2]])
+        parts, (chart, leaves, record, history) = read_pins(node, "a", [sizes[0], sizes[2]])
         others, _ = read_pins(node, "b", [sizes[2]])
     refused = 0
     for place, pin in enumerate(parts):
@@ -159,9 +160,9 @@ def test_nothing_of_a_pin_can_be_changed(lived):
                 continue
             bad = msgspec.convert(changed, PinPart)
             with pytest.raises(VerificationFailed):
-                check_pins([*parts[:place], bad, *parts[place + 1 :]], organisation, handle, leaves, history)
+                check_pins([*parts[:place], bad, *parts[place + 1 :]], chart, leaves, record, history)
             refused += 1
     assert refused > 60
     for bad_pins in (parts[::-1], [parts[1], parts[1]], others):
         with pytest.raises(VerificationFailed):
-            check_pins(bad_pins, organisation, handle, leaves, history)
+            check_pins(bad_pins, chart, leaves, record, history)

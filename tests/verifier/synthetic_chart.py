@@ -151,7 +151,12 @@ class SyntheticChart:
         self.operator = Signer(self.origin, "operator", draw(32))
         self.did = f"did:careledger:{self.org.hex()}"
         self.draw = draw
-        self.past = [u64(h) + u64(START + h) + draw(32) for h in range(HEIGHT + 60)]
+        self.past: list[bytes] = []
+        self.pinned: list[dict[str, Any]] = []
+        """By height: the heads of the chart in the block there; before the first export it had not begun."""
+        for height in range(HEIGHT + 60):
+            heads, state = {draw(32): draw(40) for _ in range(4)}, {draw(32): draw(60) for _ in range(3)}
+            self._remember(height, START + height, heads, state, (5, START + height, 6, draw(32)))
         if not self.entries:
             self.entries = [Entry("enrolment", salt=self.salt())]
             for number, id in enumerate(("o-1", "o-2", "o-1"), 1):
@@ -218,6 +223,47 @@ class SyntheticChart:
 
     # Proofs
 
+    def _remember(
+        self,
+        height: int,
+        time_ms: int,
+        heads: dict[bytes, bytes],
+        state: dict[bytes, bytes],
+        anchored: tuple[int, int, int, bytes],
+    ) -> None:
+        """The block at this height anchors these heads."""
+        tree = SparseMap(heads)
+        seq, at_ms, size, log = anchored
+        anchor = {"log": b64(log), "seq": seq, "size": size, "time": at_ms}
+        key = tagged("cl1.key", counted("records") + counted("anchors") + counted(self.org))
+        state = {**state, key: u64(seq) + tree.root() + u64(at_ms) + u64(size) + log}
+        values = SparseMap(state)
+        pin: dict[str, Any] = {"anchor": anchor, "block": {"height": height, "time": time_ms}}
+        for number, name in enumerate(("records", "access")):
+            place = tagged("cl1.head", bytes([number]) + self.handle)
+            value = heads.get(place, u64(0) + sha256(b""))
+            head = {"root": b64(value[8:]), "size": int.from_bytes(value[:8], "big")}
+            pin[name] = head | self._absent("heads", tree, place, heads)
+        pin["state"] = map_path(values.siblings(key))
+        leaf = u64(height) + u64(time_ms) + values.root()
+        self.past[height : height + 1] = [leaf]
+        self.pinned[height : height + 1] = [pin]
+
+    def _absent(self, name: str, tree: SparseMap, key: bytes, items: dict[bytes, bytes]) -> dict[str, str]:
+        """The siblings down to the only leaf, or the empty subtree, in the key's place; and that other leaf."""
+        if key in items:
+            return {name: map_path(tree.siblings(key))}
+        left, found, depth = tree.items, [], 0
+        while len(left) > 1:
+            sides = tree._sides(left, depth)
+            mine = key[depth // 8] >> 7 - depth % 8 & 1
+            found.append(tree._root(sides[1 - mine], depth + 1) if sides[1 - mine] else None)
+            left, depth = sides[mine], depth + 1
+        if not left:
+            return {name: map_path(found)}
+        other = left[0][0]
+        return {name: map_path(found), "other": b64(other + tagged("cl1.value", items[other]))}
+
     def leaf(self, kind: str, entry: Entry, body: bytes) -> bytes:
         header = self.org + self.handle + bytes([KINDS[kind]]) + counted(entry.type) + counted(entry.id)
         header += u64(entry.version) + u64(entry.time) + counted(entry.author)
@@ -235,7 +281,7 @@ class SyntheticChart:
 
     def go_on(self) -> None:
         """The block of the last export stays; the next one is later."""
-        self.past[self.height] = self.newest
+        self._remember(self.height, self.block_time, *self.newest)
         self.height += 5
         self.block_time += 1_000
 
@@ -267,7 +313,7 @@ class SyntheticChart:
                 state[places[id]] = self._value(id)
         values = SparseMap(state)
         history = self.history(values.root(), size)
-        self.newest = u64(self.height) + u64(self.block_time) + values.root()
+        self.newest = heads, state, (9, anchored, 10, batches)
         note = note_body(self.origin, size, history.root()).decode() + "\n"
         fields: dict[str, Any] = {
             "access": [{"content": b64(c), "salt": b64(s)} for c, s in zip(contents, salts, strict=True)],
@@ -285,6 +331,11 @@ class SyntheticChart:
             },
             "state": map_path(values.siblings(anchor_key)),
         }
+        older = sorted(one for one in self.sizes if one <= self.height)
+        if older:
+            fields["pins"] = [
+                self.pinned[one - 1] | {"path": b64(b"".join(history.path(one - 1)))} for one in older
+            ]
         if form == "access-log":
             return fields | {"head": {"root": b64(record.root()), "size": len(self.entries)}}
         standings = [self._standing(id, values, places[id], state) for id in ids]
@@ -307,16 +358,7 @@ class SyntheticChart:
             fields = {"height": said.height, "key": b64(said.key), "revocation": b64(bytes(32))}
             fields |= {"status": said.status, "until": said.until}
             return {"path": map_path(values.siblings(key)), "said": fields}
-        # Absent: the siblings down to the only leaf, or the empty subtree, in its place.
-        items, found, depth = values.items, [], 0
-        while len(items) > 1:
-            sides = values._sides(items, depth)
-            mine = key[depth // 8] >> 7 - depth % 8 & 1
-            found.append(values._root(sides[1 - mine], depth + 1) if sides[1 - mine] else None)
-            items, depth = sides[mine], depth + 1
-        if not items:
-            return {"path": map_path(found)}
-        return {"path": map_path(found), "other": b64(items[0][0] + tagged("cl1.value", state[items[0][0]]))}
+        return self._absent("path", values, key, state)
 
     def _history(self, history: Log, sizes: list[int]) -> dict[str, Any]:
         nodes, start = [], 0

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from careledger.ledger.export_verification import verify_export
-from tests.verifier.synthetic_chart import DAY, HEIGHT, START, Access, Patient, SyntheticChart, canonical
+from tests.verifier.synthetic_chart import DAY, HEIGHT, START, Access, Patient, SyntheticChart, b64, canonical
 from tests.verifier.twins import export_verdict, export_verdicts
 
 ADA, EVE = Patient("ada"), Patient("eve")
@@ -465,7 +465,72 @@ def test_an_earlier_export_is_a_prefix(form: str) -> None:
     }
     for name, rewrite in rewritten.items():
         other = replace(chart, entries=list(chart.entries), accesses=list(chart.accesses))
-        other.past = chart.past
+        other.past, other.pinned = chart.past, chart.pinned
         rewrite(other)
         assert export_verdict(other.export(), trust, earlier) == "refused", name
     assert export_verdict(chart.export(), trust, Chart(seed=2).export(form)) == "refused"
+
+
+# ---- Pins ---------------------------------------------------------------------------------------------------
+
+
+def pin(change: Callable[[list[dict[str, Any]]], object]) -> Callable[[dict[str, Any]], object]:
+    return lambda file: change(file["pins"])
+
+
+BAD_PINS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "none-for-the-trusted-checkpoint": pin(lambda pins: pins.pop(1)),
+    "none": lambda file: file.pop("pins"),
+    "an-empty-list": lambda file: file.update(pins=[]),
+    "twice": pin(lambda pins: pins.append(pins[-1])),
+    "in-another-order": pin(lambda pins: pins.reverse()),
+    "of-another-block": pin(lambda pins: pins[1]["block"].update(height=15)),
+    "of-another-time": pin(lambda pins: pins[1]["block"].update(time=pins[1]["block"]["time"] + 1)),
+    "anchored-later": pin(lambda pins: pins[1]["anchor"].update(time=pins[1]["block"]["time"] + 1)),
+    "of-another-anchor": pin(lambda pins: pins[1]["anchor"].update(seq=6)),
+    "records-that-were-not": pin(lambda pins: pins[1]["records"].update(size=1)),
+    "an-empty-log-with-a-root": pin(lambda pins: pins[1]["access"].update(root=b64(bytes(32)))),
+    "without-the-other-leaf": pin(lambda pins: [one["records"].pop("other", "") for one in pins]),
+    "another-leaf-in-its-place": pin(lambda pins: pins[1]["records"].update(other=b64(bytes(64)))),
+    "another-path": pin(lambda pins: pins[1].update(path=pins[0]["path"])),
+    "another-state": pin(lambda pins: pins[1].update(state=pins[0]["state"])),
+    "heads-of-the-other-log": pin(lambda pins: pins[1].update(records=pins[1]["access"])),
+    "an-unknown-field": pin(lambda pins: pins[1].update(more=1)),
+    "a-size-that-is-too-large": pin(lambda pins: pins[1]["records"].update(size=2**53)),
+}
+
+
+@pytest.mark.parametrize("form", ["chart", "access-log"])
+@pytest.mark.parametrize("name", BAD_PINS)
+def test_pins_show_the_then_heads_or_are_refused(name: str, form: str) -> None:
+    chart = Chart()
+    file = json.loads(chart.export(form))
+    assert export_verdict(canonical(file), chart.checkpoint()) == "anchored"
+    BAD_PINS[name](file)
+    assert export_verdict(canonical(file), chart.checkpoint()) == "refused"
+
+
+@pytest.mark.parametrize("form", ["chart", "access-log"])
+def test_a_log_that_begins_otherwise_than_it_was_pinned(form: str) -> None:
+    """The history continues and every head is anchored, but the chart was begun anew in between."""
+    chart = Chart()
+    chart.export(form)
+    chart.go_on()
+    chart.sizes = (*chart.sizes, HEIGHT + 1)
+    trust = chart.checkpoint(HEIGHT + 1)
+    rewritten: dict[str, Callable[[Chart], object]] = {
+        "nothing": lambda c: None,
+        "entry-dropped": lambda c: c.entries.pop(),
+        "entry-of-another-salt": lambda c: c.entries.__setitem__(2, replace(c.entries[2], salt=bytes(32))),
+        "access-cut": lambda c: c.accesses.pop(0),
+        "access-altered": lambda c: c.accesses.__setitem__(0, replace(c.accesses[0], what="x")),
+    }
+    for name, rewrite in rewritten.items():
+        other = replace(chart, entries=list(chart.entries), accesses=list(chart.accesses))
+        other.past, other.pinned = chart.past, chart.pinned
+        rewrite(other)
+        other.accesses.append(other.shown())
+        verdict = export_verdict(other.export(form), trust)
+        if form == "access-log" and name == "entry-of-another-salt":
+            continue  # the record log is not there: of its head only the size can contradict
+        assert verdict == ("anchored" if name == "nothing" else "refused"), name
