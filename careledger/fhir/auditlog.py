@@ -77,7 +77,7 @@ async def read(context: Context, request: FhirRequest, match: Match) -> FhirResp
     await record(asking, decision, KIND, what, {place[0]: []})
     with context.backend.snapshot() as snapshot:
         entry = snapshot.accesses(place[0], place[1], place[1] + 1)[0]
-        patient = patient_of(snapshot, place[0])
+        patient = _patient_of(asking, snapshot, place[0])
     return resource(_version(match.id, entry, *place), _render(asking, entry, place[1], match.id, patient))
 
 
@@ -280,12 +280,11 @@ def _place(asking: Asking, match: Match) -> tuple[int, int] | None:
     return (chart, index) if index < asking.snapshot.access_count(chart) else None
 
 
-def patient_of(snapshot: Snapshot, chart: int) -> str:
-    """The logical id of a chart's patient, as its rows tell it."""
-    for row in snapshot.rows(chart):
-        if row.type == "Patient":
-            return row.id
-    return ""
+def _patient_of(asking: Asking, snapshot: Snapshot, chart: int) -> str:
+    """The logical id of a chart's patient; "" where no Patient was ever written."""
+    index = asking.context.charts.get(snapshot, chart).type("Patient")
+    asking.context.charts.settle(chart)
+    return index.ids[0] if index is not None else ""
 
 
 def _version(id: str, entry: AccessEntry, chart: int, index: int) -> Version:

@@ -220,7 +220,12 @@ async def record(asking: Asking, decision: Decision, kind: str, what: str, by_ch
 def record_entries(
     asking: Asking, decision: Decision, kind: str, what: str, by_chart: ByChart
 ) -> tuple[AccessEntry, ...]:
-    """The entries that `record` would log, for a Commit that also writes. Each chart's names the rule that held in it."""
+    """The entries that `record` would log, for a Commit that also writes. Each chart's names the rule that held in it.
+
+    What is counted, or not found, in charts that a directive opens is no denial.
+    """
+    if not by_chart and not decision.permit and asking.ruled:
+        decision = join(tuple(asking.ruled.values()))
     return entries_for(
         asking.actor,
         decision,

@@ -58,9 +58,9 @@ def seen_in(asking: Asking, interaction: str, index: TypeIndex, bits: int) -> in
 
 
 def _note(asking: Asking, index: TypeIndex, part: Partition, bits: int) -> None:
-    """The rules under which what is left may leave."""
+    """The rules under which what is left may leave; where nothing is left, those under which it would."""
     for rule, directive, met in shares(index, part):
-        if RULES[rule] == "permit" and bits & met:
+        if RULES[rule] == "permit" and (bits & met or not bits):
             asking.note(index.chart, asking.decision(rule, directive))
 
 

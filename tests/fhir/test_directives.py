@@ -306,6 +306,13 @@ def test_other_organisations_see_what_a_permit_opens_and_write_nothing(ward: War
     assert [(e.chart, e.rule, e.directives) for e in ward.store.accesses] == [
         (chart, "directive-permit", (id,))
     ]
+    ward.store.accesses.clear()
+    assert of(them.get("Observation?_summary=count"))["total"] == len(seen)
+    assert entries(them.get("Observation?status=cancelled")) == []
+    assert [(e.chart, e.kind, e.permitted) for e in ward.store.accesses] == [
+        (HOUSE_CHART, "count", True),
+        (HOUSE_CHART, "empty", True),
+    ]
     assert ward.readable(them) == seen
     assert them.get(f"Practitioner/{ward.doctors[0]}").status == 200  # to understand what is open
     assert them.get(f"Patient/{ward.ada}").status == 404

@@ -158,7 +158,7 @@ class _View:
                 if min(held & self._among, default=index.chart) != index.chart:
                     bits &= ~(1 << ordinal)
         if self.scope.within is not None:
-            return self.scope.within(index, bits) if bits else 0
+            return self.scope.within(index, bits)
         visible = self.scope.visible
         if visible is not None:
             for ordinal in members(bits):
