@@ -16,7 +16,7 @@ from careledger.node.home import OpenHome
 from careledger.primitives.errors import Conflict
 from careledger.vault import records
 from careledger.vault.access_entries import encode_entry
-from careledger.vault.envelope import ChartKeys, Sealed, open_body, open_meta, redate
+from careledger.vault.envelope import ChartKeys, Sealed, redate
 from careledger.vault.index import ChartState, PlacedRow
 from careledger.vault.journal import RECORD_HEADER, pack_record
 from careledger.vault.keystore import wrap_epoch
@@ -200,8 +200,7 @@ class Group:
     def _redate(self, version: SealedVersion, time_ms: int, first_chart: int) -> SealedVersion:
         keyring = self._home.keyring
         keys = keyring.get(_number(version.chart, first_chart))
-        content = open_body(keys, open_meta(keys, version.leaf, version.meta), version.body)
-        leaf, meta = redate(keys, version.leaf, version.meta, content, time_ms)
+        leaf, meta = redate(keys, version.leaf, version.meta, version.digest, time_ms)
         links = tuple(
             SealedLink(
                 link.chart,
@@ -210,7 +209,7 @@ class Group:
                     keyring.get(_number(link.chart, first_chart)),
                     link.leaf,
                     link.meta,
-                    b"" if link.moved else content,
+                    None if link.moved else version.digest,
                     time_ms,
                 ),
             )

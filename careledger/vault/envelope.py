@@ -92,6 +92,8 @@ class Sealed(NamedTuple):
     leaf: bytes
     meta: bytes
     body: bytes
+    digest: bytes
+    """H(`cl1.body`, salt | body), which the leaf commits to: says nothing without the salt."""
 
 
 class Opened(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -147,11 +149,12 @@ def seal_version(
     else:
         content = body
         sealed_body = _seal_body(key, six, body)
-    leaf = commit(salt, header(six, time_ms, author, body_hash(salt, content)))
+    digest = body_hash(salt, content)
+    leaf = commit(salt, header(six, time_ms, author, digest))
     opened = Opened(kind, type, id, version, time_ms, author, len(content), secret, b"", put_created)
     nonce = fresh[32:]
     sealed_meta = chart._meta.encrypt(nonce, _encode_meta(opened), _meta_data(chart, leaf))
-    return Sealed(leaf, nonce + sealed_meta, sealed_body)
+    return Sealed(leaf, nonce + sealed_meta, sealed_body, digest)
 
 
 def seal_link(
@@ -169,15 +172,21 @@ def seal_link(
     return leaf, _seal_meta(further, leaf, linked)
 
 
-def redate(chart: ChartKeys, leaf: bytes, meta: bytes, content: bytes, time_ms: int) -> tuple[bytes, bytes]:
+def redate(
+    chart: ChartKeys, leaf: bytes, meta: bytes, digest: bytes | None, time_ms: int
+) -> tuple[bytes, bytes]:
     """(leaf, meta) of the same version recorded at `time_ms`: times never decrease within a log.
 
-    `content` is the canonical body, b"" for none. A body's key and associated data name no time: it stays sealed.
+    `digest` is what the leaf commits to of the body (`Sealed.digest`), None where there is no body. A body's key and associated data name no
+    time: it stays sealed.
     """
     opened = open_meta(chart, leaf, meta)
     moved = msgspec.structs.replace(opened, time_ms=time_ms, late_ms=time_ms - opened.served_ms)
     _, salt = derive(opened.secret)
-    leaf = commit(salt, header_of(chart, moved, content))
+    six = first_six(chart.place, opened.kind, opened.type, opened.id, opened.version)
+    if digest is None:
+        digest = body_hash(salt, b"")
+    leaf = commit(salt, header(six, time_ms, opened.author, digest))
     return leaf, _seal_meta(chart, leaf, moved)
 
 

@@ -49,6 +49,7 @@ class SealedVersion(msgspec.Struct, frozen=True, array_like=True, gc=False):
     values: bytes
     finds: tuple[bytes, ...]
     visits: tuple[bytes, ...]
+    digest: bytes  # of the salted body, as the leaf commits to it: also that of every link
     links: tuple[SealedLink, ...] = ()
 
 

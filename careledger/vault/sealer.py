@@ -101,6 +101,7 @@ class Sealer:
             values=write.values,
             finds=tuple(blind(term) for term in write.terms),
             visits=tuple(blind(term) for term in write.chart_terms),
+            digest=sealed.digest,
             links=links,
         )
 
