@@ -22,7 +22,7 @@ from typing import Any
 
 import uvloop
 
-from bench import consent_bench, ledger_bench, patients, receipts
+from bench import consent_bench, ledger_bench, patients, receipts, withheld_bench
 from bench.client import Client
 from bench.figures import COLUMNS, compute_rows, compute_table
 from bench.node import Node, sync_latency_ms
@@ -257,6 +257,10 @@ class Run:
         found = await consent_bench.measure(charts)
         self.measured["decision"] = found["p99_ms"]
         self.raw["consent"] = found
+        say("searches of which directives withhold a part")
+        withheld = await withheld_bench.measure()
+        self.measured["withheld"] = withheld["ratio"]
+        self.raw["withheld"] = withheld
 
 
 async def _create(client: Client, phases: Phases) -> str:
@@ -391,6 +395,12 @@ def _report(rows: list[dict[str, Any]], run: Run, warnings: list[str]) -> str:
             f" {consent['p50_ms']} ms after a block, {consent['same_height_ms']} ms otherwise,"
             f" {consent['first_of_the_process_ms']} ms where the chart is opened first; a chart without any:"
             f" {consent['chart_without_us']} us"
+        )
+    withheld = run.raw.get("withheld")
+    if withheld:
+        lines.append(
+            f"a search of which {withheld['withheld']} of {withheld['observations']} matches are withheld:"
+            f" {withheld['narrowed_ms']} ms, without {withheld['free_ms']} ms"
         )
     if "start" in run.raw:
         lines.append(
