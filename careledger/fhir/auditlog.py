@@ -13,7 +13,16 @@ from dataclasses import dataclass, replace
 from careledger.access.decision import Decision
 from careledger.fhir import audit, interactions, paging, searches
 from careledger.fhir.asking import Asking, ask
-from careledger.fhir.authority import Denied, demand_whole, judge_whole, record, record_entries
+from careledger.fhir.authority import (
+    ByChart,
+    Denied,
+    demand_whole,
+    judge_whole,
+    leaving,
+    merge,
+    record,
+    record_entries,
+)
 from careledger.fhir.charts import patient_id
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirRequest, FhirResponse
@@ -169,6 +178,7 @@ async def _answer(
         counted = await _count(context, query, chart, size)
     with context.backend.snapshot() as snapshot:
         asking = ask(context, request, snapshot)
+        decision = judge_whole(asking, "search", TYPE)
         stored, bodies = _stored(asking, query, page)
         matches = [
             (_version(id, entry, chart, index), _render(asking, entry, index, id, patient))
@@ -178,12 +188,10 @@ async def _answer(
     if page.phase == 1:
         matches = list(zip(stored.matches, bodies, strict=True))
         if matches:
-            leaving: dict[int, list[int]] = {}
+            charts: ByChart = {}
             for version, _ in matches:
-                leaving.setdefault(version.chart, []).append(version.leaf)
-            await record(
-                asking, judge_whole(asking, "search", TYPE), "search", f"{TYPE}?patient={patient}", leaving
-            )
+                merge(charts, leaving(version))
+            await record(asking, decision, "search", f"{TYPE}?patient={patient}", charts)
     following = None
     if more:
         following = _Page(0, found[-1][0], size)

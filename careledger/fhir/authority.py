@@ -75,7 +75,7 @@ def check_standing(context: Context, request: FhirRequest) -> None:
 
 def judge_whole(asking: Asking, interaction: str, type: str) -> Decision:
     """The decision on asking at all, before anything is found; what is found is decided by itself."""
-    patients = SOMEBODY if asking.emergencies else asking.own_patients
+    patients = SOMEBODY if asking.emergencies and not asking.actor.patient_bound else asking.own_patients
     return judge_new(asking.context, asking.request, interaction, type, patients, asking.height, asking)
 
 
