@@ -79,7 +79,7 @@ ACCESS_LOG = {
     "heads": {"access": MAP_PATH, "record": MAP_PATH},
     "history": {"nodes": (32, 1100 * 2 * 53 * 32), "sizes": [range(1, 2**53), 1, 1100]},
     "org": DIGEST,
-    "pins?": [PIN, 1, 1000],
+    "pins?": [PIN, 1, 1100],
     "signed": RECEIPT["signed"],
     "state": MAP_PATH,
 }

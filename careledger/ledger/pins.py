@@ -29,7 +29,7 @@ from careledger.ledger.verification import ANCHOR_VALUE, HEAD_VALUE, TIME_MS_MAX
 from careledger.primitives.errors import VerificationFailed
 from careledger.primitives.hashing import tagged
 
-PINS_MAX: Final = 1_000
+PINS_MAX: Final = 1_100
 RECORDS: Final = 0
 ACCESSES: Final = 1
 _INTEGER_MAX: Final = 2**53 - 1
