@@ -1,7 +1,8 @@
 """`make bench`: every figure as a table, and everything that was measured in `bench.json`.
 
 Order: load, memory, disk, requests, start, fixed rates, a large Bundle, receipts, ten times the patients; then the same
-load and requests with other numbers of workers; then the ledger alone; then decisions among 100,000 directives.
+load and requests with other numbers of workers; then the ledger alone; then decisions among 100,000 directives; then a
+large chart, exported and verified.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 
 import uvloop
 
-from bench import consent_bench, ledger_bench, patients, receipts, withheld_bench
+from bench import consent_bench, export_bench, ledger_bench, patients, receipts, withheld_bench
 from bench.client import Client
 from bench.figures import COLUMNS, compute_rows, compute_table
 from bench.node import Node, sync_latency_ms
@@ -42,6 +43,7 @@ PARTS = (
     "workers",
     "ledger",
     "consent",
+    "export",
 )
 LIBRARIES = ("cryptography", "httptools", "lmdb", "msgspec", "pynacl", "uvicorn", "uvloop", "zstandard")
 COMPARED = ("create", "create_patient", "read", "search", "name", "everything", "update")
@@ -63,7 +65,7 @@ class Run:
 
     async def main(self) -> None:
         """Everything, in the order of the module's text."""
-        if self.parts - {"workers", "ledger", "consent"}:
+        if self.parts - {"workers", "ledger", "consent", "export"}:
             await self._whole()
         if "workers" in self.parts:
             table = []
@@ -77,6 +79,8 @@ class Run:
             self._ledger()
         if "consent" in self.parts:
             await self._consent()
+        if "export" in self.parts:
+            await self._export()
 
     async def _whole(self) -> None:
         node = Node(self.workers)
@@ -250,6 +254,17 @@ class Run:
         self.measured["apply_block"] = ledger_bench.bench_apply_block()
         self.measured["state_tree"] = ledger_bench.bench_state_tree(50_000 if self.quick else 500_000)
         self.measured["anchoring"] = ledger_bench.bench_anchoring()
+
+    async def _export(self) -> None:
+        say("a large chart in a home of its own, exported and verified")
+        found = await export_bench.measure(2_000 if self.quick else export_bench.VERSIONS)
+        self.measured["export"] = found["export_rate"]
+        self.measured["export_verify"] = found["verify_rate"]
+        say(
+            f"  {found['bytes'] / 1e6:.1f} MB; the stand-alone verifier: {found['standalone_rate']:,.0f} versions/s,"
+            f" {found['standalone_mb']:.0f} MB; the package: {found['verify_mb']:.0f} MB"
+        )
+        self.raw["export"] = found
 
     async def _consent(self) -> None:
         charts = consent_bench.CHARTS // 20 if self.quick else consent_bench.CHARTS

@@ -53,6 +53,8 @@ FIGURES = (
     Figure("disk", "disk a resource, everything included", "kB", 1.5, 0.8, False),
     Figure("receipt_ms", "receipt verified, apart from interpreter start", "ms", 10, 10, False),
     Figure("receipt_kb", "receipt without its signed part", "kB", 2, 2, False),
+    Figure("export", "chart of 20,000 versions exported, fsync included", "versions/s", 5000, 15_000, True),
+    Figure("export_verify", "the same verified by the package", "versions/s", 20_000, 40_000, True),
 )
 """In the order of the table. The aim of a figure that has none of its own is its bound."""
 

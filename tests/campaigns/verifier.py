@@ -1,8 +1,8 @@
-"""Mutations of receipts against both verifiers: every one must be refused by both (fault catalogue G12, S8).
+"""Mutations of receipts and exports against both verifiers: every one must be refused by both (fault catalogue G12, S8).
 
     make campaign-verifier, or: python tests/campaigns/verifier.py [--mutations 1000000] [--seed 1]
 
-First every position of a receipt takes every other byte value as far as the number allows, in random order; then
+First every position of a file takes every other byte value as far as the number allows, in random order; then
 random cuts, insertions, exchanges and copies of ranges. A mutation that leaves the bytes as they were is not counted.
 Prints one line and exits with 1 if anything was accepted or a verifier failed otherwise than by refusing.
 """
@@ -14,22 +14,28 @@ import functools
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from careledger.ledger import verification
+from careledger.ledger import export_verification, verification
+from tests.verifier.synthetic_chart import SyntheticChart
 from tests.verifier.synthetic_ledger import SyntheticLedger
-from tests.verifier.twins import STANDALONE, verdict
+from tests.verifier.test_exports import chart_with_consent
+from tests.verifier.twins import STANDALONE, export_verdict, verdict
+
+Verdict = Callable[[bytes, bytes], str]
+Original = tuple[bytes, bytes, Verdict]
+"""A file that holds, the checkpoint against which it does, and both verifiers."""
 
 
-def every_byte(receipt: bytes, draw: random.Random) -> Iterator[bytes]:
-    """Each position with each other value: 255 × length mutations."""
-    places = [(at, value) for at in range(len(receipt)) for value in range(256) if receipt[at] != value]
-    draw.shuffle(places)
-    for at, value in places:
-        yield receipt[:at] + bytes([value]) + receipt[at + 1 :]
+def every_byte(file: bytes, draw: random.Random) -> Iterator[bytes]:
+    """Each position with each other value, up to a million of these 255 × length mutations, in random order."""
+    count = 255 * len(file)
+    for one in draw.sample(range(count), min(count, 1_000_000)):
+        at, other = divmod(one, 255)
+        yield file[:at] + bytes([file[at] ^ 1 + other]) + file[at + 1 :]
 
 
 def ranges(receipt: bytes, draw: random.Random) -> Iterator[bytes]:
@@ -51,14 +57,25 @@ def ranges(receipt: bytes, draw: random.Random) -> Iterator[bytes]:
         )
 
 
-def mutations(ledger: SyntheticLedger, draw: random.Random) -> Iterator[tuple[bytes, bytes]]:
-    """(original, mutated), half of each sort."""
-    plain = ledger.receipt(617)
-    batched = ledger.receipt(3, batch=True)
-    bytewise = [every_byte(plain, draw), every_byte(batched, draw)]
-    rangewise = [ranges(plain, draw), ranges(batched, draw)]
+def originals() -> list[Original]:
+    """Receipts of the newest and of an earlier batch; a chart, its access log, and a chart with a directive."""
+    ledger, chart, (consented, _) = SyntheticLedger(), SyntheticChart(), chart_with_consent()
+    trust, kept = ledger.checkpoint(ledger.block.height + 20), chart.checkpoint()
+    return [
+        (ledger.receipt(617), trust, verdict),
+        (ledger.receipt(3, batch=True), trust, verdict),
+        (chart.export(), kept, export_verdict),
+        (chart.export("access-log"), kept, export_verdict),
+        (consented.export(), kept, export_verdict),
+    ]
+
+
+def mutations(files: list[Original], draw: random.Random) -> Iterator[tuple[Original, bytes]]:
+    """(original, mutated), half of each sort, of each file in turn."""
+    bytewise = [every_byte(one[0], draw) for one in files]
+    rangewise = [ranges(one[0], draw) for one in files]
     while True:
-        for original, byte, span in zip((plain, batched), bytewise, rangewise, strict=True):
+        for original, byte, span in zip(files, bytewise, rangewise, strict=True):
             one = next(byte, None)
             if one is not None:
                 yield original, one
@@ -70,17 +87,20 @@ def main() -> int:
     parser.add_argument("--mutations", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    ledger, draw = SyntheticLedger(), random.Random(options.seed)
-    trust = ledger.checkpoint(ledger.block.height + 20)
-    # The trust file does not change: it is read once.
+    draw = random.Random(options.seed)
+    # The trust files do not change: each is read once.
     STANDALONE.read_trust = functools.cache(STANDALONE.read_trust)
     verification.read_trust = functools.cache(verification.read_trust)
+    export_verification.read_trust = verification.read_trust
+    files = originals()
+    if any(check(file, trust) != "anchored" for file, trust, check in files):
+        raise SystemExit("a file that was not altered does not hold")
     started, count, failures = time.perf_counter(), 0, 0
-    for original, mutated in mutations(ledger, draw):
+    for (original, trust, check), mutated in mutations(files, draw):
         if mutated == original:
             continue
         try:
-            accepted = verdict(mutated, trust) != "refused"
+            accepted = check(mutated, trust) != "refused"
         except Exception as error:  # whatever else a verifier does with bad input is a failure of its own
             print(f"mutation {count}: {type(error).__name__}", file=sys.stderr)
             accepted = True

@@ -1,32 +1,160 @@
-"""Exports of real charts: whole, verified by both verifiers, and refused as soon as a custodian did what it may not."""
+"""Exports of real charts: whole, verified by both verifiers, and refused once a custodian did what it may not."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
-from careledger.ledger.export_verification import verify_export
-from tests.faults.rig import appointment, new_home, node_of, observation, patient
+import pytest
+
+from careledger.access.actor import Actor
+from careledger.access.scopes import parse_scopes
+from careledger.ledger.export_files import decode_content
+from careledger.ledger.export_verification import VerifiedExport, verify_export
+from careledger.ledger.proof_files import decode_binary
+from careledger.node import exports, handed
+from careledger.primitives.errors import CareLedgerError, Invalid, NotFound
+from tests.faults.rig import Node, appointment, copy_home, new_home, node_of, observation, patient
+from tests.fhir.client import Client
+from tests.node.consenting import ELSEWHERE, Device
+from tests.verifier.twins import export_verdict, export_verdicts
 
 
-def test_a_chart_is_exported_whole(tmp_path: Path) -> None:
-    path = new_home(tmp_path / "home")
-    with node_of(path) as node:
-        trust = node.command("checkpoint")["file"].encode()
+def export(node: Node, who: str, kind: str = "chart", **more: Any) -> bytes:
+    path = node.path.parent / f"{who}-{kind}-export"
+    result = node.command(f"{kind}.export", patient=who, path=str(path), **more)
+    data = path.read_bytes()
+    assert (result["bytes"], path.stat().st_mode & 0o777) == (len(data), 0o600)
+    path.unlink()
+    return data
+
+
+def checkpoint(node: Node) -> bytes:
+    return str(node.command("checkpoint")["file"]).encode()
+
+
+def holds(data: bytes, trust: bytes, earlier: bytes | None = None, **more: Any) -> VerifiedExport:
+    """Both verifiers accept it."""
+    assert export_verdicts(data, trust, earlier) == ("anchored", "", "")
+    return verify_export(data, trust, earlier, **more)
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[Node]:
+    with node_of(new_home(tmp_path / "home")) as node:
         for name in "ab":
             node.client.put(f"Patient/{name}", patient(name))
-        node.client.put("Observation/o", observation("o", "a", 1.5))
-        node.client.put("Observation/o", observation("o", "a", 2.5))
-        node.client.put("Appointment/v", appointment("v", ["b", "a"]))
-        node.client.send("DELETE", "Observation/o")
-        node.client.put("Observation/m", observation("m", "b", 2.5))
-        node.client.put("Observation/m", observation("m", "a", 2.5))
-        node.client.get("Observation/m")
-        node.client.get("Patient/a")
+        yield node
+
+
+def test_every_chart_is_exported_whole(node: Node) -> None:
+    """With shared, moved, deleted and superseded resources; and each export is an entry of the log that it holds."""
+    trust = checkpoint(node)
+    for value in (1.5, 2.5):
+        node.client.put("Observation/o", observation("o", "a", value))
+    node.client.put("Appointment/v", appointment("v", ["b", "a"]))
+    node.client.send("DELETE", "Observation/o")
+    node.client.put("Observation/m", observation("m", "b", 2.5))
+    node.client.put("Observation/m", observation("m", "a", 2.5))
+    node.client.put("Observation/m", observation("m", "b", 2.5))
+    node.client.get("Appointment/v")
+    node.client.get("Observation?code=8867-4")
+    node.client.get("Patient/a/$everything")
+    earlier: dict[str, bytes] = {}
+    for kind in ("chart", "access_log"):
         for who in ("a", "b", "house"):
-            for kind in ("chart", "access_log"):
-                file = tmp_path / f"{who}-{kind}"
-                node.command(f"{kind}.export", patient=who, path=str(file))
-                verified = verify_export(file.read_bytes(), trust)
-                print(verified)
-    assert json.loads(file.read_bytes())["format"] == "careledger/access-log/1"
+            data = export(node, who, kind)
+            found = holds(data, trust, earlier.get(who))
+            last = json.loads(data)["access"][-1]["content"]
+            assert decode_content(decode_binary(last, 0, 1 << 20)).kind == "export"
+            assert found.entries == {"a": 8, "b": 6, "house": 1}[who]
+            earlier[who] = data
+    data = export(node, "a")
+    assert holds(data, trust).moved_in == 1
+    bodies = [entry["body"] for entry in json.loads(data)["entries"]]
+    assert node.client.get("Appointment/v").body.decode() in bodies
+
+
+def test_directives_stand_in_the_export_as_on_the_ledger(node: Node) -> None:
+    trust = checkpoint(node)
+    node.client.put("Observation/o", observation("o", "a", 1.5))
+    device = Device(node.command, "a", b"\1" * 32)
+    key_id = device.enrol()
+    device.grant()
+    stranger = Client(
+        node.service.context.backend,
+        Actor("them", "their-app", ELSEWHERE, parse_scopes("system/*.rs")),
+        node.client.app,
+    )
+    assert stranger.get("Observation/o").status == 200
+    denied = device.grant(deny=True, purpose=("HRESCH",))
+    device.revoke(denied)
+    found = holds(export(node, "a"), trust, key_id=key_id)
+    assert (found.key_id, found.directives, found.without_force) == (key_id, 2, 0)
+    assert holds(export(node, "b"), trust).directives == 0
+    holds(export(node, "house"), trust)
+    with pytest.raises(CareLedgerError, match="not the one that was given"):
+        verify_export(export(node, "a"), trust, key_id="0" * 32)
+
+
+def test_what_cannot_be_exported_is_said_and_leaves_nothing(node: Node, tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        export(node, "nobody")
+    with pytest.raises(Invalid):
+        node.command("chart.export", patient="a", path="relative")
+    with pytest.raises(CareLedgerError):
+        node.command("chart.export", patient="a", path=str(tmp_path / "none" / "x"))
+    with mock.patch.object(exports.files, "EXPORT_BYTES_MAX", 500), pytest.raises(CareLedgerError):
+        node.command("chart.export", patient="a", path=str(tmp_path / "x"))
+    with mock.patch.object(exports, "ENTRIES_MAX", 1), pytest.raises(Invalid):
+        export(node, "a")
+    foreign = tmp_path / "foreign"
+    with node_of(new_home(foreign, "Another clinic")) as other:
+        theirs = checkpoint(other).decode()
+    with pytest.raises(Invalid, match="another ledger"):
+        export(node, "a", since=theirs)
+    assert not list(tmp_path.glob("*x*")) and not list(tmp_path.glob(".*"))
+
+
+def test_an_old_checkpoint_can_be_asked_for(node: Node) -> None:
+    """One that was forgotten is refused with the way out, and continued when it is named."""
+    old = checkpoint(node)
+    node.client.put("Observation/o", observation("o", "a", 1.5))
+    with mock.patch.object(handed, "read_sizes", return_value=[]):
+        forgetful = export(node, "a")
+        assert "trusted checkpoint" in export_verdicts(forgetful, old)[1]
+        holds(export(node, "a", since=old.decode()), old)
+    before = export(node, "a")
+    node.client.put("Observation/o", observation("o", "a", 2.5))
+    verdict, reason, _ = export_verdicts(before, checkpoint(node))
+    assert (verdict, "trusted checkpoint" in reason) == ("refused", True), (
+        "an older export cannot answer for it"
+    )
+
+
+def test_who_restores_an_older_home_and_writes_other_things_is_caught(tmp_path: Path) -> None:
+    """By an old checkpoint, and by an earlier export: both verifiers, with the forked home's own exports."""
+    path = new_home(tmp_path / "home")
+    with node_of(path) as node:
+        node.client.put("Patient/a", patient("a"))
+        shared = checkpoint(node)
+    backup = copy_home(path, tmp_path / "backup" / "home", index=True)
+    with node_of(path) as node:
+        node.client.put("Observation/o", observation("o", "a", 1.5))
+        kept, earlier = checkpoint(node), export(node, "a")
+        holds(earlier, kept)
+    with node_of(backup) as node:
+        node.client.put("Observation/o", observation("o", "a", 99.5))
+        while node.state()[0] < 30:
+            node.client.put("Observation/p", observation("p", "a", 1.0 + node.state()[0]))
+        for kind in ("chart", "access_log"):
+            forked = export(node, "a", kind)
+            assert export_verdict(forked, shared) == "anchored", "up to here both are one"
+            assert export_verdict(forked, kept) == "refused"
+            assert export_verdict(export(node, "a", kind, since=kept.decode()), kept) == "refused"
+            assert "anew" in export_verdicts(export(node, "a", kind, since=kept.decode()), kept)[1]
+        verdict, reason, _ = export_verdicts(export(node, "a"), shared, earlier)
+        assert (verdict, "earlier export" in reason) == ("refused", True)
