@@ -1,8 +1,8 @@
 """`make bench`: every figure as a table, and everything that was measured in `bench.json`.
 
-Order: load, memory, disk, requests, start, fixed rates, a large Bundle, receipts, ten times the patients; then the same
-load and requests with other numbers of workers; then the ledger alone; then decisions among 100,000 directives; then a
-large chart, exported and verified.
+Order: load, memory, disk, requests, start, fixed rates, a large Bundle, receipts, ten times the patients, a chart
+shredded; then the same load and requests with other numbers of workers; then the ledger alone; then decisions among
+100,000 directives; then a large chart, exported and verified.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ PARTS = (
     "bundle",
     "receipts",
     "tenfold",
+    "shred",
     "workers",
     "ledger",
     "consent",
@@ -121,6 +122,8 @@ class Run:
         if "tenfold" in self.parts and not self.quick:
             await self._tenfold(node, client, loaded, phases)
         client.close()
+        if "shred" in self.parts:
+            self._shred(node, loaded)
 
     async def _load(self, node: Node, client: Client, loaded: Loaded) -> None:
         say(f"load of {len(self.data.patients)} patients, {self.data.source}")
@@ -187,6 +190,19 @@ class Run:
         )
         self.measured["receipt_kb"] = found["bytes_without_signed_part"] / 1000
         self.raw["receipt"] = found
+
+    def _shred(self, node: Node, loaded: Loaded) -> None:
+        """One version of the first patient erased, then her chart shredded, while the node serves."""
+        found: dict[str, Any] = {"resources": loaded.resources, "charts": len(loaded.patients)}
+        patient, journal = loaded.patients[0], node.disk_bytes()
+        for name, what in (("erase", f"Patient/{patient}/_history/1"), ("shred", patient)):
+            begin = time.perf_counter()
+            node.run(name, what, "--reason", "bench", "--yes")
+            found[f"{name}_s"] = round(time.perf_counter() - begin, 3)
+        found["disk_bytes"] = {name: size - journal.get(name, 0) for name, size in node.disk_bytes().items()}
+        self.measured["shred"] = found["shred_s"]
+        self.raw["shred"] = found
+        say(f"  a version erased in {found['erase_s']} s, a chart shredded in {found['shred_s']} s")
 
     async def _tenfold(self, node: Node, client: Client, loaded: Loaded, phases: Phases) -> None:
         say(f"{TIMES_MORE_PATIENTS} times the patients")

@@ -48,6 +48,7 @@ FIGURES = (
     Figure("p99_create", "p99 of create, 10 x the patients (offered rate)", "x", 1.5, 1.1, False),
     Figure("decision", "p99 of a decision, 100,000 directives, 50 in the chart", "ms", 1, 0.5, False),
     Figure("withheld", "search with withheld data, against one without", "x", 1.2, 1.1, False),
+    Figure("shred", "shred of a chart, the whole command, served", "s", 5, 2, False),
     Figure("start", "start with 30,000 resources", "s", 2, 1, False),
     Figure("memory", "memory of the whole node after the load", "MB", 500, 250, False),
     Figure("disk", "disk a resource, everything included", "kB", 1.5, 0.8, False),

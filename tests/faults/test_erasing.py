@@ -236,6 +236,21 @@ def test_a_shredded_chart_is_absent_and_every_other_proof_holds(tmp_path: Path) 
         assert node.fsck() == []
 
 
+def test_a_reader_that_nobody_told_notices_by_itself(tmp_path: Path) -> None:
+    """Between the block and the word to the workers, a request may come: its snapshot says that caches are stale."""
+    with filled(tmp_path / "home") as node:
+        other = node.service.context.home.reader(1 << 20)
+        with other.snapshot() as snapshot:
+            version = snapshot.current("Patient", "ada")
+            assert version is not None and snapshot.body(version)
+        shred(node)
+        with other.snapshot() as snapshot:
+            assert snapshot.chart_of("ada") is None
+        assert (
+            other.cache.get((version.chart, version.leaf, version.version, version.id, version.type)) is None
+        )
+
+
 def test_a_rebuilt_index_and_a_restored_backup_come_to_the_same(tmp_path: Path) -> None:
     path = tmp_path / "home"
     with filled(path) as node:
