@@ -1,6 +1,6 @@
 """The access log of a chart over FHIR: `AuditEvent?patient=ID[&date=…][&_count][&_total]` and `AuditEvent/access-…`.
 
-A read-only view made from the access entries, newest first, then the AuditEvents that clients wrote into the chart,
+A read-only view made from the access entries, newest first (`_sort=-date` may say so), then the AuditEvents that clients wrote into the chart,
 which stay ordinary resources; a search with any other parameter is an ordinary one and finds those alone. For the
 custodian's clients and the patient herself; a look at the log is entered in it before it is answered.
 """
@@ -42,7 +42,8 @@ from careledger.vault.model import HOUSE_CHART, AccessEntry, Commit, Snapshot, V
 
 KIND = "audit"
 TYPE = "AuditEvent"
-_KNOWN = frozenset({"patient", "date", "_count", "_total", "_format", "_pretty", CURSOR})
+_KNOWN = frozenset({"patient", "date", "_count", "_total", "_sort", "_format", "_pretty", CURSOR})
+_ORDER = "-date"
 _CHUNK = 256
 
 Found = tuple[int, AccessEntry]
@@ -93,6 +94,8 @@ async def read(context: Context, request: FhirRequest, match: Match) -> FhirResp
 def _patient_asked(context: Context, request: FhirRequest) -> str:
     """The patient whose log is asked for, "" where the search is another."""
     if request.method != "GET" or any(name not in _KNOWN for name, _ in request.query):
+        return ""
+    if any(name == "_sort" and value != _ORDER for name, value in request.query):
         return ""
     named = [value for name, value in request.query if name == "patient"]
     if len(named) != 1:

@@ -17,6 +17,10 @@ from careledger.primitives.hashing import sha256
 PUBLISHED = "2026-11-23"
 """Date of the statement's last change in kind (CapabilityStatement.date is required)."""
 
+_AUDIT = (
+    "By patient, and at most date, _count and _total, a search shows the patient's access log, newest first (read-only,"
+    " in the shape of IHE BALP), and then the AuditEvents that clients wrote; any other search shows those alone."
+)
 _ALWAYS = ("_id", "_lastUpdated")
 _SECURITY_SYSTEM = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 
@@ -73,6 +77,7 @@ def _resource(type: str) -> dict[str, Any]:
     return {
         "type": type,
         "profile": f"http://hl7.org/fhir/StructureDefinition/{type}",
+        **({"documentation": _AUDIT} if type == "AuditEvent" else {}),
         "interaction": [{"code": code} for code in dict.fromkeys(codes)],
         "versioning": "versioned-update",
         "readHistory": "vread" in interactions,

@@ -67,6 +67,8 @@ def test_every_look_is_an_event_newest_first_and_so_is_this_one(desk: Desk) -> N
         "read",
     ]
     assert desk.kinds()[-1] == "audit"
+    again = listed(desk.client.get(f"AuditEvent?patient=Patient/{desk.ada}&_sort=-date"))
+    assert again[1:] == events
     for event in events:
         assert not [issue for issue in validate(event) if issue.severity in ("error", "fatal")], event
         assert event["outcome"] == "0"
