@@ -39,7 +39,7 @@ def shred(
     *,
     reason: Reason,
     output: Annotated[
-        Path | None, Parameter(name=["--output", "-o"], help="Write the certificate here; - is stdout.")
+        Path | None, Parameter(name=["--output", "-o"], help="Write the certificate to exactly this file.")
     ] = None,
     yes: Yes = False,
     options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
@@ -54,9 +54,8 @@ def shred(
     certificate = result.pop("certificate").encode()
     if output is not None:
         write_file(output, certificate)
-    if str(output) != "-":
-        done = "was shredded before" if result["again"] else "shredded"
-        print_result(result, as_json=options.json, text=f"{done}: {result['leaves']} leaves")
+    done = "was shredded before" if result["again"] else "shredded"
+    print_result(result, as_json=options.json, text=f"{done}: {result['leaves']} leaves")
     if output is None and not options.json:
         note("the certificate was not written: repeat with -o FILE")
 

@@ -115,9 +115,9 @@ class Group:
 
     def _check_keys(self, commit: SealedCommit) -> None:
         """What was sealed under keys that an erasure has replaced meanwhile would be lost with them."""
-        writer, epoch = self._home.writer, self._home.keys.epoch
+        writer, masters = self._home.writer, self._home.keys.wrap_masters
         if any(writer.epoch(chart) != sealed for chart, sealed in commit.epochs) or any(
-            wrap_epoch(chart.wrap) != epoch for chart in commit.charts
+            wrap_epoch(chart.wrap) not in masters for chart in commit.charts
         ):
             raise ChartExists("keys changed meanwhile", hint="seal again and repeat", code="keys-changed")
 

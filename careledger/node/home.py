@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -391,7 +392,8 @@ class LockedHome:
         compact = self.home.is_compaction_due()
         self.home.close()
         if compact:
-            _compact_index(self._layout.index, self._key)
+            with contextlib.suppress(OSError, lmdb.Error):  # no room: the next stop tries again
+                _compact_index(self._layout.index, self._key)
         mark_stopped(self._layout, self._key)
         self._lock.release()
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from careledger.ledger.export_verification import verify_export
 from careledger.node import backup
 from careledger.node.home import OpenHome, open_keys
 from careledger.node.layout import Layout, _mark
@@ -33,7 +34,7 @@ from tests.faults.rig import (
     patient,
 )
 from tests.faults.scanning import Scanner
-from tests.verifier.twins import verdict
+from tests.verifier.twins import STANDALONE, verdict
 
 ERASED, KEPT = "31.4159265", "27.1828182"
 """Values that the erased version and others hold."""
@@ -126,6 +127,31 @@ def test_an_erased_version_is_gone_and_nothing_else_is(tmp_path: Path) -> None:
         assert node.client.put("Observation/o", observation("o", "ada", 5)).status == 201
         assert json.loads(get("Observation?patient=ada&_summary=count").body)["total"] == 42
         assert node.fsck() == []
+
+
+def test_an_export_shows_what_was_erased_as_a_bare_leaf(tmp_path: Path) -> None:
+    """Both verifiers find the chart whole: the key event names what is bare."""
+    with filled(tmp_path / "home") as node:
+        trust = node.command("checkpoint")["file"].encode()
+        erase(node)
+        node.client.put("Observation/o", observation("o", "ada", 6))
+        file = tmp_path / "export"
+        node.command("chart.export", patient="ada", path=str(file))
+        entries = json.loads(file.read_bytes())["entries"]
+        bare = [at for at, entry in enumerate(entries) if set(entry) == {"leaf"}]
+        named = [json.loads(entry["body"])["leaves"] for entry in entries if entry.get("kind") == "key"]
+        assert named == [bare] and len(bare) == 1
+        assert ERASED.encode() not in file.read_bytes()
+        assert verify_export(file.read_bytes(), trust).kinds["erased"] == 1
+        STANDALONE.verify_export(file.read_bytes(), trust)
+        shred(node)
+        with pytest.raises(NotFound, match="shredded"):
+            node.command("chart.export", patient="ada", path=str(file))
+        node.client.get("Patient/ben")
+        log = tmp_path / "log"
+        node.command("access_log.export", patient="ada", path=str(log))
+        assert verify_export(log.read_bytes(), trust).accesses >= 1
+        STANDALONE.verify_export(log.read_bytes(), trust)
 
 
 def test_terms_that_only_the_erased_version_had_are_gone(tmp_path: Path) -> None:
