@@ -27,8 +27,15 @@ def show(
     """List the entries of a chart's access log, oldest first."""
     result = calls.call(options, "access_log", {"patient": calls.compute_patient_id(patient)})
     print_result(result, as_json=options.json, text=compute_table(result["entries"], COLUMNS))
-    if not options.json and not result["entries"]:
+    if options.json:
+        return
+    if not result["entries"]:
         note("nobody has looked")
+    emergencies = sum(entry["kind"] == "emergency" for entry in result["entries"])
+    if emergencies:
+        note(
+            f"emergency access was taken, times: {emergencies}; `what` is the reason, a Task asks for the review"
+        )
 
 
 @app.command
