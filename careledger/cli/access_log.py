@@ -7,7 +7,7 @@ from pathlib import Path
 from cyclopts import App
 
 from careledger.cli import calls
-from careledger.cli.chart import Patient, Since, write_export
+from careledger.cli.chart import Patient, Since, Witnessed, write_export
 from careledger.cli.options import NodeOptions, Output
 from careledger.cli.output import compute_table, note, print_result
 
@@ -45,7 +45,8 @@ def export(
     *,
     output: Output = Path("-"),
     since: Since = None,
+    witnessed: Witnessed = False,
     options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
 ) -> None:
     """Write every entry of a chart's access log, and the proof that none is missing."""
-    write_export("access_log.export", patient, output, since, options)
+    write_export("access_log.export", patient, output, since, options, witnessed=witnessed)

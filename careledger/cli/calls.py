@@ -9,7 +9,7 @@ The methods and what they take and give are this table; `node` implements the sa
 | token.revoke | token (the token or its id) | id |
 | receipt | reference (`TYPE/ID[/_history/V]`), witnessed | file (text of the receipt) |
 | checkpoint | | file (text of the checkpoint), missing (witnesses that have not signed it) |
-| chart.export | patient (or `house`), path (absolute), since (text of a checkpoint, optional); progress | path, bytes, entries, accesses |
+| chart.export | patient (or `house`), path (absolute), since (text of a checkpoint, optional), witnessed; progress | path, bytes, entries, accesses |
 | access_log.export | as chart.export | as chart.export; entries is 0 |
 | access_log | patient | entries (list of time, actor, client, organisation, purpose, kind, what, height) |
 | patient.enrol | patient, key, continues (bytes; b"" for a first key) | key_id, height, enrolments |

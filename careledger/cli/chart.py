@@ -20,6 +20,9 @@ app = App(name="chart", help="Export a patient's chart with its proof.", help_fo
 Since = Annotated[
     Path | None, Parameter(help="A checkpoint of this node, however old, that the export shall continue.")
 ]
+Witnessed = Annotated[
+    bool, Parameter(negative="", help="With the witnesses' signatures: for trust files that name them.")
+]
 Patient = Annotated[
     str, Parameter(name="PATIENT", help="An id, or Patient/ID; `house`: what is no patient's.")
 ]
@@ -32,17 +35,21 @@ def export(
     *,
     output: Output = Path("-"),
     since: Since = None,
+    witnessed: Witnessed = False,
     options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
 ) -> None:
     """Write every entry of a chart, who looked into it, and the proof that this is all."""
-    write_export("chart.export", patient, output, since, options)
+    write_export("chart.export", patient, output, since, options, witnessed=witnessed)
 
 
-def write_export(method: str, patient: str, output: Path, since: Path | None, options: NodeOptions) -> None:
+def write_export(
+    method: str, patient: str, output: Path, since: Path | None, options: NodeOptions, *, witnessed: bool
+) -> None:
     """Let the node write the file; stdout gets it through a file that is gone afterwards."""
     params = {
         "patient": calls.compute_patient_id(patient),
         "since": "" if since is None else read_bounded(since).decode("utf-8", "replace"),
+        "witnessed": witnessed,
     }
     with tempfile.TemporaryDirectory(prefix="careledger-") as folder:
         to_stdout = str(output) == "-"

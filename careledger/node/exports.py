@@ -67,6 +67,11 @@ class View:
     access_size: int
     fields: dict[str, Any]
 
+    def close(self) -> None:
+        """Give the index back."""
+        self.txn.abort()
+        self.snapshot.__exit__()
+
 
 async def export_chart(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Every entry of a chart's two logs, with its proof, into the file `path` (absolute)."""
@@ -98,11 +103,32 @@ async def _export(
         raise NotFound("there is no chart of this patient", hint="PATIENT is an id or Patient/ID")
     what = f"Patient/{patient}" if chart else "house"
     async with node.sequencer.steady:
-        async with node.sequencer.shown(lambda: _entry_of(node, chart, what, whole=whole)):
-            view = take_view(node, chart, since, whole=whole)
+        compose = lambda: _entry_of(node, chart, what, whole=whole)  # noqa: E731
+        if params.get("witnessed"):
+            view = await _take_witnessed(node, compose, lambda: take_view(node, chart, since, whole=whole))
+        else:
+            async with node.sequencer.shown(compose):
+                view = take_view(node, chart, since, whole=whole)
         write = asyncio.get_running_loop().run_in_executor(None, _write_whole, view, path, progress)
         size = await asyncio.shield(write)
     return {"path": str(path), "bytes": size, "entries": view.size, "accesses": view.access_size}
+
+
+async def _take_witnessed(
+    node: CommandContext, compose: Callable[[], tuple[AccessEntry, ...]], take: Callable[[], View]
+) -> View:
+    """The view, under its own checkpoint as witnesses signed it. Raises Unavailable if too few of them do."""
+    taken: list[View] = []
+    try:
+        note = await node.witnesses.ask_all(handed=True, compose=compose, take=lambda: taken.append(take()))
+        note = node.witnesses.check_enough(note)
+    except BaseException:
+        for view in taken:
+            view.close()
+        raise
+    signed = taken[0].fields["signed"]
+    taken[0].fields["signed"] = SignedPart(note=note.note(), path=signed.path)
+    return taken[0]
 
 
 def _since(home: OpenHome, checkpoint: bytes) -> tuple[int, ...]:
@@ -239,8 +265,7 @@ def _write_whole(view: View, path: Path, progress: Progress) -> int:
             f"the export cannot be written: {error.strerror}", hint="name a file in a folder with room"
         ) from None
     finally:
-        view.txn.abort()
-        view.snapshot.__exit__()
+        view.close()
     return size
 
 

@@ -30,6 +30,7 @@ from careledger.node.log import logger
 from careledger.node.peers import Peer, Reply, ask, parse_peers
 from careledger.node.sequencer import Sequencer
 from careledger.primitives.errors import Invalid, Misconfigured, Unavailable, VerificationFailed
+from careledger.vault.model import AccessEntry
 
 TRIES = 3
 """Questions a round: where we think it stands, where it says it stands, once more if it moved."""
@@ -131,13 +132,22 @@ class Witnesses:
 
     # Asking
 
-    async def ask_all(self, *, handed: bool) -> SignedCheckpoint:
+    async def ask_all(
+        self,
+        *,
+        handed: bool,
+        compose: Callable[[], tuple[AccessEntry, ...]] = tuple,
+        take: Callable[[], None] | None = None,
+    ) -> SignedCheckpoint:
         """Offer the newest checkpoint to every witness once; it comes back with what they signed.
 
-        `handed`: it will be shown to somebody, so the node remembers it (`Sequencer.shown`).
+        `handed`: it will be shown to somebody, so the node remembers it, after the entries that `compose` gives
+        (`Sequencer.shown`). `take` is called at the very moment of that checkpoint.
         """
         async with self._round:
-            async with self._sequencer.shown() if handed else self._sequencer.quiet():
+            async with self._sequencer.shown(compose) if handed else self._sequencer.quiet():
+                if take is not None:
+                    take()
                 with self._home.tables.env.begin() as txn:
                     note = parse_note(self._home.sign_checkpoint(txn))
                 offer = Offer(note, self._home.the_ledger.time_ms)

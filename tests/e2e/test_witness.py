@@ -14,8 +14,8 @@ import pytest
 from careledger.ledger.verification import verify_receipt
 from careledger.primitives.errors import VerificationFailed
 from tests.e2e.node import Node
-from tests.e2e.witness import WitnessProcess, use, wait_for, write_checkpoint
-from tests.verifier.twins import verdict
+from tests.e2e.witness import WitnessProcess, run_program, use, wait_for, write_checkpoint
+from tests.verifier.twins import export_verdict, verdict
 
 
 @pytest.fixture
@@ -64,6 +64,12 @@ def test_checkpoints_are_signed_and_receipts_witnessed(pair, tmp_path):
             verify_receipt(file, trusted)
         verdict(file, trusted)  # the stand-alone verifier agrees
     assert witness.show()[0] == 0
+    for kind in ("chart", "access_log"):
+        for name, signed_by in (("bare", "anchored"), ("signed", "witnessed")):
+            file = tmp_path / f"{kind}-{name}"
+            node.command(f"{kind}.export", patient="berta", path=str(file), witnessed=name == "signed")
+            assert export_verdict(file.read_bytes(), trust) == signed_by
+            assert export_verdict(file.read_bytes(), first) == ("anchored" if name == "bare" else "refused")
 
 
 def test_a_witness_that_is_down_blocks_nothing_and_is_told(pair, tmp_path):
@@ -139,3 +145,10 @@ def test_a_home_put_back_and_written_otherwise_is_refused(pair, tmp_path):
     assert fork["refused"]["root"] != fork["signed"]["root"]
     report = node.command("fsck", trust=old.read_text())
     assert not report["ok"]
+    # Whoever kept the old checkpoint is shown a chart of the other history, signed with the real keys.
+    file = tmp_path / "chart"
+    node.command("chart.export", patient="adam", path=str(file), since=old.read_text())
+    done = run_program("verify", str(file), "--trust", str(old))
+    assert done.returncode == 6, done.stderr
+    assert "written anew" in done.stderr
+    assert export_verdict(file.read_bytes(), old.read_bytes()) == "refused"
