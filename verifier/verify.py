@@ -33,7 +33,7 @@ TYPES = {
     "guardian": "Controller",
     "directive": "Directive",
     "key": "KeyEvent",
-}  # leaves that are no FHIR resources
+}  # of leaves that are no resources
 
 # What each field of a file is; `check` reads this.
 DIGEST = (32, 32)
@@ -161,10 +161,7 @@ def check(value, form, where):
         need(form[0] <= len(value) <= form[1], f"{where}: bytes of the wrong length")
     elif type(form) is list:
         most = len(value) if form[2] is None else form[2]
-        need(
-            type(value) is list and form[1] <= len(value) <= most,
-            f"{where}: not a list, or too short or long",
-        )
+        need(type(value) is list and form[1] <= len(value) <= most, f"{where}: not a list of its length")
         value = [check(item, form[0], where) for item in value]
     else:
         need(type(value) is dict, f"{where}: not an object")
@@ -433,14 +430,8 @@ def read_entries(r):
         need(len(e["author"].encode()) <= 512, f"{where}: the author is too long")
         # 1 and 2. Kinds and times.
         need((kind == "enrolment") == (number == 0) and kind != "access", f"{where}: of the wrong kind")
-        need(
-            number or (type_, e["id"], version, e["author"]) == ("", "", 0, ""),
-            "the enrolment says more than that",
-        )
-        need(
-            newest <= e["time"] <= r["block"]["time"],
-            f"{where}: earlier than the one before, or later than the block",
-        )
+        need(number or (type_, e["id"], version, e["author"]) == ("", "", 0, ""), f"{where}: says too much")
+        need(newest <= e["time"] <= r["block"]["time"], f"{where}: out of time order, or after the block")
         newest = e["time"]
         header = [type_, e["id"], version, e["time"], e["author"]]
         digest = H("cl1.body", e["salt"] + body)
@@ -449,21 +440,13 @@ def read_entries(r):
         if kind in ("enrolment", "close"):
             need(not body, f"{where}: a body where none can be")
             continue
-        need(
-            TYPES.get(kind, type_) == type_ and (kind in TYPES or type_ not in TYPES.values()),
-            f"{where}: of another type",
-        )
-        need(
-            (kind in ("deletion", "move")) != bool(body),
-            f"{where}: a body is missing, or is where none can be",
-        )
+        need(TYPES.get(kind, "") == (type_ if type_ in TYPES.values() else ""), f"{where}: of another type")
+        need((kind in ("deletion", "move")) != bool(body), f"{where}: a body too many, or none")
         # 3. Versions.
         before = versions.get((type_, e["id"]))
         step = version - abs(before or 0)
-        need(
-            step == 1 or (step > 1 and (before is None or before < 0 or bare)),
-            f"{where}: a version is missing or repeated",
-        )
+        may_skip = before is None or before < 0 or bare
+        need(step == 1 or (step > 1 and may_skip), f"{where}: a version is missing or repeated")
         chart["moved_in"] += before is None and step > 1
         versions[type_, e["id"]] = -version if kind == "move" else version
         # 4. A resource says what its header says; 9, 10 and `emergency`: what others say.
@@ -471,13 +454,12 @@ def read_entries(r):
             start = f'{{"resourceType":"{type_}","id":"{e["id"]}","meta":{{"versionId":"{version}","lastUpdated":"'
             said = e["body"][len(start) : len(start) + 24]
             need(e["body"].startswith(start), f"{where}: the resource is not the one of its header")
-            need(
-                instant(e["time"] - HOUR) <= said <= instant(e["time"]), f"{where}: the resource is re-dated"
-            )
+            need(instant(e["time"] - HOUR) <= said <= instant(e["time"]), f"{where}: re-dated")
         elif kind == "key":
             named += parse(body, KEY_EVENT, where)["leaves"]
         elif body:
             take_leaf(r, chart, e, kind, body, where)
+    chart["bare"] = len(bare)
     need(set(named) == set(bare), "an entry is withheld, or a key event names one that is there")
     return chart
 
@@ -518,9 +500,7 @@ def read_directive(r, id_, keys, body):
         items = [tuple(one.values()) if type(one) is dict else one for one in text[name]]
         need(items == sorted(set(items)), "a list of a directive is not sorted")
     digest = H("cl1.consent", leaf["salt"] + leaf["text"])
-    need(
-        digest.hex() == id_ and keys and leaf["controller"] == key_id(keys[-1]), "another id, or another key"
-    )
+    need(digest.hex() == id_ and keys and leaf["controller"] == key_id(keys[-1]), "another id or key")
     need((text["organisation"], text["handle"]) == (r["org"], r["handle"]), "a directive is another chart's")
     check_signature(keys[-1], leaf["binding"], digest)
     return text, H("cl1.key-id", b"\2" + enc(leaf["key"]))
@@ -528,26 +508,19 @@ def read_directive(r, id_, keys, body):
 
 def check_standing(r, chart, state):
     """10. What the ledger's state says of each directive."""
-    need(
-        len(r["directives"]) == len(chart["mandates"]),
-        "the standing of a directive is missing, or one too many",
-    )
+    need(len(r["directives"]) == len(chart["mandates"]), "a directive without its standing")
     for (id_, mandate), part in zip(chart["mandates"].items(), r["directives"], strict=True):
         said, value, other = part.get("said"), None, part.get("other", b"")
         if said:
             need(not other, "the standing of a directive is malformed")
-            value = (
-                bytes([said["status"]]) + said["key"] + said["until"].to_bytes(4, "big") + said["revocation"]
-            )
-            value += enc(said["height"])
+            value = bytes([said["status"]]) + said["key"] + said["until"].to_bytes(4, "big")
+            value += said["revocation"] + enc(said["height"])
             text = mandate["text"]
             if text and (said["key"], said["until"]) == (mandate["key"], text["until_day"]):
                 mandate["status"], mandate["height"] = said["status"], said["height"]
         key = H("cl1.key", enc("consent", "directive", bytes.fromhex(id_)))
-        need(
-            map_root(key, value, part["path"], other) == state,
-            "the standing of a directive is not in the state",
-        )
+        stands = map_root(key, value, part["path"], other) == state
+        need(stands, "the standing of a directive is not in the state")
 
 
 def read_accesses(r):
@@ -556,13 +529,9 @@ def read_accesses(r):
     for number, part in enumerate(r["access"]):
         e = read_content(part["content"], f"access entry {number}")
         digest = H("cl1.body", part["salt"] + part["content"])
-        leaves.append(
-            commitment(r["org"], r["handle"], part["salt"], "access", ["", "", number, e["time"], ""], digest)
-        )
-        need(
-            newest <= e["time"] <= r["block"]["time"],
-            f"access entry {number}: earlier than the one before, or too late",
-        )
+        header = ["", "", number, e["time"], ""]
+        leaves.append(commitment(r["org"], r["handle"], part["salt"], "access", header, digest))
+        need(newest <= e["time"] <= r["block"]["time"], f"access entry {number}: out of time order")
         need(e["height"] <= r["block"]["height"], f"access entry {number}: decided after the block")
         newest = e["time"]
         entries.append(e)
@@ -599,10 +568,8 @@ def read_content(content, where):
     if at < len(content):
         e["roles"], e["subject"] = [text() for _ in range(number())], text()
         need(any(e["roles"]) or e["subject"], f"{where}: not in canonical form")
-    need(
-        at == len(content) and e["permitted"] < 2 and bytes(4) not in steps[1:],
-        f"{where}: not in canonical form",
-    )
+    need(at == len(content), f"{where}: too long")
+    need(e["permitted"] < 2 and bytes(4) not in steps[1:], f"{where}: not in canonical form")
     return e
 
 
@@ -614,10 +581,8 @@ def decide(r, chart, e):
     if not e["permitted"] or e["kind"] in ("denied", "empty", "count"):
         return "it was denied, and something left" if e["leaves"] else ""
     if rule in ("custodian-default", "operator", "own-chart"):
-        purposes = {"custodian-default": CARE, "operator": (e["purpose"],), "own-chart": (*CARE, "PATRQT")}[
-            rule
-        ]
-        if e["purpose"] not in purposes or (rule == "own-chart" and e["roles"]):
+        purposes = (*CARE, "PATRQT") if rule == "own-chart" else CARE
+        if (rule != "operator" and e["purpose"] not in purposes) or (rule == "own-chart" and e["roles"]):
             return "another purpose, or not herself"
         if e["organisation"] != f"did:careledger:{r['org'].hex()}" or e["directives"]:
             return "not the custodian"
@@ -630,32 +595,27 @@ def decide(r, chart, e):
             m = mandates.get(id_)
             if m is None or m["text"] is None:
                 return "its directive is not in the chart, or not bound by the enrolled key"
-            in_force = (
-                m["height"] <= e["height"] if m["status"] == 1 else m["status"] and e["height"] < m["height"]
-            )
-            if not in_force or e["time"] + MINUTE < m["time"] or replaced(mandates, id_, e["height"], False):
+            text, began = m["text"], e["time"] + MINUTE >= m["time"]
+            if m["status"] == 1:
+                began = began and m["height"] <= e["height"]
+            elif not m["status"] or e["height"] >= m["height"]:
                 return "its directive was not in force"
-            if m["text"]["effect"] != "permit" or not is_meant(m["text"], e):
+            if not began or replaced(mandates, id_, e["height"], False):
+                return "its directive was not in force"
+            if text["effect"] != "permit" or not is_meant(text, e):
                 return "its directive does not permit it"
-            if m["text"]["types"] and any(
-                types[i] and types[i] not in m["text"]["types"] for i in e["leaves"]
-            ):
+            if text["types"] and any(types[i] and types[i] not in text["types"] for i in e["leaves"]):
                 return "its directive permits no such type"
     else:
         return "" if rule == "supporting" else "no rule that permits"
     for id_, m in mandates.items() if rule in ("custodian-default", "directive-permit") else ():
         text = m["text"]
-        if (
-            text
-            and m["status"] == 1
-            and m["height"] <= e["height"]
-            and text["effect"] == "deny"
-            and is_meant(text, e)
-        ):
-            meant = not text["types"] or any(types[i] in text["types"] for i in e["leaves"])
-            if meant and not text["categories"] and not text["labels"]:
-                if not replaced(mandates, id_, e["height"], True):
-                    return "a directive in force denied it"
+        if not text or text["effect"] != "deny" or m["status"] != 1 or m["height"] > e["height"]:
+            continue
+        narrowed = text["categories"] or text["labels"]
+        meant = not text["types"] or any(types[i] in text["types"] for i in e["leaves"])
+        if meant and not narrowed and is_meant(text, e) and not replaced(mandates, id_, e["height"], True):
+            return "a directive in force denied it"
     return ""
 
 
@@ -663,24 +623,19 @@ def is_meant(text, e):
     """The directive is about this caller, purpose and day, and about access."""
     names = {
         "organisation": [e["organisation"]],
-        "practitioner": [e["actor"], e["subject"]],
         "role": e["roles"],
+        "practitioner": [e["actor"], e["subject"]],
     }
     named = any(one["value"] and one["value"] in names[one["kind"]] for one in text["grantees"])
     purpose = not text["purposes"] or e["purpose"] in text["purposes"]
-    return (
-        named
-        and purpose
-        and "access" in text["actions"]
-        and text["from_day"] <= e["time"] // DAY <= text["until_day"]
-    )
+    day = text["from_day"] <= e["time"] // DAY <= text["until_day"]
+    return named and purpose and day and "access" in text["actions"]
 
 
 def replaced(mandates, id_, height, perhaps):
     """A directive with force superseded this one by then; one that was revoked since counts as `perhaps`."""
-    others = [
-        m for other, m in mandates.items() if other != id_ and m["text"] and m["text"]["supersedes"] == id_
-    ]
+    others = [m for other, m in mandates.items() if other != id_ and m["text"]]
+    others = [m for m in others if m["text"]["supersedes"] == id_]
     return any(m["height"] <= height if m["status"] == 1 else m["status"] and perhaps for m in others)
 
 
@@ -701,9 +656,8 @@ def push(peaks, level, node):
 
 def fold(peaks):
     """The root over these subtrees."""
-    return functools.reduce(
-        lambda right, peak: sha256(b"\1" + peak + right), [node for _, node in reversed(peaks)]
-    )
+    nodes = [node for _, node in reversed(peaks)]
+    return functools.reduce(lambda right, left: sha256(b"\1" + left + right), nodes)
 
 
 def history_roots(history):
@@ -751,11 +705,8 @@ def verify_export(data, trust_data, earlier=None, now=None):
     # 8. That history begins with the one of the trusted checkpoint.
     roots = history_roots(r["history"])
     need(max(roots) == size and roots[size] == root, "the parts of the history do not make the signed one")
-    hint = "is later than it" if trust["size"] > size else "needs an export made with --since"
-    need(
-        trust["size"] in roots,
-        f"the export does not answer for the trusted checkpoint, which {hint}: export again",
-    )
+    hint = "export again: it is older" if trust["size"] > size else "export again, with --since it"
+    need(trust["size"] in roots, f"the export does not answer for the trusted checkpoint; {hint}")
     need(roots[trust["size"]] == trust["root"], "the history was written anew after the trusted checkpoint")
     check_pins(r, chart["leaves"], access, trust, size, roots[size])
     if "head" not in r:
@@ -771,10 +722,8 @@ def verify_export(data, trust_data, earlier=None, now=None):
 def check_pins(r, leaves, access, trust, size, root):
     """8a. Both logs begin as they stood at each pinned block; the last block of an older trusted checkpoint is one."""
     pins = r.get("pins", [])
-    known = (
-        prefix_roots(leaves, [p["records"] for p in pins]),
-        prefix_roots(access, [p["access"] for p in pins]),
-    )
+    known = [prefix_roots(leaves, [p["records"] for p in pins])]
+    known.append(prefix_roots(access, [p["access"] for p in pins]))
     if "head" in r:  # the record log's leaves are not there: its heads are compared among each other
         known[0].update({r["size"]: r["head"]["root"], 0: sha256(b"")})
     before = -1
@@ -809,16 +758,12 @@ def prefix_roots(leaves, heads):
 def check_earlier(r, leaves, access, roots, earlier):
     """12. Every leaf of an earlier export of the chart stands where it stood."""
     old, old_chart, old_access, _ = read_export(earlier)
-    need(
-        all(old[name] == r[name] for name in ("chain", "org", "handle")),
-        "the earlier export is of another chart",
-    )
+    same = all(old[name] == r[name] for name in ("chain", "org", "handle"))
+    need(same, "the earlier export is of another chart")
     need(access[: len(old_access)] == old_access, "an access entry has gone, or was changed since")
     if leaves:
-        need(
-            leaves[: len(old_chart["leaves"])] == old_chart["leaves"],
-            "an entry has gone, or was changed since",
-        )
+        begun = leaves[: len(old_chart["leaves"])] == old_chart["leaves"]
+        need(begun, "an entry has gone, or was changed since")
         if "head" in old:
             need(tree_root(leaves[: old["size"]]) == old["head"]["root"], "the record log is another one")
     need(r["size"] >= old["size"], "the record log is shorter than it was")
@@ -887,7 +832,7 @@ def describe_export(level, r, chart):
     print(f"of: did:careledger:{r['org'].hex()}, {r['size']} entries, {len(r['access'])} access entries")
     if "head" in r:
         return
-    print(f"bare: {chart['types'].count('') - 1} erased, each named by a key event")
+    print(f"bare: {chart['bare']} erased, each named by a key event")
     idle = sum(not m["text"] or not m["status"] for m in chart["mandates"].values())
     print(f"enrolled key: {key_id(chart['keys'][-1]) if chart['keys'] else 'none'}")
     print(

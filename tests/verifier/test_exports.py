@@ -6,6 +6,7 @@ Both must agree on every input, and refuse for the same reason.
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -430,6 +431,70 @@ def test_an_emergency_has_its_box() -> None:
         assert export_verdict(chart.export(), chart.checkpoint()) == ("anchored" if holds else "refused"), (
             said
         )
+
+
+def any_chart(draw: random.Random) -> Chart:
+    """Honest in most things and dishonest in some, at random."""
+    chart = Chart(seed=draw.randrange(3))
+    if draw.random() < 0.95:
+        chart.enrol(ADA)
+    ids = [""]
+    for _ in range(draw.randrange(5)):
+        said: dict[str, Any] = {
+            "effect": draw.choice(("permit", "permit", "deny")),
+            "purposes": draw.choice(([], ["TREAT"], ["HRESCH", "TREAT"])),
+            "types": draw.choice(([], ["Observation"], ["Basic", "Condition"])),
+            "labels": draw.choice(([], [], [{"code": "R", "system": ""}])),
+            "actions": draw.choice((["access"], ["access", "proof"], ["proof"])),
+            "supersedes": draw.choice(ids),
+            "from_day": START // DAY + draw.choice((-1, 0, 1)),
+            "grantees": draw.choice(
+                (
+                    [{"kind": "practitioner", "value": "p-1"}],
+                    [{"kind": "role", "value": "nurse"}],
+                    [{"kind": "organisation", "value": chart.did}, {"kind": "practitioner", "value": ""}],
+                )
+            ),
+        }
+        standing = draw.choice((None, {}, {"height": 25}, {"status": 2, "height": 25}))
+        by = draw.choice((ADA, ADA, ADA, EVE))
+        ids.append(chart.decide(ADA, by=by, standing=standing, **said))
+        if draw.random() < 0.03:
+            chart.enrol(EVE, by=draw.choice((ADA, EVE)))
+    for _ in range(draw.choice((0, 0, 0, 1, 3))):
+        kind = draw.choice(("version", "version", "version", "deletion", "move", "close"))
+        version = draw.choice((0, 1, 2, 3, 4))
+        more = {} if draw.random() < 0.7 else {"version": version}
+        chart.add(draw.choice(("Observation", "Basic")), draw.choice(("o-1", "b")), kind=kind, **more)
+    if draw.random() < 0.05:
+        at = draw.randrange(len(chart.entries))
+        chart.entries[at] = replace(chart.entries[at], is_bare=True)
+    for _ in range(draw.randrange(1, 3)):
+        entry = Access(
+            organisation=draw.choice((chart.did, chart.did, "did:careledger:other")),
+            purpose=draw.choice(("TREAT", "TREAT", "TREAT", "HRESCH", "PATRQT")),
+            rule=draw.choice(("custodian-default", "directive-permit", "directive-permit", "own-chart", "x")),
+            kind=draw.choice(("read",) * 20 + ("count", "denied")),
+            permitted=draw.random() < 0.97,
+            height=draw.choice((9, 10, 24, 25, 26, HEIGHT)),
+            directives=(),
+            leaves=draw.choice(((), (1,), (1, 3), (0, 2))),
+            roles=draw.choice(((), (), ("nurse",))),
+            subject=draw.choice(("", "grace")),
+        )
+        if entry.rule == "directive-permit":
+            entry = replace(entry, directives=(draw.choice(ids[1:] or ["aa"]),))
+        chart.accesses.insert(draw.randrange(2), entry)
+    return chart
+
+
+def test_both_verifiers_agree_on_any_chart() -> None:
+    """Two programs that share no code: what one accepts the other accepts. Both verdicts occur."""
+    draw = random.Random(20)
+    verdicts = [
+        export_verdict(one.export(), one.checkpoint()) for one in (any_chart(draw) for _ in range(60))
+    ]
+    assert {"anchored", "refused"} == set(verdicts)
 
 
 # ---- An older checkpoint, an earlier export -----------------------------------------------------------------
