@@ -97,7 +97,7 @@ def test_the_statement_is_of_this_server_and_valid(loaded: Loaded) -> None:
     assert {i["code"] for i in patient["interaction"]} >= {
         "read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type",
     }  # fmt: skip
-    assert {o["name"] for o in patient["operation"]} == {"everything", "validate"}
+    assert {o["name"] for o in patient["operation"]} == {"everything", "emergency-access", "validate"}
     assert {i["code"] for i in statement["rest"][0]["interaction"]} == {"transaction", "batch"}
     id = loaded.largest
     for type, body in (
