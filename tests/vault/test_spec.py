@@ -160,15 +160,55 @@ class Home:
         self.accesses: list[tuple[int, bytes]] = []
         self.tokens: dict[bytes, int] = {}
         self._last: tuple[bytes, bytes] = (b"", b"")  # secret and body of the version before
-        for _, records in read_frames((path / "journal" / "log").read_bytes(), self.keys):
+        self.wraps: dict[int, bytes] = {}
+        self.epochs: dict[int, int] = {}
+        self.metas: dict[int, dict[int, tuple[bool, bytes]]] = {}
+        self.closed: set[int] = set()
+        self.bare: list[tuple[int, int]] = []
+        frames = list(read_frames((path / "journal" / "log").read_bytes(), self.keys))
+        for _, records in frames:
+            for kind, content in records:
+                if kind == 8:
+                    self._reseal(content)
+                elif kind == 9:
+                    self.wraps[int.from_bytes(content[:4], "big")] = content[4:]
+                elif kind == 10:
+                    assert min(self.keys.masters) >= int.from_bytes(content, "big")
+        for _, records in frames:
             for kind, content in records:
                 {1: self._chart, 2: self._version, 3: self._link, 4: self._access}.get(
                     kind, lambda _content: None
                 )(content)
 
-    def _take(self, chart: Chart, leaf: bytes, meta: bytes) -> list[Any]:
+    def _reseal(self, content: bytes) -> None:
+        chart, epoch, closed, size, count = struct.unpack_from(">IIBHI", content)
+        at = 15 + size
+        self.wraps[chart], self.epochs[chart] = content[15:at], epoch
+        self.metas[chart] = {}
+        if closed:
+            self.closed.add(chart)
+        for _ in range(count):
+            index, erased, length = struct.unpack_from(">IBH", content, at)
+            self.metas[chart][index] = bool(erased), content[at + 7 : at + 7 + length]
+            at += 7 + length
+        assert at == len(content)
+
+    def _take(self, number: int, epoch: int, leaf: bytes, meta: bytes) -> list[Any] | None:
+        """The opened meta; None for a bare leaf."""
+        chart = self.charts[number]
+        index = len(chart.records)
         chart.records.append(leaf)
+        erased = False
+        if epoch != chart.epoch:
+            if number in self.closed:
+                self.bare.append((number, index))
+                return None
+            erased, meta = self.metas[number][index]
         opened = chart.open_meta(self.organisation, leaf, meta)
+        if erased:
+            assert opened[5:8] == ["", 0, b""]
+            self.bare.append((number, index))
+            return None
         self.kinds.append(opened[0])
         return opened
 
@@ -183,18 +223,24 @@ class Home:
         meta, wrap = content[90 : 90 + size], content[90 + size :]
         assert number == len(self.charts)
         self.tokens[token] = number
-        chart = Chart(handle, epoch, *self.keys.unwrap(handle, epoch, wrap))
+        last, wrap = self.epochs.get(number, epoch), self.wraps.get(number, wrap)
+        chart = Chart(handle, last, *self.keys.unwrap(handle, last, wrap))
         self.charts.append(chart)
-        opened = self._take(chart, leaf, meta)
+        opened = self._take(number, epoch, leaf, meta)
+        if opened is None:
+            return
         assert opened[:4] == [0, "", "", 0]
         self._check(chart, leaf, opened, b"")
 
     def _version(self, content: bytes) -> None:
-        number, index, leaf, _, size = struct.unpack_from(">II32sIH", content)
+        number, index, leaf, epoch, size = struct.unpack_from(">II32sIH", content)
         meta, sealed = content[46 : 46 + size], content[46 + size :]
         chart = self.charts[number]
         assert index == len(chart.records)
-        opened = self._take(chart, leaf, meta)
+        opened = self._take(number, epoch, leaf, meta)
+        if opened is None:
+            self._last = b"", sealed
+            return
         kind, type, id, version, secret = opened[0], opened[1], opened[2], opened[3], opened[7]
         six = chart.six(self.organisation, kind, type, id, version)
         body = open_sealed(secret, six, sealed) if sealed else b""
@@ -203,15 +249,22 @@ class Home:
         self._last = secret, body
 
     def _link(self, content: bytes) -> None:
-        number, index, leaf, _, moved, home, _ = struct.unpack_from(">II32sIBII", content)
+        number, index, leaf, epoch, moved, home, _ = struct.unpack_from(">II32sIBII", content)
         chart = self.charts[number]
         assert index == len(chart.records)
-        opened = self._take(chart, leaf, content[53:])
+        opened = self._take(number, epoch, leaf, content[53:])
+        if opened is None:
+            return
         if moved:
             assert opened[0] == 6
             self._check(chart, leaf, opened, b"")
             return
         secret, body = self._last
+        if not secret:  # the chart that sealed it was shredded
+            secret = opened[7]
+            six = self.charts[home].six(self.organisation, *opened[:4])
+            body = open_sealed(secret, six, body)
+            self.bodies[f"{opened[1]}/{opened[2]}", opened[3]] = body
         assert (opened[7], opened[8]) == (secret, self.charts[home].handle)
         self._check(chart, leaf, opened, body)
 
@@ -273,3 +326,27 @@ def test_a_home_is_what_the_page_says(tmp_path: Path) -> None:
     }
     for receipt in receipts:
         assert base64.urlsafe_b64decode(receipt["head"]["root"] + "=").hex() in roots
+
+
+def test_a_home_that_erased_is_what_the_page_says(tmp_path: Path) -> None:
+    path = new_home(tmp_path / "home")
+    with node_of(path) as node:
+        for name in "abc":
+            node.client.put(f"Patient/{name}", patient(name))
+        for value in (1, 2, 3):
+            node.client.put("Observation/o", observation("o", "b", value))
+        node.client.put("Appointment/v", appointment("v", ["a", "b"]))
+        node.command("erase", reference="Observation/o/_history/2", reason="misfiled")
+        node.command("shred", patient="a", reason="asked for")
+        node.client.put("Observation/o", observation("o", "b", 4))
+        served = {
+            name: node.client.get(name).body for name in ("Appointment/v", "Observation/o", "Patient/c")
+        }
+    home = Home(path)
+    newest = {name: max(version for known, version in home.bodies if known == name) for name in served}
+    assert {name: home.bodies[name, newest[name]] for name in served} == served
+    assert ("Observation/o", 1) in home.bodies and ("Observation/o", 2) not in home.bodies
+    assert not [name for name, _ in home.bodies if name == "Patient/a"]
+    assert {5, 7} <= set(home.kinds)
+    assert len(home.bare) == 4  # enrolment, Patient and Appointment of one chart, one version of the other
+    assert len(home.keys.masters) == 1
