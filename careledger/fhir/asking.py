@@ -6,7 +6,6 @@ or a kept order is decided by what stands now.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from careledger.access.actor import Actor
@@ -22,6 +21,7 @@ from careledger.access.decision import (
 )
 from careledger.access.directives import Directive
 from careledger.access.emergency import charts_in_emergency
+from careledger.access.force import compute_in_force
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirRequest
 from careledger.primitives.errors import Unauthenticated
@@ -72,11 +72,11 @@ class Asking:
 
     def partition(self, interaction: str, type: str, chart: int, patients: tuple[str, ...]) -> Partition:
         """How a chart divides for this caller. What is in several charts is asked for with all their patients."""
-        directives = self._directives(chart, type)
+        directives = self._directives(chart)
         emergency = bool(self.emergencies) and self._in_emergency(chart)
         place = (
             chart if directives or emergency else -1
-        )  # charts without a decision of their own are all alike
+        )  # all charts that decide nothing themselves are alike
         key = (interaction, type, patients, place)
         found = self._parts.get(key)
         if found is None:
@@ -88,24 +88,23 @@ class Asking:
             found = self._parts[key] = withholding(asked, self.actor, directives)
         return found
 
-    def _directives(self, chart: int, type: str) -> Sequence[Directive]:
-        if chart != HOUSE_CHART:
-            found = self._directives_of.get(chart)
-            if found is None:
-                standing = self.context.standing
-                found = self._directives_of[chart] = standing.directives(self.snapshot, chart, self.actor)
-            return found
-        return () if self.custodian else self._opening(type)
+    def _directives(self, chart: int) -> tuple[Directive, ...]:
+        found = self._directives_of.get(chart)
+        if found is None:
+            if chart != HOUSE_CHART:
+                found = self.context.standing.directives(self.snapshot, chart, self.actor)
+            else:
+                found = () if self.custodian else self._opening()
+            self._directives_of[chart] = found
+        return found
 
-    def _opening(self, type: str) -> Sequence[Directive]:
+    def _opening(self) -> tuple[Directive, ...]:
         """The directives of a chart that somebody from outside sees: what its resources refer to, they see as well."""
         charts = sorted((self.seen_charts() or frozenset()) - {HOUSE_CHART})
+        now_ms = self.context.backend.now_ms()
         for chart in charts[:OPENING_MAX]:
-            directives = self._directives(chart, type)
-            if directives and any(
-                RULES[condition.rule] == "permit"
-                for condition in self.partition("read", "Patient", chart, self.patients_in(chart)).conditions
-            ):
+            directives = self._directives(chart)
+            if any(one.text.effect == "permit" for one in compute_in_force(directives, self.actor, now_ms)):
                 return directives
         return ()
 

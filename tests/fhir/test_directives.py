@@ -315,6 +315,9 @@ def test_other_organisations_see_what_a_permit_opens_and_write_nothing(ward: War
     ]
     assert ward.readable(them) == seen
     assert them.get(f"Practitioner/{ward.doctors[0]}").status == 200  # to understand what is open
+    narrow = caller(ward.client, "system/Practitioner.rs", organisation=FOREIGN)
+    assert narrow.get(f"Practitioner/{ward.doctors[0]}").status == 200
+    assert them.get("Basic/none").status == 404
     assert them.get(f"Patient/{ward.ada}").status == 404
     before = ward.store.fingerprint
     heart = ward.ids["heart", ""]
