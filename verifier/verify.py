@@ -35,6 +35,12 @@ TYPES = {
     "key": "KeyEvent",
 }  # of leaves that are no resources
 
+SUPPORTING = (
+    "Organization", "Practitioner", "PractitionerRole", "Location", "HealthcareService", "Medication",
+    "MedicationKnowledge", "Substance", "InsurancePlan", "Endpoint", "Questionnaire", "PlanDefinition",
+    "ActivityDefinition",
+)  # fmt: skip
+
 # What each field of a file is; `check` reads this.
 DIGEST = (32, 32)
 LOG_PATH = (0, 53 * 32)
@@ -607,7 +613,8 @@ def decide(r, chart, e):
             if text["types"] and any(types[i] and types[i] not in text["types"] for i in e["leaves"]):
                 return "its directive permits no such type"
     else:
-        return "" if rule == "supporting" else "no rule that permits"
+        lent = rule == "supporting" and all(types[i] in SUPPORTING for i in e["leaves"])
+        return "" if lent else "no rule that permits"
     for id_, m in mandates.items() if rule in ("custodian-default", "directive-permit") else ():
         text = m["text"]
         if not text or text["effect"] != "deny" or m["status"] != 1 or m["height"] > e["height"]:
@@ -716,6 +723,7 @@ def verify_export(data, trust_data, earlier=None, now=None):
             need(not why, f"access entry {number} was not allowed: {why}")
     if earlier is not None:
         check_earlier(r, chart["leaves"], access, roots, earlier)
+    chart["rules"] = [re.sub("[^a-z-]", "?", e["rule"]) or "none" for e in entries]
     return level, r, chart
 
 
@@ -830,6 +838,8 @@ def describe_export(level, r, chart):
     """What an export shows."""
     print(f"holds: the whole {'access log' if 'head' in r else 'chart'} {r['handle'].hex()}")
     print(f"of: did:careledger:{r['org'].hex()}, {r['size']} entries, {len(r['access'])} access entries")
+    rules = chart["rules"]
+    print("decided by:", ", ".join(f"{rule} {rules.count(rule)}" for rule in sorted(set(rules))))
     if "head" in r:
         return
     print(f"bare: {chart['bare']} erased, each named by a key event")

@@ -93,6 +93,7 @@ def _verify_export(content: bytes, trust: bytes, earlier: Path | None, key: Path
         "handle": verified.handle.hex(),
         "entries": verified.entries,
         "access_entries": verified.accesses,
+        "decided_by": verified.rules,
     }
     if verified.kinds:
         result |= {

@@ -32,6 +32,12 @@ REQUEST_MS_MAX: Final = 60_000
 DEFAULT_PURPOSES: Final = ("TREAT", "HPAYMT", "HOPERAT")
 OWN_PURPOSES: Final = (*DEFAULT_PURPOSES, "PATRQT")
 EMERGENCY_PURPOSE: Final = "ETREAT"
+SUPPORTING_TYPES: Final = (
+    "Organization", "Practitioner", "PractitionerRole", "Location", "HealthcareService", "Medication",
+    "MedicationKnowledge", "Substance", "InsurancePlan", "Endpoint", "Questionnaire", "PlanDefinition",
+    "ActivityDefinition",
+)  # fmt: skip
+"""What describes nobody under care: `access.decision` says why."""
 NOTHING_LEFT: Final = ("denied", "empty", "count")
 """Kinds of entries after which nothing of a chart has left."""
 ENTRY_VALUE: Final = Pair(U8, DIGEST, U32, DIGEST, U64)
@@ -257,7 +263,9 @@ class Consents:
         return "" if opened else "the chart holds no emergency access of this practitioner at this time"
 
     def _supporting(self, entry: AccessContent, types: list[str]) -> str:
-        return ""
+        """What a house chart lends to whom a directive permits a patient's."""
+        is_more = any(types[leaf] not in SUPPORTING_TYPES for leaf in entry.leaves)
+        return "it is more than what supports a chart" if is_more else ""
 
     def _permitted(self, entry: AccessContent, types: list[str]) -> str:
         if not entry.directives:

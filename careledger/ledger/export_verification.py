@@ -6,6 +6,8 @@ Pure: no clock, no files. Errors: VerificationFailed.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -40,6 +42,7 @@ LATE_MS_MAX: Final = 3_600_000
 """How much later than a resource's lastUpdated it may be recorded."""
 TYPES: Final = {"guardian": "Controller", "directive": "Directive", "key": "KeyEvent"}
 """Leaves that are no FHIR resources: type by kind."""
+_PLAIN: Final = re.compile("[^a-z-]")
 EMERGENCY_TYPE: Final = "EmergencyAccess"
 RESOURCES: Final = ("version", "deletion", "move")
 ACCESS_BYTES_MAX: Final = 1 << 20
@@ -69,6 +72,8 @@ class VerifiedExport:
     handle: bytes
     entries: int
     accesses: int
+    rules: dict[str, int]
+    """Access entries by the rule that decided."""
     kinds: dict[str, int]
     """Opened entries of the record log by kind; `erased` are the bare ones that a key event names."""
     key_id: str
@@ -122,6 +127,7 @@ def verify_export(
         handle=logs.handle,
         entries=logs.size,
         accesses=len(logs.access),
+        rules=dict(Counter(_PLAIN.sub("?", entry.rule) or "none" for entry in entries)),
         kinds=logs.kinds,
         key_id=consents.key_id,
         directives=len(consents.mandates),

@@ -10,12 +10,13 @@ from unittest import mock
 
 import pytest
 
+from careledger.access import standing
 from careledger.access.actor import Actor
 from careledger.access.scopes import parse_scopes
 from careledger.ledger.export_files import decode_content
 from careledger.ledger.export_verification import VerifiedExport, verify_export
 from careledger.ledger.proof_files import decode_binary
-from careledger.node import exports, handed
+from careledger.node import directives, exports, group, handed
 from careledger.primitives.errors import CareLedgerError, Invalid, NotFound
 from tests.faults.rig import Node, appointment, copy_home, new_home, node_of, observation, patient
 from tests.fhir.client import Client
@@ -158,3 +159,33 @@ def test_who_restores_an_older_home_and_writes_other_things_is_caught(tmp_path: 
             assert "anew" in export_verdicts(export(node, "a", kind, since=kept.decode()), kept)[1]
         verdict, reason, _ = export_verdicts(export(node, "a"), shared, earlier)
         assert (verdict, "earlier export" in reason) == ("refused", True)
+
+
+def test_what_a_node_that_was_tampered_with_records_is_caught(node: Node) -> None:
+    """A version entered out of time order, and an access whose authority is somebody else's consent."""
+    trust = checkpoint(node)
+    node.client.put("Observation/o", observation("o", "a", 1.5))
+    holds(export(node, "a"), trust)
+    backend = node.service.context.backend
+    early = backend.now_ms() - 86_400_000
+    with (
+        mock.patch.object(group.Group, "_in_time", lambda self, version, first: version),
+        mock.patch.object(backend, "now_ms", return_value=early),
+    ):
+        assert node.client.put("Observation/early", observation("early", "a", 1.5)).status == 201
+    verdict, reason, _ = export_verdicts(export(node, "a"), trust)
+    assert (verdict, "earlier than the one before" in reason) == ("refused", True)
+    holds(export(node, "a", "access_log"), trust)
+    Device(node.command, "b", b"\1" * 32).enrol()
+    forger = Device(node.command, "b", b"\2" * 32)
+    with (
+        mock.patch.object(directives, "is_bound", return_value=True),
+        mock.patch.object(standing, "is_bound", return_value=True),
+    ):
+        forger.grant()
+        stranger = Client(
+            backend, Actor("them", "x", ELSEWHERE, parse_scopes("system/*.rs")), node.client.app
+        )
+        assert stranger.get("Patient/b").status == 200
+    verdict, reason, _ = export_verdicts(export(node, "b"), trust)
+    assert (verdict, "did not sign its directive" in reason) == ("refused", True)

@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from careledger.access import decision
+from careledger.ledger.export_consent import _RULES, SUPPORTING_TYPES
 from careledger.ledger.export_verification import verify_export
 from tests.verifier.synthetic_chart import DAY, HEIGHT, START, Access, Patient, SyntheticChart, b64, canonical
-from tests.verifier.twins import export_verdict, export_verdicts
+from tests.verifier.twins import STANDALONE, export_verdict, export_verdicts
 
 ADA, EVE = Patient("ada"), Patient("eve")
 Chart = SyntheticChart
@@ -400,7 +402,8 @@ ENTRIES: dict[str, tuple[dict[str, Any], bool]] = {
     "count": ({"kind": "count", "rule": "no-directive", "leaves": ()}, True),
     "count-and-left": ({"kind": "count"}, False),
     "emergency-without-one": ({"rule": "emergency", "purpose": "ETREAT"}, False),
-    "supporting": ({"rule": "supporting", "organisation": "x"}, True),
+    "supporting": ({"rule": "supporting", "organisation": "x", "leaves": ()}, True),
+    "supporting-with-a-patients-data": ({"rule": "supporting", "organisation": "x"}, False),
 }
 
 
@@ -410,6 +413,17 @@ def test_every_entry_is_decided_again(name: str) -> None:
     chart = Chart()
     chart.accesses[0] = replace(chart.accesses[0], **said)
     assert export_verdict(chart.export(), chart.checkpoint()) == ("anchored" if holds else "refused")
+
+
+def test_the_types_that_support_a_chart_are_those_of_the_decision() -> None:
+    assert frozenset(SUPPORTING_TYPES) == frozenset(STANDALONE.SUPPORTING) == decision.SUPPORTING_TYPES
+    assert frozenset(_RULES) - {"operator"} == {
+        rule for rule, said in decision.RULES.items() if said == "permit"
+    }
+    chart = Chart()
+    chart.add("Practitioner", "p")
+    chart.accesses[0] = replace(chart.accesses[0], rule="supporting", organisation="x", leaves=(4,))
+    assert export_verdict(chart.export(), chart.checkpoint()) == "anchored"
 
 
 def test_an_emergency_has_its_box() -> None:
