@@ -174,6 +174,8 @@ def test_the_tour_runs(demo):
         "Patient/tour",
         "rule: directive-permit",
         "rule: no-directive",
+        "holds: the whole chart",
+        "holds: the whole access log",
     ):
         assert line in done.stdout, (line, done.stdout[-3000:], done.stderr[-1000:])
 
