@@ -12,13 +12,15 @@ import pytest
 
 from careledger.node.door import Door
 from careledger.node.remote import RemoteSequencer
+from careledger.node.workers import Workers
 
 
 class Locks:
-    """The part of the sequencer that hands out locks."""
+    """The parts of the sequencer that hand out locks and know the workers."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
+        self.workers = Workers()
 
     @asynccontextmanager
     async def conditional_lock(self, type: str) -> AsyncIterator[None]:
