@@ -7,8 +7,9 @@ was cut short before the block never happened; what was cut short after it is fi
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -72,6 +73,20 @@ def decode_key_event(body: bytes) -> KeyEvent:
 
 async def erase(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """Erase one version. Every worker has forgotten it when this returns."""
+    return await _to_the_end(_erase(node, params))
+
+
+async def shred(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Shred a patient's chart; gives the certificate, again if it was shredded before."""
+    return await _to_the_end(_shred(node, params))
+
+
+async def _to_the_end(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    """What has begun is finished, even if whoever asked for it goes away."""
+    return await asyncio.shield(asyncio.ensure_future(work))
+
+
+async def _erase(node: CommandContext, params: dict[str, Any]) -> dict[str, Any]:
     type, id, number = proofs.parse_reference(str(params["reference"]))
     reason = check_reason(params["reason"])
     if number is None:
@@ -87,8 +102,7 @@ async def erase(node: CommandContext, params: dict[str, Any], progress: Progress
     return {"erased": f"{type}/{id}/_history/{number}", "height": height}
 
 
-async def shred(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Shred a patient's chart; gives the certificate, again if it was shredded before."""
+async def _shred(node: CommandContext, params: dict[str, Any]) -> dict[str, Any]:
     reason = check_reason(params["reason"])
     async with node.sequencer.steady, node.sequencer.quiet():
         with node.reader.snapshot() as snapshot:

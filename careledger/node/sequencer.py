@@ -150,7 +150,8 @@ class Sequencer:
 
     async def stop(self) -> None:
         """Finish what was accepted, anchor, and leave a clean home."""
-        self._stopping = True
+        async with self.steady:  # an erasure that has begun comes to its end
+            self._stopping = True
         self._wake.set()
         self._wake_access.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)

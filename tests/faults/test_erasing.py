@@ -21,6 +21,7 @@ from careledger.vault import journal as frames
 from careledger.vault import records
 from careledger.vault.journal import Journal, start_position
 from careledger.vault.keystore import ForeignKeys, KeyStore
+from tests.faults import rig
 from tests.faults.opening import open_everything
 from tests.faults.rig import (
     PASSPHRASE,
@@ -338,6 +339,43 @@ def test_what_was_sealed_under_replaced_keys_is_sealed_again(tmp_path: Path) -> 
         assert sealed
     with node_of(tmp_path / "home") as node:
         assert statuses(node, "Observation/late", "Patient/eve", "Observation/eves") == [200] * 3
+        assert node.fsck() == []
+
+
+def test_who_asked_may_go_away_in_the_middle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C at the command line, or a stop of the node: what has begun is finished, and the node goes on."""
+    monkeypatch.setattr(rig, "WAIT_SECONDS", 15.0)
+
+    async def begin_and_go(node: Node) -> None:
+        asked = asyncio.ensure_future(
+            node.service.command("erase", {"reference": MISFILED, "reason": "x"}, lambda _: None)
+        )
+        for _ in range(4):
+            await asyncio.sleep(0)
+        assert node.service.context.sequencer.steady.locked()
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+
+    with filled(tmp_path / "home") as node, impatient():
+        node.run(begin_and_go(node))
+        assert node.client.put("Observation/more", observation("more", "ada", 1)).status == 201
+        assert node.client.get(MISFILED).status == 410
+        assert node.fsck() == []
+    with node_of(tmp_path / "home") as node, impatient():
+
+        async def shred_and_go() -> None:
+            asked = asyncio.ensure_future(
+                node.service.command("shred", {"patient": "ada", "reason": "x"}, lambda _: None)
+            )
+            for _ in range(4):
+                await asyncio.sleep(0)
+            assert node.service.context.sequencer.steady.locked()
+            asked.cancel()
+
+        node.run(shred_and_go())  # and the node stops
+    with node_of(tmp_path / "home") as node:
+        assert node.client.get("Patient/ada").status == 404
         assert node.fsck() == []
 
 
