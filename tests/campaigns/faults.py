@@ -18,9 +18,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.faults import flipping, killing
+from tests.faults import flipping, killing, rig
 from tests.faults.rig import new_home
 
+rig.WAIT_SECONDS = 300.0  # hours beside other work: a slow check is no finding
 ROUNDS_A_HOME = 10
 KILLS, FLIPS, SYSCALLS = 200, 10_000, 150
 COUNTS = {"pwrite64": 400, "fdatasync": 100, "write": 40, "openat": 40}

@@ -24,7 +24,7 @@ from careledger.node.service import NodeService
 from careledger.vault.keystore import Cost, Keys, KeyStore
 from tests.fhir.client import Client
 
-WAIT_SECONDS = 180.0
+WAIT_SECONDS = 40.0
 PASSPHRASE = "passphrase-123"
 CHEAP = Cost(1, 8, 1)
 OBSERVATION = {
