@@ -161,7 +161,7 @@ class Journal:
                 hint="give this user write access to the home",
             ) from error
         header = os.pread(descriptor, FILE_HEADER_BYTES, 0)
-        if header[:8] != FILE_MAGIC or len(header) != FILE_HEADER_BYTES:
+        if header[:8] != FILE_MAGIC or header[24:] != bytes(FILE_HEADER_BYTES - 24):
             os.close(descriptor)
             raise Corrupt("the journal has no valid header", hint="restore a backup into a new folder")
         if header[8:24] != home_id:

@@ -129,6 +129,18 @@ def test_every_flipped_bit_is_damage_and_never_a_torn_write(
         assert len(frames) == sum(place.end <= torn.offset for place in places[1:])
 
 
+def test_every_flipped_bit_of_the_file_header_is_refused(
+    written: tuple[Path, bytes, list[Position]],
+) -> None:
+    path, data, _ = written
+    for bit in range(8 * FILE_HEADER_BYTES):
+        altered = bytearray(data)
+        altered[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(altered)
+        with pytest.raises((Corrupt, Misconfigured)):
+            Journal.open(path, HOME, KEY, write=False)
+
+
 @pytest.mark.parametrize("what", ["removed", "repeated", "exchanged", "another home's"])
 def test_frames_are_chained(what: str, written: tuple[Path, bytes, list[Position]], tmp_path: Path) -> None:
     path, data, places = written
