@@ -23,6 +23,7 @@ from careledger.ledger.export_consent import Consents
 from careledger.ledger.export_files import UNSET, AccessContent, AccessLogFile, ChartFile, EntryPart
 from careledger.ledger.log import EMPTY_ROOT, leaf_hash, node_hash
 from careledger.ledger.pins import check_pinned, check_pins
+from careledger.ledger.proof_fields import decode_digest
 from careledger.ledger.proof_files import INTEGER_MAX, decode_binary, decode_file, decode_map_path
 from careledger.ledger.tree import root_from_proof
 from careledger.ledger.verification import (
@@ -168,12 +169,12 @@ class Logs:
 
 def _read_logs(export: Export) -> Logs:
     """Every leaf's commitment, and the rules that leaves obey among each other."""
-    organisation, handle = _digest(export.org), _digest(export.handle)
+    organisation, handle = decode_digest(export.org), decode_digest(export.handle)
     head = None
     if isinstance(export, AccessLogFile):
         if not 0 < export.head.size <= INTEGER_MAX:
             raise _refused("the record log is empty")
-        head = (export.head.size, _digest(export.head.root))
+        head = (export.head.size, decode_digest(export.head.root))
     logs = Logs(organisation, handle, Consents(organisation, handle), head)
     if isinstance(export, ChartFile):
         for number, part in enumerate(export.entries):
@@ -214,7 +215,7 @@ def _read_entry(logs: Logs, number: int, part: EntryPart) -> bytes:
         _take_leaf(logs, header, kind, body.encode())
     elif body:
         raise _refused("this kind of entry has no body")
-    return header.commitment(_digest(str(part.salt)))
+    return header.commitment(decode_digest(str(part.salt)))
 
 
 def _open(logs: Logs, number: int, part: EntryPart) -> Header | None:
@@ -235,7 +236,7 @@ def _open(logs: Logs, number: int, part: EntryPart) -> Header | None:
         version=version,  # type: ignore[arg-type]
         time_ms=time_ms,  # type: ignore[arg-type]
         author=str(author),
-        body=tagged("cl1.body", _digest(str(salt)) + str(body).encode()),
+        body=tagged("cl1.body", decode_digest(str(salt)) + str(body).encode()),
     )
 
 
@@ -286,7 +287,7 @@ def _read_accesses(export: Export, logs: Logs) -> list[AccessContent]:
     newest_ms = 0
     for number, part in enumerate(export.access):
         try:
-            content, salt = decode_binary(part.content, 0, ACCESS_BYTES_MAX), _digest(part.salt)
+            content, salt = decode_binary(part.content, 0, ACCESS_BYTES_MAX), decode_digest(part.salt)
             entry = files.decode_content(content)
             digest = tagged("cl1.body", salt + content)
             header = Header(logs.organisation, logs.handle, ACCESS, "", "", number, entry.time_ms, "", digest)
@@ -438,10 +439,6 @@ def _instant(time_ms: int) -> str:
 @lru_cache(maxsize=4096)
 def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def _digest(value: str) -> bytes:
-    return decode_binary(value, 32, 32)
 
 
 def _at(place: str, refused: VerificationFailed) -> VerificationFailed:

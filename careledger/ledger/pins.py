@@ -15,6 +15,7 @@ import msgspec
 from careledger.ledger.blocks import encode_history_leaf
 from careledger.ledger.kernel import compute_state_key
 from careledger.ledger.log import EMPTY_ROOT, Frontier, leaf_hash, verify_inclusion
+from careledger.ledger.proof_fields import check_time, check_whole, decode_digest, refusal
 from careledger.ledger.proof_files import (
     AnchorPart,
     BlockPart,
@@ -25,14 +26,13 @@ from careledger.ledger.proof_files import (
     encode_map_path,
 )
 from careledger.ledger.tree import MapProof, root_from_proof
-from careledger.ledger.verification import ANCHOR_VALUE, HEAD_VALUE, TIME_MS_MAX
+from careledger.ledger.verification import ANCHOR_VALUE, HEAD_VALUE
 from careledger.primitives.errors import VerificationFailed
 from careledger.primitives.hashing import tagged
 
 PINS_MAX: Final = 1_100
 RECORDS: Final = 0
 ACCESSES: Final = 1
-_INTEGER_MAX: Final = 2**53 - 1
 
 
 class PinnedHead(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,10 +78,10 @@ def check_pins(
     log, in order; `record` is the head of the record log, `history` size and root of the signed note.
     """
     if len(pins) > PINS_MAX:
-        raise _refused("there are too many pins")
+        raise refusal("there are too many pins")
     for earlier, later in itertools.pairwise(pins):
         if earlier.block.height >= later.block.height:
-            raise _refused("the pins are not in the order of their blocks")
+            raise refusal("the pins are not in the order of their blocks")
     for log, name in ((RECORDS, "record"), (ACCESSES, "access")):
         heads = [pin.access if log else pin.records for pin in pins]
         for pin, head in zip(pins, heads, strict=True):
@@ -97,8 +97,10 @@ def _check_heads(heads: Sequence[PinnedHead], record: tuple[int, bytes]) -> None
     """As far as heads can tell without the leaves: each size has one root, and none is above the newest."""
     roots = {0: EMPTY_ROOT, record[0]: record[1]}
     for head in heads:
-        if head.size > record[0] or roots.setdefault(head.size, _digest(head.root)) != _digest(head.root):
-            raise _refused("the record log is shorter than it was pinned, or another one")
+        if head.size > record[0] or roots.setdefault(head.size, decode_digest(head.root)) != decode_digest(
+            head.root
+        ):
+            raise refusal("the record log is shorter than it was pinned, or another one")
 
 
 def _check_begins(
@@ -106,7 +108,7 @@ def _check_begins(
 ) -> None:
     roots = compute_prefix_roots(leaves, {head.size for head in heads})
     for pin, head in zip(pins, heads, strict=True):
-        if roots.get(head.size) != _digest(head.root):
+        if roots.get(head.size) != decode_digest(head.root):
             raise VerificationFailed(
                 f"the {name} log does not begin as it stood at block {pin.block.height}:"
                 " an entry was dropped, altered or re-dated since",
@@ -144,9 +146,9 @@ def _check_in_history(
 ) -> None:
     """The head stands in the map of heads that the state of a block of the signed history anchors."""
     organisation, handle = chart
-    value = HEAD_VALUE.encode((_whole(head.size), _digest(head.root))) if head.size else None
-    if not head.size and _digest(head.root) != EMPTY_ROOT:
-        raise _refused("a head without leaves has a root")
+    value = HEAD_VALUE.encode((check_whole(head.size), decode_digest(head.root))) if head.size else None
+    if not head.size and decode_digest(head.root) != EMPTY_ROOT:
+        raise refusal("a head without leaves has a root")
     other = None
     if head.other is not msgspec.UNSET:
         raw = decode_binary(head.other, 64, 64)
@@ -154,36 +156,22 @@ def _check_in_history(
     key = tagged("cl1.head", bytes((log,)) + handle)
     heads_root = root_from_proof(key, value, MapProof(decode_map_path(head.heads).siblings, other))
     anchor = pin.anchor
-    if not _time(anchor.time) <= _time(pin.block.time):
-        raise _refused("a pinned anchor is later than its block")
+    if not check_time(anchor.time) <= check_time(pin.block.time):
+        raise refusal("a pinned anchor is later than its block")
     anchored = ANCHOR_VALUE.encode(
-        (_whole(anchor.seq), heads_root, anchor.time, _whole(anchor.size), _digest(anchor.log))
+        (
+            check_whole(anchor.seq),
+            heads_root,
+            anchor.time,
+            check_whole(anchor.size),
+            decode_digest(anchor.log),
+        )
     )
     state_key = compute_state_key("records", "anchors", organisation)
     state_root = root_from_proof(state_key, anchored, decode_map_path(pin.state))
-    leaf = leaf_hash(encode_history_leaf(_whole(pin.block.height), pin.block.time, state_root))
+    leaf = leaf_hash(encode_history_leaf(check_whole(pin.block.height), pin.block.time, state_root))
     size, root = history
     try:
         verify_inclusion(leaf, pin.block.height, size, decode_log_path(pin.path), root)
     except VerificationFailed:
-        raise _refused(f"the pinned block {pin.block.height} is not in the signed history") from None
-
-
-def _digest(value: str) -> bytes:
-    return decode_binary(value, 32, 32)
-
-
-def _whole(value: int) -> int:
-    if not 0 <= value <= _INTEGER_MAX:
-        raise _refused("a number is out of range")
-    return value
-
-
-def _time(value: int) -> int:
-    if not 0 <= value <= TIME_MS_MAX:
-        raise _refused("a time is out of range")
-    return value
-
-
-def _refused(message: str) -> VerificationFailed:
-    return VerificationFailed(message, hint="the file was altered, or is of another ledger or time")
+        raise refusal(f"the pinned block {pin.block.height} is not in the signed history") from None

@@ -17,6 +17,7 @@ from careledger.ledger import proof_files as files
 from careledger.ledger.blocks import encode_history_leaf
 from careledger.ledger.kernel import compute_state_key
 from careledger.ledger.log import leaf_hash, verify_inclusion
+from careledger.ledger.proof_fields import check_time, check_whole, decode_digest, refusal
 from careledger.ledger.tree import root_from_proof
 from careledger.primitives.encoding import DIGEST, U8, U64, Pair, Schema, Text
 from careledger.primitives.errors import Invalid, VerificationFailed
@@ -40,8 +41,6 @@ KINDS: Final = {
 """What a leaf records, and its number in the header (protocol.md, Charts)."""
 ACCESS: Final = KINDS["access"]
 """The only kind in an access log."""
-TIME_MS_MAX: Final = 253_402_300_799_999
-"""The last millisecond of the year 9999."""
 CHAIN: Final = re.compile("cl-[0-9a-f]{32}")
 KEY_NAME: Final = re.compile("[!-*,-~]{1,255}")
 PLAIN: Final = re.compile("[!-~]*")
@@ -126,15 +125,15 @@ def verify_receipt(
     trusted = read_trust(trust)
     receipt = files.decode_file(data, files.ReceiptFile, "the receipt")
     if receipt.chain != trusted.chain:
-        raise _refused("the receipt is of another ledger")
-    header, salt = _header(receipt.header), _digest(receipt.salt)
+        raise refusal("the receipt is of another ledger")
+    header, salt = _header(receipt.header), decode_digest(receipt.salt)
     if body is not None and tagged("cl1.body", salt + body) != header.body:
-        raise _refused("the body is not the one that was recorded")
+        raise refusal("the body is not the one that was recorded")
     _check_chart(receipt, header, salt)
     newest = _check_batch(receipt, _compute_heads_root(receipt, header))
     level, _ = check_signed(receipt, compute_state_root(receipt, header.organisation, newest), trusted)
     if trusted.level == "witnessed" and level != "witnessed":
-        raise _refused("the proof is anchored; the trust file asks for witnessed")
+        raise refusal("the proof is anchored; the trust file asks for witnessed")
     check_age(receipt.block.time, trusted.max_age_s, now_ms)
     return Verified(
         level=level,
@@ -152,23 +151,23 @@ def read_trust(data: bytes) -> Trust:
     """The trust file, if every one of its operator keys signed its checkpoint. Raises VerificationFailed."""
     file = files.decode_file(data, files.CheckpointFile, "the trust file")
     if CHAIN.fullmatch(file.chain) is None:
-        raise _refused("the trust file names no chain")
+        raise refusal("the trust file names no chain")
     keys = _keys(file.keys, witness=False)
     witnesses, k = _witnesses(file.witnesses)
     if len({key.public for key in keys + witnesses}) != len(keys) + len(witnesses):
-        raise _refused("the trust file lists a key twice")
+        raise refusal("the trust file lists a key twice")
     if file.level == "witnessed" and not witnesses:
-        raise _refused("the trust file asks for witnesses and names none")
+        raise refusal("the trust file asks for witnesses and names none")
     checkpoint = check_note(file.note, file.chain, keys + witnesses)
     if not set(keys) <= checkpoint.signers:
-        raise _refused("a key of the trust file has not signed its checkpoint")
+        raise refusal("a key of the trust file has not signed its checkpoint")
     return Trust(
         chain=file.chain,
         keys=keys,
         witnesses=witnesses,
         k=k,
         level="witnessed" if file.level == "witnessed" else "anchored",
-        max_age_s=None if file.max_age is msgspec.UNSET else _whole(file.max_age),
+        max_age_s=None if file.max_age is msgspec.UNSET else check_whole(file.max_age),
         size=checkpoint.size,
         root=checkpoint.root,
     )
@@ -185,7 +184,7 @@ def _check_chart(receipt: files.ReceiptFile, header: Header, salt: bytes) -> Non
         receipt.index,
         head.size,
         receipt.path,
-        _digest(head.root),
+        decode_digest(head.root),
         "the version",
         "the chart",
     )
@@ -194,7 +193,7 @@ def _check_chart(receipt: files.ReceiptFile, header: Header, salt: bytes) -> Non
 def _compute_heads_root(receipt: files.ReceiptFile, header: Header) -> bytes:
     """Root of the organisation's map of heads that holds the chart's head."""
     log = b"\1" if header.kind == ACCESS else b"\0"
-    value = HEAD_VALUE.encode((_whole(receipt.head.size), _digest(receipt.head.root)))
+    value = HEAD_VALUE.encode((check_whole(receipt.head.size), decode_digest(receipt.head.root)))
     key = tagged("cl1.head", log + header.handle)
     return root_from_proof(key, value, files.decode_map_path(receipt.heads))
 
@@ -204,13 +203,13 @@ def _check_batch(receipt: files.ReceiptFile, heads_root: bytes) -> bytes:
     batch, anchor = receipt.batch, receipt.anchor
     if batch is msgspec.UNSET:
         return heads_root
-    if _whole(batch.seq) > _whole(anchor.seq) or _time(batch.time) > _time(anchor.time):
-        raise _refused("the batch is later than its anchor")
+    if check_whole(batch.seq) > check_whole(anchor.seq) or check_time(batch.time) > check_time(anchor.time):
+        raise refusal("the batch is later than its anchor")
     leaf = BATCH_LEAF.encode((batch.seq, heads_root, batch.time))
     _check_log(
-        leaf, batch.seq, anchor.size, batch.path, _digest(anchor.log), "the batch", "the log of batches"
+        leaf, batch.seq, anchor.size, batch.path, decode_digest(anchor.log), "the batch", "the log of batches"
     )
-    return _digest(batch.newest)
+    return decode_digest(batch.newest)
 
 
 class Anchored(Protocol):
@@ -229,11 +228,11 @@ class Anchored(Protocol):
 def compute_state_root(proof: Anchored, organisation: bytes, newest: bytes) -> bytes:
     """Root of the ledger's state that holds the anchor, whose newest batch is `newest`."""
     anchor = proof.anchor
-    if _time(anchor.time) > _time(proof.block.time):
-        raise _refused("the anchor is later than its block")
+    if check_time(anchor.time) > check_time(proof.block.time):
+        raise refusal("the anchor is later than its block")
     key = compute_state_key("records", "anchors", organisation)
     value = ANCHOR_VALUE.encode(
-        (_whole(anchor.seq), newest, anchor.time, _whole(anchor.size), _digest(anchor.log))
+        (check_whole(anchor.seq), newest, anchor.time, check_whole(anchor.size), decode_digest(anchor.log))
     )
     return root_from_proof(key, value, files.decode_map_path(proof.state))
 
@@ -243,8 +242,8 @@ def check_signed(proof: Anchored, state_root: bytes, trust: Trust) -> tuple[Leve
     block, signed = proof.block, proof.signed
     checkpoint = check_note(signed.note, trust.chain, trust.keys + trust.witnesses)
     if not checkpoint.signers & set(trust.keys):
-        raise _refused("the checkpoint is not signed by the operator")
-    leaf = encode_history_leaf(_whole(block.height), block.time, state_root)
+        raise refusal("the checkpoint is not signed by the operator")
+    leaf = encode_history_leaf(check_whole(block.height), block.time, state_root)
     _check_log(
         leaf, block.height, checkpoint.size, signed.path, checkpoint.root, "the block", "the signed history"
     )
@@ -259,9 +258,11 @@ def check_signed(proof: Anchored, state_root: bytes, trust: Trust) -> tuple[Leve
 
 def _check_log(entry: bytes, index: int, size: int, path: str, root: bytes, what: str, where: str) -> None:
     try:
-        verify_inclusion(leaf_hash(entry), _whole(index), _whole(size), files.decode_log_path(path), root)
+        verify_inclusion(
+            leaf_hash(entry), check_whole(index), check_whole(size), files.decode_log_path(path), root
+        )
     except VerificationFailed as refused:
-        raise _refused(f"{what} is not in {where}: {refused.message}") from None
+        raise refusal(f"{what} is not in {where}: {refused.message}") from None
 
 
 def check_age(time_ms: int, max_age_s: int | None, now_ms: int | None) -> None:
@@ -271,7 +272,7 @@ def check_age(time_ms: int, max_age_s: int | None, now_ms: int | None) -> None:
     if now_ms is None:
         raise ValueError("the trust file limits the age: now_ms is needed")
     if now_ms - time_ms > 1000 * max_age_s:
-        raise _refused("the proof is older than the trust file allows")
+        raise refusal("the proof is older than the trust file allows")
 
 
 # ---- Fields -------------------------------------------------------------------------------------------------
@@ -280,15 +281,15 @@ def check_age(time_ms: int, max_age_s: int | None, now_ms: int | None) -> None:
 def _header(part: files.HeaderPart) -> Header:
     """The header, every field within its limits; type and id are plain ASCII, the author has no controls."""
     return make_header(
-        _digest(part.org),
-        _digest(part.handle),
+        decode_digest(part.org),
+        decode_digest(part.handle),
         part.kind,
         part.type,
         part.id,
         part.version,
         part.time,
         part.author,
-        _digest(part.body),
+        decode_digest(part.body),
     )
 
 
@@ -305,34 +306,16 @@ def make_header(
 ) -> Header:
     """The header of these fields, each within its limits."""
     if kind not in KINDS:
-        raise _refused("the header has an unknown kind")
+        raise refusal("the header has an unknown kind")
     for value, limit in ((type, 64), (id, 64)):
         if len(value) > limit or PLAIN.fullmatch(value) is None:
-            raise _refused("the header names something malformed")
+            raise refusal("the header names something malformed")
     if len(author.encode()) > 512 or CONTROL.search(author) is not None:
-        raise _refused("the header names something malformed")
+        raise refusal("the header names something malformed")
     number = KINDS[kind]
-    return Header(organisation, handle, number, type, id, _whole(version), _time(time_ms), author, body)
-
-
-def _digest(value: str) -> bytes:
-    return files.decode_binary(value, 32, 32)
-
-
-def _whole(value: int) -> int:
-    if not 0 <= value <= files.INTEGER_MAX:
-        raise _refused("a number is out of range")
-    return value
-
-
-def _time(value: int) -> int:
-    if not 0 <= value <= TIME_MS_MAX:
-        raise _refused("a time is out of range")
-    return value
-
-
-def _refused(message: str) -> VerificationFailed:
-    return VerificationFailed(message, hint="the file was altered, or is of another ledger or time")
+    return Header(
+        organisation, handle, number, type, id, check_whole(version), check_time(time_ms), author, body
+    )
 
 
 # ---- Notes --------------------------------------------------------------------------------------------------
@@ -364,22 +347,22 @@ class SignedHead:
 def check_note(text: str, chain: str, keys: tuple[NoteKey, ...]) -> SignedHead:
     """The checkpoint in a note, if it is of `chain` and every signature is by one of `keys` and holds."""
     if len(text.encode()) > checkpoints.NOTE_SIZE_MAX:
-        raise _refused("the note is too long")
+        raise refusal("the note is too long")
     try:
         note = checkpoints.parse_note(text)
     except Invalid as invalid:
-        raise _refused(f"the note is malformed: {invalid.message}") from None
+        raise refusal(f"the note is malformed: {invalid.message}") from None
     if note.checkpoint.origin != checkpoints.origin_of(ChainId(chain)):
-        raise _refused("the note is no checkpoint of this chain")
+        raise refusal("the note is no checkpoint of this chain")
     known = {(key.name, key.key_id): key for key in keys}
     signers: set[NoteKey] = set()
     for signature in note.signatures:
         key = known.get((signature.name, signature.key_id))
         if key is None or key in signers:
-            raise _refused("a signature is by an unknown key, or repeated")
+            raise refusal("a signature is by an unknown key, or repeated")
         _check_note_signature(note, key, signature)
         signers.add(key)
-    return SignedHead(_whole(note.checkpoint.size), note.checkpoint.root, frozenset(signers))
+    return SignedHead(check_whole(note.checkpoint.size), note.checkpoint.root, frozenset(signers))
 
 
 def _check_note_signature(
@@ -388,7 +371,7 @@ def _check_note_signature(
     if key.note_type == checkpoints.ED25519_TYPE:
         checkpoints.verify_note_ed25519(note, key.name, key.public)
     elif int.from_bytes(signature.signature[:8], "big") >= 1 << 63:
-        raise _refused("a signature's time is out of range")
+        raise refusal("a signature's time is out of range")
     elif key.note_type == checkpoints.ML_DSA_44_TYPE:
         checkpoints.verify_note_ml_dsa_44(note, key.name, key.public)
     else:
@@ -397,11 +380,11 @@ def _check_note_signature(
 
 def _keys(parts: list[files.KeyPart], *, witness: bool) -> tuple[NoteKey, ...]:
     if not 1 <= len(parts) <= files.KEYS_MAX:
-        raise _refused(f"1 to {files.KEYS_MAX} keys are needed")
+        raise refusal(f"1 to {files.KEYS_MAX} keys are needed")
     keys = []
     for part in parts:
         if KEY_NAME.fullmatch(part.name) is None:
-            raise _refused("a key's name is not plain ASCII without space or plus")
+            raise refusal("a key's name is not plain ASCII without space or plus")
         if part.alg == "ed25519":
             note_type = checkpoints.COSIGNATURE_TYPE if witness else checkpoints.ED25519_TYPE
             public = files.decode_binary(part.public, 32, 32)
@@ -417,5 +400,5 @@ def _witnesses(part: files.WitnessesPart | msgspec.UnsetType) -> tuple[tuple[Not
         return (), 1
     keys = _keys(part.keys, witness=True)
     if not 1 <= part.k <= len({key.name for key in keys}):
-        raise _refused("k of n witnesses cannot be had")
+        raise refusal("k of n witnesses cannot be had")
     return keys, part.k
