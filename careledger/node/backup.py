@@ -24,8 +24,8 @@ import msgspec
 from careledger.node.home import LockedHome, OpenHome, open_keys
 from careledger.node.layout import Layout
 from careledger.primitives.errors import Corrupt, Misconfigured, NotFound, Unavailable
+from careledger.primitives.files import sync_path
 from careledger.primitives.hashing import keyed_digest, new_sha256
-from careledger.vault.journal import sync_folder
 
 Progress = Callable[[dict[str, Any]], None]
 MANIFEST = "backup.json"
@@ -93,7 +93,7 @@ def write(plan: Plan, path: Path, progress: Progress) -> dict[str, Any]:
             out.flush()
             os.fsync(file.fileno())
         temporary.rename(path)
-        sync_folder(path.parent)
+        sync_path(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -164,7 +164,7 @@ def restore(file: Path, directory: Path, passphrase: str) -> dict[str, Any]:
         if directory.exists():
             directory.rmdir()
         scratch.rename(directory)
-        sync_folder(directory.parent)
+        sync_path(directory.parent)
     except OSError as error:
         raise Unavailable(
             f"the home cannot be written: {error.strerror}",

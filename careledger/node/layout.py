@@ -22,8 +22,8 @@ from pathlib import Path
 import msgspec
 
 from careledger.primitives.errors import Misconfigured
+from careledger.primitives.files import sync_path
 from careledger.primitives.hashing import keyed_digest, new_sha256, sha256
-from careledger.vault.journal import sync_folder
 
 FORMAT = 1
 INDEX_FORMAT = 2
@@ -149,7 +149,7 @@ class Layout:
             out.flush()
             os.fsync(out.fileno())
         temporary.rename(self.file)
-        sync_folder(self.path)
+        sync_path(self.path)
 
 
 def read_format(data: bytes) -> int:
@@ -223,7 +223,7 @@ def mark_running(layout: Layout) -> None:
         out.write(_mark(layout))
         out.flush()
         os.fsync(out.fileno())
-    sync_folder(layout.path)
+    sync_path(layout.path)
 
 
 def mark_stopped(layout: Layout, key: bytes) -> None:
@@ -233,7 +233,7 @@ def mark_stopped(layout: Layout, key: bytes) -> None:
         out.flush()
         os.fsync(out.fileno())
     layout.running.unlink(missing_ok=True)
-    sync_folder(layout.path)
+    sync_path(layout.path)
 
 
 def _sum_of(layout: Layout, key: bytes) -> bytes:

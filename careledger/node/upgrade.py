@@ -6,7 +6,6 @@ far, so the table is empty and `upgrade` says that there is nothing to do.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from careledger.node import fsck, layout
 from careledger.node.home import LockedHome, open_keys
 from careledger.node.layout import HomeLock, Layout
 from careledger.primitives.errors import CareLedgerError, Corrupt, Misconfigured, Unavailable
-from careledger.vault.journal import sync_folder
+from careledger.primitives.files import sync_path
 
 Step = Callable[[Path, str], None]
 """Changes a copied home in place; gets its folder and the passphrase. `home.json` must say the next format then."""
@@ -92,16 +91,8 @@ def _copy(home: Path, wanted: int) -> Path:
         shutil.rmtree(copy, ignore_errors=True)
         raise OSError(0, "the copy failed") from error
     for path in copy.rglob("*"):
-        _sync(path)
+        sync_path(path)
     return copy
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _prove(copy: Path, passphrase: str) -> None:
@@ -140,5 +131,5 @@ def _swap(home: Path, copy: Path, found: int) -> Path:
     except OSError:
         kept.rename(home)
         raise
-    sync_folder(home.parent)
+    sync_path(home.parent)
     return kept

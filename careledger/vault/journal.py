@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from careledger.primitives.errors import Corrupt, Misconfigured, TooLarge, Unavailable
+from careledger.primitives.files import sync_path
 from careledger.primitives.hashing import keyed_digest
 
 FILE_MAGIC = b"CLJRNL01"
@@ -140,7 +141,7 @@ class Journal:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         os.write(descriptor, FILE_MAGIC + home_id + bytes(FILE_HEADER_BYTES - 24))
         os.fsync(descriptor)
-        sync_folder(path.parent)
+        sync_path(path.parent)
         return cls(path, descriptor, key, start_position(home_id))
 
     @classmethod
@@ -313,15 +314,6 @@ class TornTail(Corrupt):
         )
         self.offset = offset
         self.torn = torn
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the folder's entries durable (a new or renamed file in it)."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _corrupt(offset: int, reason: str) -> Corrupt:

@@ -40,8 +40,8 @@ from cryptography.hazmat.primitives.hpke import (
 )
 
 from careledger.primitives.errors import Corrupt, Invalid, Misconfigured
+from careledger.primitives.files import sync_path
 from careledger.primitives.hashing import sha256
-from careledger.vault.journal import sync_folder
 
 FILE_NAME: Final = "keystore"
 FORMAT_VERSION: Final = 1
@@ -450,7 +450,7 @@ def _write(path: Path, keys: Keys) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        sync_folder(path.parent)
+        sync_path(path.parent)
         _scrub(path.parent)
     except OSError as error:
         raise Misconfigured(
@@ -472,4 +472,4 @@ def _scrub(folder: Path) -> None:
             finally:
                 os.close(old)
         path.unlink()
-        sync_folder(folder)
+        sync_path(folder)

@@ -26,6 +26,7 @@ from careledger.ledger.proof_files import FILE_BYTES_MAX
 from careledger.ledger.verification import CHAIN
 from careledger.ledger.witnessing import WitnessKey, check_witness_name
 from careledger.primitives.errors import Conflict, Corrupt, Misconfigured, NotFound
+from careledger.primitives.files import sync_path
 from careledger.primitives.signing import ED25519_PUBLIC_SIZE
 
 FORMAT: Final = "careledger/witness/1"
@@ -173,7 +174,7 @@ class WitnessFolder:
         write_whole(made / "trust", trust)
         write_whole(made / "latest", latest.encode())
         made.rename(folder)
-        sync_folder(folder.parent)
+        sync_path(folder.parent)
 
     def write_latest(self, chain: str, note: str) -> None:
         """The newest signed checkpoint; only when this returned may the signature leave."""
@@ -204,16 +205,7 @@ def write_whole(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the folder's entries durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_path(path.parent)
 
 
 def _read(path: Path, largest: int) -> bytes:
