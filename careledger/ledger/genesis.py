@@ -13,6 +13,9 @@ from careledger.primitives.types import ChainId
 EMBEDDED = 1
 """Mode: one sequencer, checkpoints signed by the two keys below."""
 
+NETWORK = 2
+"""Mode: the engine's validators order; the two keys below are 32 and 1,312 zero bytes."""
+
 QUOTA_BYTES_DAY_DEFAULT = 1 << 40
 GENESIS_MESSAGES_MAX = 64
 

@@ -21,7 +21,7 @@ from careledger.access.directives import ANYBODY_TERM
 from careledger.contracts import consent
 from careledger.ledger import export_files as files
 from careledger.ledger.checkpoint import parse_note
-from careledger.ledger.consensus.embedded import StateProof
+from careledger.ledger.consensus.chain import StateProof
 from careledger.ledger.export_files import AccessPart, EntryPart, ExportWriter
 from careledger.ledger.log import Frontier
 from careledger.ledger.proof_files import (

@@ -10,7 +10,8 @@ from careledger import __version__
 from careledger.contracts import anchor_message, founding_messages, organisation_did
 from careledger.contracts.records import FIRST_PREVIOUS, HEADS, Head
 from careledger.contracts.sys import Profile
-from careledger.ledger.consensus.embedded import CheckpointSigner, EmbeddedLedger, StateProof
+from careledger.ledger.consensus.chain import Chain, StateProof
+from careledger.ledger.consensus.embedded import CheckpointSigner
 from careledger.ledger.genesis import EMBEDDED, GENESIS, QUOTA_BYTES_DAY_DEFAULT, Genesis
 from careledger.ledger.kernel import ED25519, Key
 from careledger.ledger.store.kv import KV
@@ -85,7 +86,7 @@ def head_value(size: int, root: bytes) -> bytes:
 
 
 def anchor_transaction(
-    ledger: EmbeddedLedger, kv: KV, keys: Keys, organisation: bytes, root: bytes, now_ms: int
+    ledger: Chain, kv: KV, keys: Keys, organisation: bytes, root: bytes, now_ms: int
 ) -> bytes:
     """`records.anchor` of the next batch, signed by the node key."""
     did = Did(organisation)
@@ -102,13 +103,13 @@ def anchor_transaction(
     )
 
 
-def newest_anchor(ledger: EmbeddedLedger, kv: KV, organisation: bytes) -> Head | None:
+def newest_anchor(ledger: Chain, kv: KV, organisation: bytes) -> Head | None:
     """The organisation's newest batch in the state."""
     data = ledger.state(kv, "records", "anchors", organisation)
     return None if data is None else HEADS.value.decode(data)
 
 
-def prove_anchor(ledger: EmbeddedLedger, kv: KV, organisation: bytes) -> StateProof:
+def prove_anchor(ledger: Chain, kv: KV, organisation: bytes) -> StateProof:
     """The newest batch with its proof."""
     return ledger.prove_state(kv, "records", "anchors", organisation)
 

@@ -8,7 +8,7 @@ import lmdb
 import msgspec
 
 from careledger.access.grants import SEQUENCE_MOVED
-from careledger.ledger.consensus.embedded import is_urgent
+from careledger.ledger.consensus.chain import is_urgent
 from careledger.ledger.execution import SequenceMismatch
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.node import handed

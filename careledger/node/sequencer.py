@@ -14,7 +14,8 @@ from contextlib import asynccontextmanager
 
 import lmdb
 
-from careledger.ledger.consensus.embedded import ExecutedBlock, is_urgent
+from careledger.ledger.consensus.chain import is_urgent
+from careledger.ledger.consensus.embedded import ExecutedBlock
 from careledger.node.accesses import AccessEntries
 from careledger.node.group import Group, Handed, NextBlock, encode_event
 from careledger.node.home import OpenHome, head_changes
