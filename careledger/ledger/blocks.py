@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from careledger.ledger.kernel import Event
+from careledger.ledger.kernel import EVIDENCE, Event, Evidence
 from careledger.ledger.log import leaf_hash
 from careledger.ledger.transaction import TRANSACTION_SIZE_MAX
 from careledger.primitives.encoding import DIGEST, U16, U64, Bytes, Fixed, List, Pair, Schema
@@ -36,6 +36,28 @@ BLOCK: Schema[Block] = Schema(
     codes=List(U16, TRANSACTIONS_MAX),
     app_hash=DIGEST,
     signature=Fixed(ED25519_SIGNATURE_SIZE),
+)
+
+
+EVIDENCE_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkBlock(Block):
+    """A block that a network's validators decided, with its outcome. `signature` is empty: theirs are the engine's."""
+
+    evidence: tuple[Evidence, ...] = ()
+
+
+NETWORK_BLOCK: Schema[NetworkBlock] = Schema(
+    NetworkBlock,
+    height=U64,
+    time_ms=U64,
+    transactions=List(Bytes(TRANSACTION_SIZE_MAX + 1), TRANSACTIONS_MAX),
+    codes=List(U16, TRANSACTIONS_MAX),
+    app_hash=DIGEST,
+    signature=Fixed(0),
+    evidence=List(EVIDENCE, EVIDENCE_MAX),
 )
 
 

@@ -17,6 +17,7 @@ from careledger.ledger.kernel import (
     VALID_MS_MAX,
     Context,
     Contract,
+    Evidence,
     Item,
     Key,
     Map,
@@ -259,6 +260,8 @@ class BlockInput:
     time_ms: int
     history: History
     transactions: Sequence[bytes]
+    evidence: tuple[Evidence, ...] = ()
+    """What the engine proved against validators; acted on before the transactions."""
 
 
 @dataclass(frozen=True, slots=True)

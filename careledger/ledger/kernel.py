@@ -248,6 +248,26 @@ class MessageKind(Generic[V]):
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """A validator signed two blocks of one height, or lied to a light client, as the engine found and proved it.
+
+    `address` is the first 20 bytes of SHA-256 of the validator's key; `height` and `time_ms` are when it lied.
+    """
+
+    kind: int
+    address: bytes
+    height: int
+    time_ms: int
+    power: int
+
+
+DUPLICATE_VOTE, LIGHT_CLIENT_ATTACK = 1, 2
+"""Kinds of evidence, as ABCI numbers them."""
+
+EVIDENCE: Schema[Evidence] = Schema(Evidence, kind=U8, address=Fixed(20), height=U64, time_ms=U64, power=U64)
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """A contract's tables; nothing registers itself."""
 
