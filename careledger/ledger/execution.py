@@ -17,6 +17,7 @@ from careledger.ledger.kernel import (
     VALID_MS_MAX,
     Context,
     Contract,
+    Event,
     Evidence,
     Item,
     Key,
@@ -249,6 +250,8 @@ class Rules:
         if len(providers) != 1:
             raise RuntimeError("exactly one contract must know the sponsors' keys")
         self.sponsor_keys = providers[0]
+        self.on_evidence = tuple([one.on_evidence for one in contracts if one.on_evidence])
+        self.on_block = tuple([one.on_block for one in contracts if one.on_block])
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,20 +274,56 @@ class Outcome:
     changes: dict[bytes, bytes | None]
     receipts: tuple[TransactionReceipt, ...]
     log_nodes: tuple[tuple[bytes, Node], ...]
+    begin_events: tuple[Event, ...] = ()
+    """Of what the block did before its transactions: evidence acted on, proposals that took effect."""
 
 
 def apply_block(rules: Rules, read: Read, block: BlockInput) -> Outcome:
-    """Executes a block on the state behind `read`. The first write is `sys/history`."""
+    """Executes a block on the state behind `read`. The first write is `sys/history`; evidence and what is due follow."""
     state = Overlay(read)
     HISTORY.write(state, block.history)
     receipts: list[TransactionReceipt] = []
     nodes: list[tuple[bytes, Node]] = []
+    begin_events = _begin(rules, state, block, nodes)
     is_past_lane_0 = False
     for data in block.transactions:
         receipt, lane = _apply_transaction(rules, state, block, data, is_past_lane_0, nodes)
         receipts.append(receipt)
         is_past_lane_0 = is_past_lane_0 or lane > 0
-    return Outcome(state.changes, tuple(receipts), tuple(nodes))
+    return Outcome(state.changes, tuple(receipts), tuple(nodes), begin_events)
+
+
+def _begin(
+    rules: Rules, state: Overlay, block: BlockInput, nodes: list[tuple[bytes, Node]]
+) -> tuple[Event, ...]:
+    """What happens before the transactions, each step whole or not at all; its events."""
+    events: list[Event] = []
+    for evidence in block.evidence:
+        for on_evidence in rules.on_evidence:
+            events += _run_step(state, block, nodes, on_evidence, evidence)
+    for on_block in rules.on_block:
+        events += _run_step(state, block, nodes, on_block)
+    return tuple(events)
+
+
+def _run_step(
+    state: Overlay,
+    block: BlockInput,
+    nodes: list[tuple[bytes, Node]],
+    step: Callable[..., None],
+    *arguments: Evidence,
+) -> list[Event]:
+    draft = Overlay(state.get)
+    context = Context(draft, block.height, block.time_ms, frozenset())
+    try:
+        step(context, *arguments)
+    except (Corrupt, Unavailable):
+        raise
+    except DEFECTS:  # nobody sent it, so nobody is refused; it must not halt the ledger
+        return []
+    state.changes.update(draft.changes)
+    nodes.extend(context.log_nodes)
+    return context.events
 
 
 def apply_genesis(rules: Rules, parameters: Parameters, time_ms: int, messages: Iterable[bytes]) -> Outcome:

@@ -201,6 +201,22 @@ class EventKind(Generic[V]):
     schema: Schema[V]
 
 
+class Draft:
+    """A state as one part of a handler sees it: what it writes stays in `changes`."""
+
+    __slots__ = ("_state", "changes")
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self.changes: dict[bytes, bytes | None] = {}
+
+    def get(self, key: bytes) -> bytes | None:
+        return self.changes[key] if key in self.changes else self._state.get(key)
+
+    def set(self, key: bytes, value: bytes | None) -> None:
+        self.changes[key] = value
+
+
 class Context:
     """What a handler knows of the block and the transaction, and where it writes."""
 
@@ -228,6 +244,20 @@ class Context:
     def emit(self, kind: EventKind[V], event: V) -> None:
         """Adds an event to the receipt."""
         self.events.append(Event(kind.name, kind.schema.encode(event)))
+
+    def draft(self) -> Context:
+        """A context whose writes and events count only once they are taken over with `take`; else it leaves no trace."""
+        state = Draft(self.state)
+        return Context(state, self.height, self.time_ms, self.signers, is_genesis=self.is_genesis)
+
+    def take(self, draft: Context) -> None:
+        """What a draft of this context wrote, emitted and needed signed is now this context's."""
+        if isinstance(draft.state, Draft):
+            for key, value in draft.state.changes.items():
+                self.state.set(key, value)
+        self.used += draft.used
+        self.events += draft.events
+        self.log_nodes += draft.log_nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +308,10 @@ class Contract:
     events: tuple[EventKind[Any], ...] = ()
     sponsor_keys: Callable[[State, Did], tuple[Key, ...]] | None = None
     """Keys that may sponsor for an organisation; exactly one contract of a ledger answers, () for the unknown."""
+    on_evidence: Callable[[Context, Evidence], None] | None = None
+    """What follows from evidence against a validator. Runs first in a block, before lane 0."""
+    on_block: Callable[[Context], None] | None = None
+    """What is due at this block. Runs after the evidence and before the transactions; writes nothing if nothing is."""
 
 
 HEIGHT = U64

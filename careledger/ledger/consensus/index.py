@@ -9,10 +9,11 @@ l log level index -> node of a contract's log
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from careledger.ledger.blocks import TransactionReceipt
+from careledger.ledger.kernel import Event
 from careledger.ledger.log import GetNode, Node
 from careledger.ledger.store.kv import KV
 from careledger.primitives.errors import Corrupt
@@ -26,7 +27,7 @@ EVENTS_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event and where it happened: block, transaction in the block, event in the transaction."""
+    """An event and where it happened: block, transaction in the block (or BEGIN_POSITION), event in the transaction."""
 
     height: int
     position: int
@@ -62,9 +63,18 @@ def node_getter(kv: KV, prefix: bytes) -> GetNode:
     return get
 
 
-def put_receipts(kv: KV, height: int, receipts: Iterable[TransactionReceipt]) -> None:
+BEGIN_POSITION = 2**32 - 1
+"""Where events stand that no transaction of the block caused."""
+
+
+def put_receipts(
+    kv: KV, height: int, receipts: Iterable[TransactionReceipt], begin_events: Sequence[Event] = ()
+) -> None:
     """Indexes a block's transactions by id and its events by type. Refused transactions keep an earlier entry."""
     at = height.to_bytes(8, "big")
+    begin = at + BEGIN_POSITION.to_bytes(4, "big")
+    for number, event in enumerate(begin_events):
+        kv.put(b"e" + event.type.encode() + b"\x00" + begin + number.to_bytes(4, "big"), event.data)
     for position, receipt in enumerate(receipts):
         place = at + position.to_bytes(4, "big")
         if receipt.id != ZERO_DIGEST and (receipt.code == 0 or kv.get(b"x" + receipt.id) is None):

@@ -138,7 +138,7 @@ class Replica(Chain):
         codes = tuple(receipt.code for receipt in outcome.receipts) if decided.transactions else ()
         block = NETWORK_BLOCK.encode(_unexecuted(decided, codes, self.app_hash))
         kv.put(index.block_key(self.height), block)
-        index.put_receipts(kv, self.height, outcome.receipts)
+        index.put_receipts(kv, self.height, outcome.receipts, outcome.begin_events)
         return block
 
 
