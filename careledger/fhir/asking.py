@@ -156,7 +156,7 @@ def ask(context: Context, request: FhirRequest, snapshot: Snapshot) -> Asking:
         request,
         snapshot,
         actor,
-        snapshot.height,
+        snapshot.ledger_height,
         -1 if own is None else own,
         at_home and actor.purpose in DEFAULT_PURPOSES,
         emergencies,

@@ -336,6 +336,43 @@ class MapTree:
 
     def update(self, kv: KV, changes: Mapping[bytes, bytes | None]) -> bytes:
         """Sets every key to its value, removes those with None; the new root."""
+        dirty: set[int] = set()
+        for place, group in self._grouped(changes).items():
+            bucket = self._load(kv, place)
+            bucket.apply(group)
+            self._store(kv, place, bucket, dirty)
+        self._rise(dirty)
+        return self._nodes[_ROOT_PLACE]
+
+    def preview(self, kv: KV, changes: Mapping[bytes, bytes | None]) -> bytes:
+        """The root that `update` would give; nothing is changed."""
+        nodes: dict[int, bytes] = {}
+        singles: dict[int, bool] = {}
+        for place, group in self._grouped(changes).items():
+            bucket = self._load(kv, place)
+            bucket.apply(group)
+            count = len(bucket.keys)
+            depth = place.bit_length() - 1
+            nodes[place] = _subtree_root(bucket.keys, bucket.leaves, 0, count, depth) if count else EMPTY
+            singles[place] = count == 1
+        for depth in range(max((place.bit_length() for place in nodes), default=1), 1, -1):
+            for place in {one >> 1 for one in nodes if one.bit_length() == depth}:
+                below = (2 * place, 2 * place + 1)
+                left, right = (nodes.get(one) or self._nodes[one] for one in below)
+                full = below[0] if right == EMPTY else below[1]
+                is_single = singles.get(full, full in self._singles)
+                if left != EMPTY and right != EMPTY:
+                    nodes[place], singles[place] = hash_node(left, right), False
+                elif left == right:
+                    nodes[place], singles[place] = EMPTY, False
+                else:
+                    alone = left if right == EMPTY else right
+                    nodes[place] = alone if is_single else hash_node(left, right)
+                    singles[place] = is_single
+        return nodes.get(_ROOT_PLACE, self.root)
+
+    def _grouped(self, changes: Mapping[bytes, bytes | None]) -> dict[int, list[tuple[bytes, bytes | None]]]:
+        """The changes by the bucket where they belong."""
         groups: dict[int, list[tuple[bytes, bytes | None]]] = {}
         for change in changes.items():
             if len(change[0]) != 32:
@@ -346,13 +383,7 @@ class MapTree:
                 groups[place] = [change]
             else:
                 group.append(change)
-        dirty: set[int] = set()
-        for place, group in groups.items():
-            bucket = self._load(kv, place)
-            bucket.apply(group)
-            self._store(kv, place, bucket, dirty)
-        self._rise(dirty)
-        return self._nodes[_ROOT_PLACE]
+        return groups
 
     def _store(self, kv: KV, place: int, bucket: _Bucket, dirty: set[int]) -> None:
         """Writes a bucket, split as far as needed; `dirty` gains the places above that must be hashed again."""

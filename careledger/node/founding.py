@@ -7,12 +7,15 @@ import sys
 from importlib import metadata
 
 from careledger import __version__
-from careledger.contracts import anchor_message, founding_messages, organisation_did
+from careledger.contracts import CONTRACTS, anchor_message, founding_messages, organisation_did
 from careledger.contracts.records import FIRST_PREVIOUS, HEADS, Head
 from careledger.contracts.sys import Profile
 from careledger.ledger.consensus.chain import Chain, StateProof
-from careledger.ledger.consensus.embedded import CheckpointSigner
-from careledger.ledger.genesis import EMBEDDED, GENESIS, QUOTA_BYTES_DAY_DEFAULT, Genesis
+from careledger.ledger.consensus.embedded import CheckpointSigner, EmbeddedLedger
+from careledger.ledger.consensus.replica import Replica
+from careledger.ledger.consensus.verified import VerifiedOnce
+from careledger.ledger.execution import Rules
+from careledger.ledger.genesis import EMBEDDED, GENESIS, NETWORK, QUOTA_BYTES_DAY_DEFAULT, Genesis
 from careledger.ledger.kernel import ED25519, Key
 from careledger.ledger.store.kv import KV
 from careledger.ledger.transaction import SecretKey, build_transaction
@@ -73,6 +76,25 @@ def read_genesis(data: bytes) -> Genesis:
 def write_genesis(genesis: Genesis) -> bytes:
     """Reverse of `read_genesis`."""
     return GENESIS.encode(genesis)
+
+
+def rules() -> Rules:
+    """The contracts, with each transaction's signatures verified once by this process."""
+    return Rules(CONTRACTS, VerifiedOnce())
+
+
+def create_ledger(genesis: Genesis, kv: KV, keys: Keys) -> Chain:
+    """The ledger of this genesis, written into an empty KV."""
+    if genesis.mode == NETWORK:
+        return Replica.create(kv, genesis, rules())
+    return EmbeddedLedger.create(kv, genesis, CONTRACTS, signer(keys), genesis.time_ms)
+
+
+def open_ledger(genesis: Genesis, kv: KV, keys: Keys) -> Chain:
+    """The ledger that `kv` holds. Raises NotFound if it holds none."""
+    if genesis.mode == NETWORK:
+        return Replica.open(kv, rules())
+    return EmbeddedLedger.open(kv, CONTRACTS, signer(keys))
 
 
 def head_key(log: int, handle: bytes) -> bytes:

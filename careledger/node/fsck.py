@@ -92,7 +92,7 @@ def _rolled_back(home: OpenHome, view: View, trusted: bytes) -> list[str]:
     if trust.size > height + 1:
         ahead = trust.size - 1 - height
         return [f"the home was rolled back: the checkpoint is {ahead} blocks ahead of its block {height}"]
-    own = parse_note(ledger.checkpoint(LmdbKV(view.txn, home.tables.ledger), trust.size - 1))
+    own = parse_note(home.embedded.checkpoint(LmdbKV(view.txn, home.tables.ledger), trust.size - 1))
     same = own.checkpoint.root == trust.root
     return [] if same else [f"the history up to block {trust.size - 1} was written anew"]
 

@@ -85,7 +85,8 @@ class Group:
     def __init__(self, home: OpenHome, txn: lmdb.Transaction) -> None:
         self._home = home
         self.txn = txn
-        self.height = home.height + 1
+        self.height = home.view + 1
+        """Of the rows: the view from which they hold."""
         self._records: list[bytes] = []
         self._size = 0
         self._unplaced: list[Unplaced] = []
@@ -311,7 +312,7 @@ def apply_event(home: OpenHome, txn: lmdb.Transaction, event: bytes) -> None:
         handed.add_size(txn, home.tables, home.height + 2)
     else:
         txn.put(b"base", happened.url.encode(), db=home.tables.meta)
-        bases = (*read_bases(home, txn), (home.height + 1, happened.url))
+        bases = (*read_bases(home, txn), (home.view + 1, happened.url))
         txn.put(b"bases", msgspec.msgpack.encode(bases), db=home.tables.meta)
         home.base_url = happened.url
 

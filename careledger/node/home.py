@@ -11,8 +11,10 @@ from pathlib import Path
 import lmdb
 
 from careledger.contracts import CONTRACTS
+from careledger.ledger.consensus.chain import Chain
 from careledger.ledger.consensus.embedded import EmbeddedLedger, ExecutedBlock
-from careledger.ledger.genesis import Genesis, compute_chain_id, compute_genesis_hash
+from careledger.ledger.consensus.replica import Replica
+from careledger.ledger.genesis import NETWORK, Genesis, compute_chain_id, compute_genesis_hash
 from careledger.ledger.past import Keeper
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.tree import MapTree
@@ -27,6 +29,7 @@ from careledger.node.layout import (
     mark_running,
     mark_stopped,
 )
+from careledger.node.outbox import Outbox
 from careledger.primitives.errors import Corrupt, Invalid, Misconfigured
 from careledger.primitives.types import did_text, parse_did
 from careledger.vault import records
@@ -62,7 +65,11 @@ class OpenHome:
         """Charts that were shredded."""
         self.writer = IndexWriter(self.tables, self.keyring.for_writing)
         self.access = AccessIndex(self.tables)
-        self.ledger: EmbeddedLedger | None = None
+        self.genesis = founding.read_genesis(bytes.fromhex(file.genesis))
+        self.is_network = self.genesis.mode == NETWORK
+        """Whether validators decide the blocks."""
+        self.ledger: Chain | None = None
+        self.outbox = Outbox()
         self.past = Keeper()
         with self.tables.env.begin() as txn:
             self.applied = self._read_applied(txn)
@@ -71,6 +78,8 @@ class OpenHome:
             self.base_url = txn.get(b"base", b"", db=self.tables.meta).decode()
             self.heads = MapTree.open(LmdbKV(txn, self.tables.heads))
             self.past.reset(pins.read_newest(txn, self.tables))
+            self._view = _read_view(txn, self.tables)
+            self.outbox.reset(txn, self.tables)
         self.journal = Journal.open(
             layout.journal, keys.home_id, keys.journal_key, write=write, at=self.applied
         )
@@ -126,6 +135,8 @@ class OpenHome:
             self.base_url = ""
             self.heads = MapTree.open(LmdbKV(txn, self.tables.heads))
             self.past.reset(pins.read_newest(txn, self.tables))
+            self._view = 0
+            self.outbox.reset(txn, self.tables)
 
     def _read_applied(self, txn: lmdb.Transaction) -> Position:
         data = txn.get(b"applied", db=self.tables.meta)
@@ -139,20 +150,24 @@ class OpenHome:
 
     # What a group changes beside charts
 
-    def put_applied(self, txn: lmdb.Transaction, height: int) -> None:
-        """The index holds all that the journal holds up to here."""
+    def put_applied(self, txn: lmdb.Transaction, view: int) -> None:
+        """The index holds all that the journal holds up to here; readers know it as `view`."""
         at = self.journal.position
-        self.record_applied(txn, at, height)
+        self.record_applied(txn, at, view)
 
-    def record_applied(self, txn: lmdb.Transaction, at: Position, height: int) -> None:
+    def record_applied(self, txn: lmdb.Transaction, at: Position, view: int) -> None:
         """As `put_applied`, for a position met while replaying."""
         value = at.end.to_bytes(8, "big") + at.sequence.to_bytes(8, "big") + at.digest
         txn.put(b"applied", value, db=self.tables.meta)
         generation = self.erasures.to_bytes(8, "big") if self.erasures else b""
-        txn.put(b"height", height.to_bytes(8, "big") + generation, db=self.tables.meta)
+        txn.put(b"height", view.to_bytes(8, "big") + generation, db=self.tables.meta)
+        if self.is_network:
+            self._view = view
+            txn.put(b"block", self.height.to_bytes(8, "big"), db=self.tables.meta)
+            self.outbox.store(txn, self.tables)
         changed = b"".join(CHART_KEY.pack(chart) for chart in sorted(self.access.changed))
         txn.put(b"unanchored", changed, db=self.tables.meta)
-        handed.mark_day(txn, self.tables, height + 1, self.the_ledger.time_ms)
+        handed.mark_day(txn, self.tables, self.height + 1, self.the_ledger.time_ms)
         pins.mark(self, txn)
 
     def update_heads(self, txn: lmdb.Transaction, changes: dict[bytes, bytes]) -> None:
@@ -166,7 +181,7 @@ class OpenHome:
     ) -> ExecutedBlock:
         """The next block: the anchor of `root` if there is one, then the given transactions."""
         kv = LmdbKV(txn, self.tables.ledger)
-        ledger = self.the_ledger
+        ledger = self.embedded
         if root is not None:
             anchor = founding.anchor_transaction(ledger, kv, self.keys, self.organisation, root, now_ms)
             transactions = [anchor, *transactions]
@@ -179,11 +194,30 @@ class OpenHome:
         return block
 
     @property
-    def the_ledger(self) -> EmbeddedLedger:
+    def the_ledger(self) -> Chain:
         """The ledger, once founded or recovered."""
         if self.ledger is None:
             raise RuntimeError("the ledger is not open yet")
         return self.ledger
+
+    @property
+    def embedded(self) -> EmbeddedLedger:
+        """The ledger of a home that orders its own blocks. Raises Misconfigured on a network."""
+        if isinstance(self.the_ledger, EmbeddedLedger):
+            return self.the_ledger
+        raise Misconfigured("this home's ledger is a network's", hint="its validators sign, not the home")
+
+    @property
+    def replica(self) -> Replica:
+        """The ledger of a network's node. Raises Misconfigured in an embedded home."""
+        if isinstance(self.the_ledger, Replica):
+            return self.the_ledger
+        raise Misconfigured("this home's ledger is embedded", hint="careledger network, careledger migrate")
+
+    @property
+    def view(self) -> int:
+        """Number of the newest commit, as readers know it: the ledger's height, unless a network orders the blocks."""
+        return self._view if self.is_network else self.height
 
     @property
     def height(self) -> int:
@@ -201,7 +235,7 @@ class OpenHome:
         kept = txn.get(b"checkpoint", b"", db=self.tables.meta)
         if kept[:8] == height:
             return kept[8:].decode()
-        return self.the_ledger.checkpoint(LmdbKV(txn, self.tables.ledger), post_quantum=True)
+        return self.embedded.checkpoint(LmdbKV(txn, self.tables.ledger), post_quantum=True)
 
     def keep_checkpoint(self, txn: lmdb.Transaction) -> None:
         """Sign the newest checkpoint now (protocol.md: ML-DSA-44 is added each second)."""
@@ -218,6 +252,8 @@ class OpenHome:
             self.heads.reset(LmdbKV(txn, self.tables.heads))
             self.past.reset(pins.read_newest(txn, self.tables))
             self._read_erasures(txn)
+            self._view = _read_view(txn, self.tables)
+            self.outbox.reset(txn, self.tables)
             if self.ledger is not None:
                 self.ledger.reset(LmdbKV(txn, self.tables.ledger))
 
@@ -232,6 +268,8 @@ class OpenHome:
             self._read_erasures(txn)
             self.heads.reset(LmdbKV(txn, self.tables.heads))
             self.past.reset(pins.read_newest(txn, self.tables))
+            self._view = _read_view(txn, self.tables)
+            self.outbox.reset(txn, self.tables)
         catch_up(self)
         self.destroy_due()
 
@@ -245,6 +283,10 @@ class OpenHome:
 def _read_changed(txn: lmdb.Transaction, tables: Tables) -> set[int]:
     data = txn.get(b"unanchored", b"", db=tables.meta)
     return {chart for (chart,) in CHART_KEY.iter_unpack(data)}
+
+
+def _read_view(txn: lmdb.Transaction, tables: Tables) -> int:
+    return int.from_bytes(txn.get(b"height", b"", db=tables.meta)[:8], "big")
 
 
 def init(path: Path, name: str, passphrase: str) -> HomeFile:

@@ -13,10 +13,8 @@ import lmdb
 import msgspec
 
 from careledger.access.directives import leaf_terms
-from careledger.contracts import CONTRACTS
 from careledger.fhir import json as fhir_json
 from careledger.fhir.search.extract import Extracted, extract
-from careledger.ledger.consensus.embedded import EmbeddedLedger
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.node import founding
 from careledger.node.group import apply_event, departed_row, erased_row
@@ -105,15 +103,12 @@ def _cut(home: OpenHome, position: Position) -> None:
 
 
 def _open_ledger(home: OpenHome) -> None:
-    genesis = founding.read_genesis(bytes.fromhex(home.file.genesis))
-    signer = founding.signer(home.keys)
     with home.tables.env.begin() as txn:
         if txn.stat(home.tables.ledger)["entries"]:
-            home.ledger = EmbeddedLedger.open(LmdbKV(txn, home.tables.ledger), CONTRACTS, signer)
+            home.ledger = founding.open_ledger(home.genesis, LmdbKV(txn, home.tables.ledger), home.keys)
             return
     txn = home.writer.begin()
-    kv = LmdbKV(txn, home.tables.ledger)
-    home.ledger = EmbeddedLedger.create(kv, genesis, CONTRACTS, signer, genesis.time_ms)
+    home.ledger = founding.create_ledger(home.genesis, LmdbKV(txn, home.tables.ledger), home.keys)
     home.writer.commit()
 
 
@@ -169,7 +164,7 @@ class Replay:
         home = self._home
         txn = home.writer.txn or home.writer.begin()
         home.access.apply(home.writer)
-        home.record_applied(txn, position, home.height)
+        home.record_applied(txn, position, home.view)
         home.writer.commit()
         home.access.applied()
 
@@ -195,11 +190,13 @@ class Replay:
     def _commit(self, frame: Frame) -> None:
         home = self._home
         txn = home.writer.begin()
-        height = home.height + 1
-        block, cut, late = b"", None, []
+        height = home.view + 1
+        block, anchor, cut, late = b"", b"", None, []
         for record in self._group(frame):
             if record.kind == records.BLOCK:
                 block = record.content
+            elif record.kind == records.ANCHOR:
+                anchor = record.content
             elif record.kind == records.CUT:
                 cut = records.unpack_cut(record.content)
             elif record.kind == records.EVENT:
@@ -216,11 +213,15 @@ class Replay:
             else:
                 self._place(record, height)
         self._flush_pending(height)
-        self._anchor(txn, block, cut)
+        if home.is_network:
+            self._network(txn, block, anchor, cut)
+        else:
+            self._anchor(txn, block, cut)
         self._take_waiting(None)
         self._accesses(late)
         home.access.apply(home.writer)
-        home.record_applied(txn, Position(frame.end, frame.sequence + 1, frame.digest), home.height)
+        view = height if home.is_network else home.height
+        home.record_applied(txn, Position(frame.end, frame.sequence + 1, frame.digest), view)
         home.writer.commit()
         home.access.applied()
 
@@ -240,13 +241,35 @@ class Replay:
             home.update_heads(txn, changes)
         home.writer.flush()
         kv = LmdbKV(txn, home.tables.ledger)
-        home.the_ledger.replay(kv, block)
+        home.embedded.replay(kv, block)
         anchored = founding.newest_anchor(home.the_ledger, kv, home.organisation)
         if anchored is None or anchored.root != home.heads.root:
             raise Corrupt(
                 f"block {home.height} anchors other records than the journal holds",
                 hint="run `careledger fsck`",
             )
+
+    def _network(self, txn: lmdb.Transaction, block: bytes, anchor: bytes, cut: int | None) -> None:
+        """A frame of a network's node: commits that wait for their anchor, then a batch that departs, or a block."""
+        home = self._home
+        home.outbox.records |= home.writer.touched_heads().keys()
+        home.writer.flush()
+        if anchor:
+            seq, root, transaction = records.unpack_anchor(anchor)
+            changed: set[int] = set()
+            if cut is not None:
+                self._take_waiting(cut)
+                changed = home.access.take_changed()
+            changes = home.outbox.changes(home, changed)
+            if home.heads.preview(LmdbKV(txn, home.tables.heads), changes) != root:
+                raise Corrupt(
+                    f"batch {seq} anchors other records than the journal holds",
+                    hint="run `careledger fsck`",
+                )
+            home.outbox.depart(seq, root, transaction, changes)
+        if block:
+            home.replica.replay(LmdbKV(txn, home.tables.ledger), block)
+            home.outbox.settle(home, txn)
 
     def _place(self, record: Record, height: int) -> None:
         if record.kind == records.LINK:

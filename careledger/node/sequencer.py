@@ -15,7 +15,6 @@ from contextlib import asynccontextmanager
 import lmdb
 
 from careledger.ledger.consensus.chain import is_urgent
-from careledger.ledger.consensus.embedded import ExecutedBlock
 from careledger.node.accesses import AccessEntries
 from careledger.node.group import Group, Handed, NextBlock, encode_event
 from careledger.node.home import OpenHome, head_changes
@@ -316,7 +315,7 @@ class Sequencer:
             if not accepted and not (with_accesses and home.access.changed):
                 home.writer.abort()
                 return
-            block = await self._finish(group, accepted, with_accesses)
+            height = await self._finish(group, accepted, with_accesses)
         except CareLedgerError as error:
             self._undo(waiting, error)
             return
@@ -330,7 +329,7 @@ class Sequencer:
         self._commits[:0] = later
         for one in accepted:
             if not one.done.done():
-                one.done.set_result(CommitResult(block.height))
+                one.done.set_result(CommitResult(height))
 
     async def _apply(self, group: Group, one: Waiting) -> None:
         """Put the commit into the group, giving way to other requests every few milliseconds."""
@@ -353,22 +352,13 @@ class Sequencer:
             self._home.journal.append(journal_frames.ABANDONED, ())
             self._staged = False
 
-    async def _finish(self, group: Group, accepted: list[Waiting], with_accesses: bool) -> ExecutedBlock:
+    async def _finish(self, group: Group, accepted: list[Waiting], with_accesses: bool) -> int:
+        """Make the group durable, then visible; the height that who asked is told."""
         home, txn = self._home, group.txn
         own = [entry for one in accepted for entry in one.commit.accesses]
-        cut = home.journal.position.sequence
-        changed = self._taken = home.access.take_changed() if with_accesses else set()
-        changes = head_changes(home, home.writer.touched_heads(), changed)
-        root = await self._update_heads(txn, changes)
-        home.writer.flush()
-        transactions = [t for one in accepted for t in one.commit.transactions]
-        now_ms = max(self._clock_ms(), group.newest_ms, self._entries.newest_ms)
-        block = home.execute(txn, root if changes else None, transactions, now_ms)
+        tail = await self._close_group(group, accepted, with_accesses)
         packed = group.take_records()
         sealed = self._entries.seal(own)
-        tail = [pack_record(records.BLOCK, block.block)]
-        if with_accesses:
-            tail.append(pack_record(records.CUT, records.pack_cut(cut)))
         tail += [pack_record(records.EVENT, event) for one in accepted for event in one.commit.events]
         try:
             base = home.journal.append(journal_frames.COMMITTED, [*packed, *tail, *sealed.packed])
@@ -381,7 +371,7 @@ class Sequencer:
             if with_accesses:
                 home.keep_checkpoint(txn)
             self._entries.place(base + sum(map(len, packed)) + sum(map(len, tail)), sealed)
-            self._index_accesses(txn, block.height)
+            self._index_accesses(txn, group.height)
             await self._sync()
             home.writer.commit()
         except (lmdb.Error, Unavailable) as failure:
@@ -390,7 +380,23 @@ class Sequencer:
         self._taken = set()
         if with_accesses:
             self._anchored_at = time.monotonic()
-        return block
+        return home.height
+
+    async def _close_group(self, group: Group, accepted: list[Waiting], with_accesses: bool) -> list[bytes]:
+        """The group's block, with its anchor: the records of the journal that say so."""
+        home, txn = self._home, group.txn
+        cut = home.journal.position.sequence
+        changed = self._taken = home.access.take_changed() if with_accesses else set()
+        changes = head_changes(home, home.writer.touched_heads(), changed)
+        root = await self._update_heads(txn, changes)
+        home.writer.flush()
+        transactions = [t for one in accepted for t in one.commit.transactions]
+        now_ms = max(self._clock_ms(), group.newest_ms, self._entries.newest_ms)
+        block = home.execute(txn, root if changes else None, transactions, now_ms)
+        tail = [pack_record(records.BLOCK, block.block)]
+        if with_accesses:
+            tail.append(pack_record(records.CUT, records.pack_cut(cut)))
+        return tail
 
     def _index_failed(self, failure: Exception) -> Unavailable:
         """The journal holds what the index could not take: nothing is served until the index has caught up."""
@@ -424,10 +430,10 @@ class Sequencer:
                 await asyncio.sleep(0)
         return self._home.heads.root
 
-    def _index_accesses(self, txn: lmdb.Transaction, height: int) -> None:
+    def _index_accesses(self, txn: lmdb.Transaction, view: int) -> None:
         """Write pending access entries and where the index stands, in the open transaction."""
         self._home.access.apply(self._home.writer)
-        self._home.put_applied(txn, height)
+        self._home.put_applied(txn, view)
         self._indexed_at = time.monotonic()
 
     async def _catch_index_up(self) -> None:
@@ -441,7 +447,7 @@ class Sequencer:
     def _flush_index(self) -> None:
         try:
             txn = self._home.writer.begin()
-            self._index_accesses(txn, self._home.height)
+            self._index_accesses(txn, self._home.view)
             self._home.writer.commit()
             self._home.access.applied()
         except (lmdb.Error, Unavailable) as failure:

@@ -147,9 +147,16 @@ class RowColumns(msgspec.Struct, frozen=True, gc=False):
 
 
 class Snapshot(Protocol):
-    """A consistent view of everything committed at `height`. Cheap; close it before awaiting anything."""
+    """A consistent view of everything committed at `height`. Cheap; close it before awaiting anything.
+
+    `height` rises with every commit; embedded it is the ledger's. `ledger_height` is that of the newest block.
+    """
 
     height: int
+
+    @property
+    def ledger_height(self) -> int:
+        """Height of the newest block that the view holds: what directives and decisions count by."""
 
     def current(self, type: str, id: str) -> Version | None:
         """The newest version (it may be a deletion), or None if there never was one."""

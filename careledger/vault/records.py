@@ -12,6 +12,7 @@
 | RESEAL | chart u32, its new epoch u32, closed u8, length of the wrap u16, count u32; wrapped keys; for each leaf that is kept: index u32, erased u8, meta length u16, meta |
 | REWRAP | chart u32, the same chart keys wrapped anew |
 | DESTROY | u32: wrap masters below this one are to be destroyed |
+| ANCHOR | on a network: seq u64, root 32 of the heads map as it is up to here, the transaction that anchors it |
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ EVENT: Final = 7
 RESEAL: Final = 8
 REWRAP: Final = 9
 DESTROY: Final = 10
+ANCHOR: Final = 11
 
 _CHART = struct.Struct(">I16s32sI32sH")
 _VERSION = struct.Struct(">II32sIH")
@@ -42,6 +44,7 @@ _RESEAL = struct.Struct(">IIBHI")
 _RESEALED = struct.Struct(">IBH")
 _REWRAP = struct.Struct(">I")
 _DESTROY = struct.Struct(">I")
+_ANCHOR = struct.Struct(">Q32s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +221,17 @@ def unpack_destroy(content: bytes) -> int:
     """Reverse of `pack_destroy`."""
     (floor,) = _head(_DESTROY, content)
     return int(floor)
+
+
+def pack_anchor(seq: int, root: bytes, transaction: bytes) -> bytes:
+    """Content of an ANCHOR record."""
+    return _ANCHOR.pack(seq, root) + transaction
+
+
+def unpack_anchor(content: bytes) -> tuple[int, bytes, bytes]:
+    """Reverse of `pack_anchor`: (seq, root, transaction)."""
+    seq, root = _head(_ANCHOR, content)
+    return int(seq), bytes(root), content[_ANCHOR.size :]
 
 
 def _head(layout: struct.Struct, content: bytes) -> tuple[Any, ...]:

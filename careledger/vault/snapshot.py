@@ -134,6 +134,12 @@ class VaultSnapshot:
         if data[8:] != reader.generation:
             reader.forget(data[8:], self._txn)
 
+    @property
+    def ledger_height(self) -> int:
+        """Height of the newest block: `height`, unless a network orders the blocks."""
+        data = self._txn.get(b"block", db=self._tables.meta)
+        return self.height if data is None else int.from_bytes(data, "big")
+
     def __enter__(self) -> VaultSnapshot:
         return self
 

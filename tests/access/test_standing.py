@@ -49,6 +49,7 @@ class Snapshot(FakeSnapshot):
     def __init__(self, world: World) -> None:
         super().__init__(world.store, [0])
         self.height = world.height
+        self.ledger_height = world.height
         self._world = world
 
     def state(self, key: bytes) -> bytes | None:

@@ -121,6 +121,7 @@ class FakeSnapshot:
         self._store = store
         self._opened = opened
         self.height = store.height
+        self.ledger_height = store.height
 
     def __enter__(self) -> FakeSnapshot:
         self._opened[0] += 1

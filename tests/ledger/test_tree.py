@@ -45,6 +45,9 @@ def test_root_is_that_of_the_definition(batches):
     for changes in batches:
         plain.update(changes)
         plain = {one: value for one, value in plain.items() if value is not None}
+        before = tree.root
+        assert tree.preview(kv, changes) == compute_root(plain)
+        assert tree.root == before
         assert tree.update(kv, changes) == compute_root(plain)
         assert MapTree.open(kv).root == tree.root
     reader = ValueReader()

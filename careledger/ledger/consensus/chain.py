@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 from careledger.ledger.blocks import BLOCK, Block, hash_history_leaf
 from careledger.ledger.checkpoint import origin_of
@@ -65,7 +66,7 @@ class Chain:
 
     mode = 0
     """Of the genesis that this kind of ledger has."""
-    block_schema: Schema[Block] = BLOCK
+    block_schema: Schema[Any] = BLOCK
     """How a block is kept."""
 
     def __init__(self, rules: Rules, genesis: Genesis) -> None:
@@ -171,7 +172,8 @@ class Chain:
 
     def block(self, kv: KV, height: int) -> Block:
         """Block `height`; 0 is the genesis, without transactions. Raises NotFound."""
-        return self.block_schema.decode(self.block_bytes(kv, height))
+        block: Block = self.block_schema.decode(self.block_bytes(kv, height))
+        return block
 
     def block_bytes(self, kv: KV, height: int) -> bytes:
         """The same as the journal keeps it."""

@@ -120,6 +120,7 @@ class FakeSnapshot:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.height = store.height
+        self.ledger_height = store.height
 
     def current(self, type: str, id: str) -> Version | None:
         return next(iter(self.versions(type, id)), None)
