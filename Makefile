@@ -44,9 +44,13 @@ reset:  ## empty the demo hospital (deletes demo-home)
 	  echo 'the demo hospital is running: stop it with Ctrl-C, then: make reset' >&2; exit 5; fi; \
 	rm -rf -- '$(HOME_DIR)' '$(HOME_DIR).passphrase' '$(HOME_DIR).witness' '$(HOME_DIR).witness.passphrase' && echo 'the demo hospital is empty; start it again with: make run'
 
+.PHONY: engine
+engine: setup  ## build the consensus engine into your cache (CARELEDGER_ENGINE_CACHE); a few minutes, once
+	@$(BIN)/careledger engine install --quiet
+
 ##@ Check
 .PHONY: test
-test: dev check  ## format, lint, types, layers, tests (ARGS=… goes to pytest)
+test: dev engine check  ## format, lint, types, layers, tests (ARGS=… goes to pytest)
 	@$(PY) -m pytest $(ARGS)
 
 .PHONY: check
@@ -88,6 +92,9 @@ campaign-%: dev  ## run a long campaign: tests/campaigns/NAME.py
 lock: $(STAMPS)/venv  ## write requirements/*.txt again from *.in (needs uv: pip install uv)
 	@for name in run dev build; do (cd requirements && uv pip compile --quiet --generate-hashes --universal \
 	  --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links $$name.in -o $$name.txt); done
+	@{ echo '# The Go toolchain for machines without one; `make lock` writes this file from requirements/engine.in.'; \
+	  cd requirements && uv pip compile --quiet --generate-hashes --universal --python-version 3.11 --no-header \
+	  --no-annotate --no-emit-index-url --no-emit-find-links engine.in; } > careledger/engine/toolchain.txt
 
 .PHONY: clean
 clean:  ## remove everything that setup and the tests made, but no home

@@ -15,6 +15,7 @@ SUBCOMMANDS: dict[str, tuple[str, ...]] = {
     "token": ("revoke",),
     "patient": ("enrol",),
     "consent": ("grant", "supersede", "revoke", "list", "explain"),
+    "engine": ("install", "doctor"),
     "config": ("show",),
 }
 
