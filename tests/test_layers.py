@@ -34,6 +34,7 @@ ONLY_IN: dict[str, tuple[tuple[str, ...], str]] = {
     "cyclopts": (("cli/",), "careledger.cli"),
     "rich": (("cli/",), "careledger.cli.output"),
     "random": (("synthetic/",), "secrets, or randomness passed in as an argument"),
+    "google": (("ledger/consensus/abci/", "engine/"), "careledger.ledger.consensus.abci"),
     "pickle": ((), "careledger.primitives.encoding or msgspec"),
     "marshal": ((), "careledger.primitives.encoding or msgspec"),
     "logging": (("node/", "web/"), "the node's log"),

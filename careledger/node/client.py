@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from careledger.node import wire
-from careledger.node.layout import Layout, connect_socket
+from careledger.node.layout import Layout
 from careledger.primitives.errors import Corrupt, Misconfigured
+from careledger.primitives.sockets import connect_socket
 
 Progress = Callable[[dict[str, Any]], None]
 CONNECT_SECONDS = 5.0

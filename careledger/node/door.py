@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from careledger.node import log, wire
-from careledger.node.layout import listen_at
 from careledger.node.sequencer import Sequencer
 from careledger.primitives.errors import CareLedgerError, Invalid, NotFound
+from careledger.primitives.sockets import listen_at
 from careledger.vault.messages import SealedCommit
 from careledger.vault.model import AccessEntry
 

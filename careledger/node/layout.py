@@ -13,9 +13,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +27,6 @@ INDEX_FORMAT = 2
 """Of the derived index: one of another format is made again from the journal."""
 NAME_BYTES_MAX = 200
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-SOCKET_PATH_MAX = 107
 CHUNK_BYTES = 1 << 20
 
 
@@ -242,53 +238,6 @@ def _sum_of(layout: Layout, key: bytes) -> bytes:
         while chunk := data.read(CHUNK_BYTES):
             running.update(chunk)
     return keyed_digest(key, b"cl1.index" + bytes([INDEX_FORMAT]) + running.digest())
-
-
-@contextmanager
-def socket_address(path: Path) -> Iterator[str]:
-    """A name for the socket at `path` that the kernel takes: a long one is reached through its open folder."""
-    name = str(path)
-    if len(os.fsencode(name)) <= SOCKET_PATH_MAX:
-        yield name
-        return
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
-
-
-def connect_socket(path: Path, seconds: float | None = None) -> socket.socket:
-    """A connection to the socket at `path`. Raises OSError if nobody listens."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(seconds)
-    try:
-        with socket_address(path) as address:
-            connection.connect(address)
-    except OSError:
-        connection.close()
-        raise
-    return connection
-
-
-def listen_at(path: Path) -> socket.socket:
-    """Listen at `path`, in place of what a killed process left there. Only this user may connect."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
-    try:
-        path.unlink(missing_ok=True)
-        with socket_address(path) as address:
-            listener.bind(address)
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        raise Misconfigured(
-            f"the home's socket cannot be made: {error.strerror}", hint="keep the home on a local file system"
-        ) from error
-    finally:
-        os.umask(before)
-    listener.setblocking(False)
-    return listener
 
 
 def _mark(layout: Layout) -> str:

@@ -12,8 +12,8 @@ import msgspec
 
 from careledger.node import wire
 from careledger.node.group import ChartExists
-from careledger.node.layout import connect_socket
 from careledger.primitives.errors import Unavailable
+from careledger.primitives.sockets import connect_socket
 from careledger.vault.messages import SealedCommit
 from careledger.vault.model import AccessEntry, CommitResult
 

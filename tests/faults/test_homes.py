@@ -14,9 +14,10 @@ import pytest
 from careledger.node import client, layout
 from careledger.node import upgrade as upgrades
 from careledger.node.backup import SEAL_BYTES, restore
-from careledger.node.layout import HomeFile, Layout, connect_socket, listen_at, mark_running
+from careledger.node.layout import HomeFile, Layout, mark_running
 from careledger.node.upgrade import upgrade
 from careledger.primitives.errors import CareLedgerError, Corrupt, Misconfigured
+from careledger.primitives.sockets import connect_socket, listen_at
 from tests.faults.rig import PASSPHRASE, Node, new_home, node_of, observation, open_home, patient, transaction
 
 VOLATILE = {"lock"}

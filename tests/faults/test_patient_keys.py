@@ -16,7 +16,8 @@ import pytest
 from careledger.access.patient_keys import PatientKey
 from careledger.cli.keyfiles import read_key
 from careledger.cli.run import run
-from careledger.node.layout import Layout, connect_socket, listen_at
+from careledger.node.layout import Layout
+from careledger.primitives.sockets import connect_socket, listen_at
 from careledger.vault.snapshot import VaultReader
 from tests.faults.killing import serving, wait_until_free
 from tests.faults.rig import new_home, node_of, patient
