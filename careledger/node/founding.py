@@ -18,7 +18,7 @@ from careledger.ledger.execution import Rules
 from careledger.ledger.genesis import EMBEDDED, GENESIS, NETWORK, QUOTA_BYTES_DAY_DEFAULT, Genesis
 from careledger.ledger.kernel import ED25519, Key
 from careledger.ledger.store.kv import KV
-from careledger.ledger.transaction import SecretKey, build_transaction
+from careledger.ledger.transaction import SecretKey, build_transaction, decode_transaction
 from careledger.primitives.encoding import DIGEST, U64, Pair
 from careledger.primitives.errors import Corrupt
 from careledger.primitives.hashing import tagged
@@ -107,14 +107,14 @@ def head_value(size: int, root: bytes) -> bytes:
     return _HEAD.encode((size, root))
 
 
-def anchor_transaction(
+def next_anchor(
     ledger: Chain, kv: KV, keys: Keys, organisation: bytes, root: bytes, now_ms: int
-) -> bytes:
-    """`records.anchor` of the next batch, signed by the node key."""
+) -> tuple[int, bytes]:
+    """(seq, `records.anchor`) of the next batch, signed by the node key."""
     did = Did(organisation)
     head = newest_anchor(ledger, kv, organisation)
     seq, previous = (0, FIRST_PREVIOUS) if head is None else (head.seq + 1, head.root)
-    return build_transaction(
+    return seq, build_transaction(
         ledger.genesis_hash,
         max(now_ms, ledger.time_ms) + ANCHOR_VALID_MS,
         did,
@@ -123,6 +123,11 @@ def anchor_transaction(
         [anchor_message(did, seq, previous, root)],
         [SecretKey(ED25519, keys.node_seed)],
     )
+
+
+def is_expired(transaction: bytes, time_ms: int) -> bool:
+    """Whether no block from that time on can hold it."""
+    return decode_transaction(transaction)[1].valid_until < time_ms
 
 
 def newest_anchor(ledger: Chain, kv: KV, organisation: bytes) -> Head | None:

@@ -183,7 +183,7 @@ class OpenHome:
         kv = LmdbKV(txn, self.tables.ledger)
         ledger = self.embedded
         if root is not None:
-            anchor = founding.anchor_transaction(ledger, kv, self.keys, self.organisation, root, now_ms)
+            _, anchor = founding.next_anchor(ledger, kv, self.keys, self.organisation, root, now_ms)
             transactions = [anchor, *transactions]
         block = ledger.execute(kv, transactions, now_ms)
         if root is not None and block.receipts[0].code != 0:

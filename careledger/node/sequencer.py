@@ -155,7 +155,12 @@ class Sequencer:
         self._wake.set()
         self._wake_access.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._failure is None and self._home.access.changed:
+        if self._failure is None:
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """What is still unanchored when nothing more is accepted."""
+        if self._home.access.changed:
             await self._run_group([])
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -232,16 +237,32 @@ class Sequencer:
             elif self._commits:
                 await self._let_arrive()
                 await self._run_group(self._take_group())
-            elif self._due(self._anchored_at, ACCESS_ANCHOR_SECONDS) and self._home.access.changed:
-                if self._home.access.pending:
-                    await self._catch_index_up()
-                    await asyncio.sleep(0)  # entries and heads each make others wait: not both at once
-                if self._failure is None:
-                    await self._run_group([])
+                await self._after_group()
+            elif self._anchor_due():
+                await self._anchor()
             elif self._home.access.pending:
                 await self._catch_index_up()
             if self._stopping and not self._commits:
                 return
+
+    async def _after_group(self) -> None:
+        """A group holds its own anchor: nothing is left to do."""
+
+    def _anchor_due(self) -> bool:
+        """Whether something waits for a block that no commit brings."""
+        return self._due(self._anchored_at, ACCESS_ANCHOR_SECONDS) and bool(self._home.access.changed)
+
+    async def _anchor(self) -> None:
+        """A block of access heads alone."""
+        if self._home.access.pending:
+            await self._catch_index_up()
+            await asyncio.sleep(0)  # entries and heads each make others wait: not both at once
+        if self._failure is None:
+            await self._run_group([])
+
+    def _takes_accesses(self, waiting: list[Waiting]) -> bool:
+        """Whether the group's anchor holds the access heads too: each second, or if there is nothing else."""
+        return not waiting or self._due(self._anchored_at, ACCESS_ANCHOR_SECONDS)
 
     async def _wait_for_work(self) -> None:
         if self._stopping:
@@ -310,8 +331,7 @@ class Sequencer:
                     continue
                 accepted.append(one)
                 await self._apply(group, one)
-            due = self._due(self._anchored_at, ACCESS_ANCHOR_SECONDS)
-            with_accesses = with_accesses or due or not waiting
+            with_accesses = with_accesses or self._takes_accesses(waiting)
             if not accepted and not (with_accesses and home.access.changed):
                 home.writer.abort()
                 return

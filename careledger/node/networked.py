@@ -1,0 +1,319 @@
+"""The sequencer of a network's node: commits become durable at once, their anchor follows, blocks come from the engine.
+
+A block is executed when the engine has decided it (`begin_block`) and made durable, visible and answerable together
+(`commit_block`): journal, sync, index. In between no group runs. Transactions of a commit go to the ledger first, and
+the commit is applied when they are final: what the ledger refuses changes nothing here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final, Protocol
+
+import lmdb
+
+from careledger.access.grants import SEQUENCE_MOVED
+from careledger.ledger.consensus.replica import Decided, Finalised
+from careledger.ledger.execution import SequenceMismatch
+from careledger.ledger.store.lmdb import LmdbKV
+from careledger.ledger.transaction import compute_id, decode_transaction
+from careledger.node import founding
+from careledger.node.group import LEDGER_REFUSES, Group
+from careledger.node.home import OpenHome
+from careledger.node.sequencer import ACCESS_ANCHOR_SECONDS, Sequencer
+from careledger.node.waiting import Waiting
+from careledger.primitives.errors import CareLedgerError, Conflict, Corrupt, Unavailable
+from careledger.vault import journal as journal_frames
+from careledger.vault import records
+from careledger.vault.journal import pack_record
+from careledger.vault.messages import SealedCommit
+from careledger.vault.model import AccessEntry, CommitResult
+
+FINAL_SECONDS: Final = 30.0
+"""How long a commit waits for its transactions; after that nobody knows what becomes of them."""
+RESUBMIT_SECONDS: Final = 5.0
+"""After that an anchor that is in no block yet is handed to the pool again."""
+
+
+class Ordering(Protocol):
+    """Where transactions go to be ordered: the node's pool."""
+
+    def submit(self, transaction: bytes) -> None:
+        """Take a transaction of this node's. Raises Conflict with the reason if it can never be executed, and
+        Unavailable while there is no room."""
+
+
+class NetworkSequencer(Sequencer):
+    """As `Sequencer`; the engine's application calls `begin_block`, `commit_block` and `abort_block`."""
+
+    def __init__(self, home: OpenHome, clock_ms: Callable[[], int], ordering: Ordering) -> None:
+        super().__init__(home, clock_ms)
+        self._ordering = ordering
+        self._finals: dict[bytes, asyncio.Future[int]] = {}
+        self._decided: Finalised | None = None
+        self._submitted_at = 0.0
+        self._views: list[tuple[int, asyncio.Future[None], asyncio.Event]] = []
+        self._departed = int(home.outbox.flight is not None)
+        self._landed = 0
+        self.block_at = time.monotonic()
+        """When the newest block was committed."""
+
+    # What workers ask for
+
+    async def commit(self, commit: SealedCommit) -> CommitResult:
+        """As `Sequencer.commit`; transactions are final before anything is applied."""
+        self._check_open()
+        if not commit.transactions:
+            return await super().commit(commit)
+        height = await self.finalise(commit.transactions)
+        rest = SealedCommit(
+            charts=commit.charts,
+            versions=commit.versions,
+            accesses=commit.accesses,
+            events=commit.events,
+            epochs=commit.epochs,
+        )
+        if rest != SealedCommit():
+            await super().commit(rest)
+        return CommitResult(height)
+
+    async def finalise(self, transactions: tuple[bytes, ...]) -> int:
+        """All of them are executed when it returns: the height of the last one's block.
+
+        Raises Conflict with the ledger's reason, or Unavailable if no block came in time: the outcome is unknown then.
+        """
+        loop = asyncio.get_running_loop()
+        waiting: list[tuple[bytes, asyncio.Future[int]]] = []
+        try:
+            for one in transactions:
+                body, _ = decode_transaction(one)
+                id = compute_id(body.body)
+                self._ordering.submit(one)
+                waiting.append((id, self._finals.setdefault(id, loop.create_future())))
+            async with asyncio.timeout(FINAL_SECONDS):
+                return max([await asyncio.shield(future) for _, future in waiting])
+        except TimeoutError:
+            raise Unavailable(
+                "the network made no block with this in time: it may still come",
+                hint="careledger network status; read before you repeat",
+                code="outcome-unknown",
+            ) from None
+        finally:
+            for id, future in waiting:
+                if not future.done():
+                    self._finals.pop(id, None)
+
+    @asynccontextmanager
+    async def shown(self, compose: Callable[[], tuple[AccessEntry, ...]] = tuple) -> AsyncIterator[None]:
+        """As `Sequencer.shown`: what was journalled before, and the entries that `compose` gives, are anchored, and
+        the header that holds that state is decided. The block that follows waits until the caller is done."""
+        self._check_open()
+        entries = compose()
+        if entries:
+            await self.log_access(entries)
+        home = self._home
+        wanted = self._departed
+        if home.access.changed or home.outbox.records:
+            wanted += 1  # the next batch that departs holds it
+        self._anchored_at = 0.0
+        self._wake.set()
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        finished = asyncio.Event()
+        view = (wanted, granted, finished)
+        self._views.append(view)
+        try:
+            async with asyncio.timeout(FINAL_SECONDS):
+                await granted
+            yield
+        except TimeoutError:
+            raise Unavailable(
+                "the network made no block in time", hint="careledger network status; then repeat"
+            ) from None
+        finally:
+            finished.set()
+            if view in self._views:
+                self._views.remove(view)
+
+    # Blocks
+
+    async def begin_block(self, decided: Decided) -> Finalised:
+        """Execute a decided block; nothing is durable or visible before `commit_block`."""
+        await self._busy.acquire()
+        try:
+            await self._grant_views()
+            self._check_failed()
+            txn = self._home.writer.begin()
+            done = self._home.replica.finalise(LmdbKV(txn, self._home.tables.ledger), decided)
+            self._decided = done
+            return done
+        except BaseException:
+            self._home.abort()
+            self._busy.release()
+            raise
+
+    async def commit_block(self) -> Finalised:
+        """The block that `begin_block` executed is durable, visible, and told to whom it concerns."""
+        done, home = self._decided, self._home
+        if done is None:
+            raise Corrupt("the engine commits what was not executed", hint="restart the node")
+        try:
+            txn = home.writer.txn
+            if txn is None:
+                raise RuntimeError("no block is open")
+            landed = home.outbox.settle(home, txn)
+            self._abandon_staged()
+            home.journal.append(journal_frames.COMMITTED, [pack_record(records.BLOCK, done.block)])
+            self._index_accesses(txn, home.view + 1)
+            await self._sync()
+            home.writer.commit()
+            home.access.applied()
+        except (lmdb.Error, CareLedgerError, OSError) as failure:
+            self._fail(failure)
+            home.abort()
+            raise
+        finally:
+            self._decided = None
+            self._busy.release()
+        self.block_at = time.monotonic()
+        if landed is not None:
+            self._landed += 1
+        self._tell(done)
+        self._wake.set()
+        return done
+
+    def abort_block(self) -> None:
+        """The engine went away between the two: it will decide the same block again."""
+        if self._decided is not None:
+            self._decided = None
+            self._home.abort()
+            self._busy.release()
+
+    def _tell(self, done: Finalised) -> None:
+        for receipt in done.receipts:
+            future = self._finals.pop(receipt.id, None)
+            if future is None or future.done():
+                continue
+            if receipt.code == 0:
+                future.set_result(done.height)
+            elif receipt.code == SequenceMismatch.number:
+                future.set_exception(
+                    Conflict(
+                        "another transaction took this sequence",
+                        hint="compose it anew and repeat",
+                        code=SEQUENCE_MOVED,
+                    )
+                )
+            else:
+                future.set_exception(
+                    Conflict(
+                        f"the ledger refuses this with code {receipt.code}: {receipt.reason}",
+                        hint="nothing was changed; docs/spec/ledger.md says what the code means",
+                        code=LEDGER_REFUSES,
+                    )
+                )
+
+    async def _grant_views(self) -> None:
+        """The header of the block to come is decided and holds the state as it is now: who waits may look."""
+        ready = [view for view in self._views if view[0] <= self._landed]
+        for view in ready:
+            _, granted, finished = view
+            if granted.cancelled():
+                continue
+            granted.set_result(None)
+            await finished.wait()
+
+    def _check_failed(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    # Anchors
+
+    def _anchor_due(self) -> bool:
+        outbox = self._home.outbox
+        if outbox.flight is not None:
+            return self._due(self._submitted_at, RESUBMIT_SECONDS)
+        due = self._due(self._anchored_at, ACCESS_ANCHOR_SECONDS)
+        return bool(outbox.records) or (due and bool(self._home.access.changed))
+
+    async def _after_group(self) -> None:
+        if self._failure is None and self._anchor_due():
+            await self._anchor()
+
+    async def _leave(self) -> None:
+        """What waits is in the journal: it is anchored after the next start."""
+
+    def _takes_accesses(self, waiting: list[Waiting]) -> bool:
+        return False
+
+    async def _anchor(self) -> None:
+        """Compose the next batch, make it durable, and hand its anchor to the pool; or hand it over once more."""
+        async with self._busy:
+            if self._failure is not None:
+                return
+            try:
+                if self._home.outbox.flight is None:
+                    await self._depart()
+                self._submit_flight()
+            except (lmdb.Error, Unavailable) as failure:
+                self._undo([], self._index_failed(failure))
+            except (CareLedgerError, OSError) as failure:
+                self._fail(failure)
+                self._undo([], self._failure or Unavailable("the node has stopped"))
+
+    async def _depart(self) -> None:
+        home = self._home
+        self._abandon_staged()
+        txn = home.writer.begin()
+        with_accesses = self._due(self._anchored_at, ACCESS_ANCHOR_SECONDS)
+        cut = home.journal.position.sequence
+        changed = self._taken = home.access.take_changed() if with_accesses else set()
+        changes = home.outbox.changes(home, changed)
+        root = home.heads.preview(LmdbKV(txn, home.tables.heads), changes)
+        seq, transaction = founding.next_anchor(
+            home.replica,
+            LmdbKV(txn, home.tables.ledger),
+            home.keys,
+            home.organisation,
+            root,
+            self._clock_ms(),
+        )
+        home.outbox.depart(seq, root, transaction, changes)
+        packed = [pack_record(records.ANCHOR, records.pack_anchor(seq, root, transaction))]
+        if with_accesses:
+            packed.append(pack_record(records.CUT, records.pack_cut(cut)))
+        home.journal.append(journal_frames.COMMITTED, packed)
+        self._index_accesses(txn, home.view + 1)
+        await self._sync()
+        home.writer.commit()
+        home.access.applied()
+        self._taken = set()
+        self._departed += 1
+        if with_accesses:
+            self._anchored_at = time.monotonic()
+
+    def _submit_flight(self) -> None:
+        """Give the anchor to the pool; one that expired meanwhile is signed anew for the same batch."""
+        flight, home = self._home.outbox.flight, self._home
+        if flight is None:
+            return
+        transaction = flight.transaction
+        with home.tables.env.begin() as txn:
+            kv = LmdbKV(txn, home.tables.ledger)
+            if founding.is_expired(transaction, home.replica.time_ms):
+                _, transaction = founding.next_anchor(
+                    home.replica, kv, home.keys, home.organisation, flight.root, self._clock_ms()
+                )
+        self._submitted_at = time.monotonic()
+        try:
+            self._ordering.submit(transaction)
+        except (Conflict, Unavailable):
+            return  # in the pool already, or no room: it is tried again
+
+    async def _close_group(self, group: Group, accepted: list[Waiting], with_accesses: bool) -> list[bytes]:
+        """No block: what was written waits for its anchor."""
+        self._home.outbox.records |= self._home.writer.touched_heads().keys()
+        self._home.writer.flush()
+        return []
