@@ -278,19 +278,44 @@ class Outcome:
     """Of what the block did before its transactions: evidence acted on, proposals that took effect."""
 
 
+class Execution:
+    """A block under way, transaction after transaction; `block.transactions` is not looked at.
+
+    The first write is `sys/history`; evidence and what is due follow, then what is applied.
+    """
+
+    __slots__ = ("_begin_events", "_block", "_is_past_lane_0", "_nodes", "_receipts", "_rules", "_state")
+
+    def __init__(self, rules: Rules, read: Read, block: BlockInput) -> None:
+        self._rules, self._block = rules, block
+        state = self._state = Overlay(read)
+        HISTORY.write(state, block.history)
+        self._receipts: list[TransactionReceipt] = []
+        self._nodes: list[tuple[bytes, Node]] = []
+        self._begin_events = _begin(rules, state, block, self._nodes)
+        self._is_past_lane_0 = False
+
+    def apply(self, data: bytes, *, is_kept_if_refused: bool = True) -> TransactionReceipt:
+        """Executes the next transaction. One that is refused and not kept is no part of the block."""
+        receipt, lane = _apply_transaction(
+            self._rules, self._state, self._block, data, self._is_past_lane_0, self._nodes
+        )
+        if receipt.code == 0 or is_kept_if_refused:
+            self._receipts.append(receipt)
+            self._is_past_lane_0 = self._is_past_lane_0 or lane > 0
+        return receipt
+
+    def outcome(self) -> Outcome:
+        """What the transactions so far come to."""
+        return Outcome(self._state.changes, tuple(self._receipts), tuple(self._nodes), self._begin_events)
+
+
 def apply_block(rules: Rules, read: Read, block: BlockInput) -> Outcome:
-    """Executes a block on the state behind `read`. The first write is `sys/history`; evidence and what is due follow."""
-    state = Overlay(read)
-    HISTORY.write(state, block.history)
-    receipts: list[TransactionReceipt] = []
-    nodes: list[tuple[bytes, Node]] = []
-    begin_events = _begin(rules, state, block, nodes)
-    is_past_lane_0 = False
+    """Executes a block on the state behind `read`."""
+    execution = Execution(rules, read, block)
     for data in block.transactions:
-        receipt, lane = _apply_transaction(rules, state, block, data, is_past_lane_0, nodes)
-        receipts.append(receipt)
-        is_past_lane_0 = is_past_lane_0 or lane > 0
-    return Outcome(state.changes, tuple(receipts), tuple(nodes), begin_events)
+        execution.apply(data)
+    return execution.outcome()
 
 
 def _begin(
