@@ -9,10 +9,13 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from careledger.contracts import CONTRACTS  # noqa: E402
+from careledger.contracts.actions import ACTIONS  # noqa: E402
+from careledger.contracts.proposals import BODY, DUE  # noqa: E402
+from careledger.contracts.validators import SEAT  # noqa: E402
 from careledger.ledger import genesis, transaction, tree  # noqa: E402
 from careledger.ledger.blocks import BLOCK, TRANSACTIONS_MAX  # noqa: E402
 from careledger.ledger.execution import ENVELOPE_REFUSALS_OF_EXECUTION, SYSTEM_STATE  # noqa: E402
-from careledger.ledger.kernel import KEY, VALID_MS_MAX, Contract, NotSigned, Rejected  # noqa: E402
+from careledger.ledger.kernel import EVIDENCE, KEY, VALID_MS_MAX, Contract, NotSigned, Rejected  # noqa: E402
 from careledger.primitives.encoding import Codec, Schema  # noqa: E402
 
 TARGET = ROOT / "docs" / "spec" / "ledger.md"
@@ -57,7 +60,10 @@ The protocol says what these things mean; this page holds the numbers that it le
   block without it. Its code and bytes stay in the block.
 - A DID is H(`cl1.did`, u8 kind | u8 algorithm | first root key), written `did:careledger:` and 64 hex digits.
 - `sys/history` at block h holds size h and the root of leaves 0 … h − 1.
-- In the genesis every key counts as having signed, and the first organisation registers itself as the operator.
+- In the genesis every key counts as having signed. Embedded, the first organisation registers itself as the operator;
+  a network's genesis names founders with their validators, and no operator.
+- A block acts first on the evidence that came with it, in its order, then on what is due (proposals by number), then on
+  its transactions. Each of these steps is whole or leaves no trace.
 - Checkpoints: the origin is also the signer's name. Ed25519 lines have note type 01. ML-DSA-44 lines have type 06 (C2SP
   tlog-cosignature, `subtree/v1` from leaf 0) with the block's time in seconds.
 - A map proof is enc(list of option of 32 bytes: siblings from the root down; option of (key, value hash): the one leaf
@@ -119,9 +125,22 @@ def write_contract(contract: Contract) -> list[str]:
         refusal
         for kind in contract.messages
         for refusal in kind.refusals
-        if refusal.__module__.endswith("." + contract.name)
+        if refusal.number // 100 == kind.number // 100
     }
+    if contract.name == "governance":
+        lines += ["", *write_actions()]
     return [*lines, "", *write_refusals(tuple(own)), ""]
+
+
+def write_actions() -> list[str]:
+    """A table of what a proposal may do."""
+    lines = ["| action of a proposal | number | fields | refused with |", "|---|---|---|---|"]
+    for kind in ACTIONS:
+        numbers = sorted({refusal.number for refusal in kind.refusals})
+        lines.append(
+            row(f"`{kind.name}`", str(kind.number), write_fields(kind.schema), ", ".join(map(str, numbers)))
+        )
+    return lines
 
 
 def build() -> str:
@@ -135,6 +154,10 @@ def build() -> str:
         ("block", BLOCK),
         ("genesis", genesis.GENESIS),
         ("map proof", tree.MAP_PROOF),
+        ("evidence", EVIDENCE),
+        ("seat", SEAT),
+        ("proposal's body", BODY),
+        ("due", DUE),
     )  # type: ignore[assignment]
     lines += [row(name, write_fields(schema)) for name, schema in named]
     lines += ["", "## Refusals of the envelope", "", *write_refusals(ENVELOPE_REFUSALS), ""]

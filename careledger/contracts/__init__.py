@@ -1,10 +1,12 @@
-"""The smart contracts: pure, deterministic, one file each. `CONTRACTS` is the one list of them."""
+"""The smart contracts: pure, deterministic, one file each, with parts where it grows (`governance`: parameters,
+admission, validators, actions, proposals, voting). `CONTRACTS` is the one list of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from careledger.contracts import consent, governance, identity, records, sys
+from careledger.contracts import consent, governance, identity, records, sys, validators
 from careledger.ledger.kernel import Key
 from careledger.primitives.types import Did, compute_did
 
@@ -25,6 +27,40 @@ def founding_messages(
     messages = [identity.REGISTER.encode(register)]
     if profile is not None:
         message = sys.SetProfile(did, profile.code, profile.python, profile.packages)
+        messages.append(sys.SET_PROFILE.encode(message))
+    return tuple(messages)
+
+
+class Founder(NamedTuple):
+    """An organisation that founds a network: its root and node key, its validator's engine key, its weight."""
+
+    name: str
+    root: Key
+    node: Key
+    validator: Key
+    weight: int = 1
+    end_points: tuple[str, ...] = ()
+
+
+def network_founding_messages(
+    founders: Sequence[Founder], profile: sys.Profile | None = None
+) -> tuple[bytes, ...]:
+    """Messages of a network's genesis: all founders are registered and validate, nobody is the operator; then the
+    profile, if given. Raises the refusals of the rules of weight (`validators.check_weights`)."""
+    seats = [
+        validators.Seat(validators.compute_address(one.validator), organisation_did(one.root), one.weight)
+        for one in founders
+    ]
+    validators.check_weights(tuple(seats))
+    messages = [
+        governance.FOUND.encode(
+            governance.Found(one.name, one.root, one.node, one.end_points, one.validator, one.weight)
+        )
+        for one in founders
+    ]
+    if profile is not None:
+        by = organisation_did(founders[0].root)
+        message = sys.SetProfile(by, profile.code, profile.python, profile.packages)
         messages.append(sys.SET_PROFILE.encode(message))
     return tuple(messages)
 

@@ -1,7 +1,8 @@
 """Identity: organisations, practitioners and devices as DIDs; keys rotate, roles change, nothing is deleted.
 
 No patient has an entry here. An organisation's root key decides about itself and about its practitioners and devices;
-the organisation with the role `operator` admits organisations. Every new key signs the transaction that brings it in
+the organisation with the role `operator` admits organisations; on a network validators vote, and no operator decides
+anything. Every new key signs the transaction that brings it in
 (proof of possession), and no key is ever used twice. Practitioners and devices carry no name.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from careledger.contracts.validators import get_seats, is_network
 from careledger.ledger.kernel import (
     ED25519,
     KEY,
@@ -194,6 +196,12 @@ class OrganisationUnnamed(Rejected):
     number, code, reason = 211, "organisation-unnamed", "an organisation needs a name and a node key"
 
 
+class ValidatorStays(Rejected):
+    """An organisation whose validators have weight leaves by a vote: the others must go on signing blocks."""
+
+    number, code, reason = 212, "validator-stays", "the organisation has validators: it leaves by a vote"
+
+
 _KEY_SIZES = {ED25519: ED25519_PUBLIC_SIZE, ML_DSA_65: ML_DSA_65_PUBLIC_SIZE}
 
 
@@ -220,9 +228,9 @@ def get_active_organisation(state: State, did: Did) -> Subject:
     return subject
 
 
-def is_operator(subject: Subject) -> bool:
-    """Whether it admits organisations and sets the profile."""
-    return OPERATOR_ROLE in subject.roles
+def is_operator(state: State, subject: Subject) -> bool:
+    """Whether it admits organisations and sets the profile; on a network nobody does alone."""
+    return OPERATOR_ROLE in subject.roles and not is_network(state)
 
 
 def get_sponsor_keys(state: State, did: Did) -> tuple[Key, ...]:
@@ -236,7 +244,7 @@ def get_sponsor_keys(state: State, did: Did) -> tuple[Key, ...]:
 def require_operator(ctx: Context, did: Did) -> None:
     """Raises unless `did` is the operator and its root key signed."""
     author = get_active_organisation(ctx.state, did)
-    if not is_operator(author):
+    if not is_operator(ctx.state, author):
         raise NotTheOperator
     ctx.require_signed(author.root)
 
@@ -256,6 +264,12 @@ def enter(ctx: Context, did: Did, subject: Subject) -> None:
         if key is not None:
             KEYS.set(ctx.state, compute_key_id(key), did)
     ctx.emit(REGISTERED, SubjectChanged(did))
+
+
+def leave(ctx: Context, did: Did, subject: Subject) -> None:
+    """The checked subject acts no more, for ever."""
+    SUBJECTS.set(ctx.state, did, replace(subject, is_active=False))
+    ctx.emit(DEACTIVATED, SubjectChanged(did))
 
 
 def _check_new_key(ctx: Context, key: Key) -> None:
@@ -278,7 +292,7 @@ def register(ctx: Context, message: Register) -> None:
         raise SubjectExists
     if not (ctx.is_genesis and message.by == did):
         author = get_active_organisation(ctx.state, message.by)
-        if is_organisation and not is_operator(author):
+        if is_organisation and not is_operator(ctx.state, author):
             raise NotTheOperator
         ctx.require_signed(author.root)
     keys = [message.root] if message.node is None else [message.root, message.node]
@@ -330,15 +344,16 @@ def deactivate(ctx: Context, message: Deactivate) -> None:
     # CHECK
     subject = get_active(ctx.state, message.subject)
     author = get_active_organisation(ctx.state, message.by)
-    if message.by != subject.organisation and not (subject.kind == ORGANISATION and is_operator(author)):
+    is_decided_above = subject.kind == ORGANISATION and is_operator(ctx.state, author)
+    if message.by != subject.organisation and not is_decided_above:
         raise NotItsOrganisation
-    if is_operator(subject):
+    if is_operator(ctx.state, subject):
         raise OperatorStays
+    if any(seat.organisation == message.subject for seat in get_seats(ctx.state)):
+        raise ValidatorStays
     ctx.require_signed(author.root)
-    # APPLY
-    SUBJECTS.set(ctx.state, message.subject, replace(subject, is_active=False))
-    # EMIT
-    ctx.emit(DEACTIVATED, SubjectChanged(message.subject))
+    # APPLY, EMIT
+    leave(ctx, message.subject, subject)
 
 
 def set_role(ctx: Context, message: SetRole) -> None:
@@ -347,13 +362,13 @@ def set_role(ctx: Context, message: SetRole) -> None:
     subject = get_active(ctx.state, message.subject)
     author = get_active_organisation(ctx.state, message.by)
     if subject.kind == ORGANISATION:
-        if not is_operator(author):
+        if not is_operator(ctx.state, author):
             raise NotTheOperator
     elif subject.organisation != message.by:
         raise NotItsOrganisation
     if OPERATOR_ROLE in message.roles and subject.kind != ORGANISATION:
         raise NotAnOrganisation
-    if is_operator(subject) and OPERATOR_ROLE not in message.roles:
+    if is_operator(ctx.state, subject) and OPERATOR_ROLE not in message.roles:
         raise OperatorStays
     ctx.require_signed(author.root)
     # APPLY
@@ -410,7 +425,7 @@ DEACTIVATE = MessageKind(
     "identity.deactivate",
     Schema(Deactivate, subject=DID, by=DID),
     deactivate,
-    (SubjectUnknown, SubjectInactive, NotAnOrganisation, NotItsOrganisation, OperatorStays),
+    (SubjectUnknown, SubjectInactive, NotAnOrganisation, NotItsOrganisation, OperatorStays, ValidatorStays),
     is_urgent=True,
 )
 SET_ROLE = MessageKind(

@@ -17,7 +17,7 @@ from careledger.contracts.identity import (
     is_operator,
 )
 from careledger.ledger.kernel import Context, Contract, EventKind, Item, MessageKind, Rejected
-from careledger.primitives.encoding import U64, Pair, Schema, Set, Text
+from careledger.primitives.encoding import DIGEST, U64, Pair, Schema, Set, Text
 from careledger.primitives.types import Did
 
 PACKAGES_MAX = 64
@@ -39,11 +39,15 @@ PROFILE: Item[Profile] = Item(
     Schema(Profile, code=Text(64), python=Text(16), packages=PACKAGES),
     "what executes blocks",
 )
+CODE: Item[bytes] = Item(
+    "sys", "code", DIGEST, "hash of the code that executes blocks, if the validators voted for it"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class SetProfile:
-    """From the next block on, this executes the ledger. Signed by the operator's root key."""
+    """From the next block on, this executes the ledger. Signed by the operator's root key; on a network, a vote
+    does it (`governance.propose`), and the genesis names the first profile."""
 
     by: Did
     code: str
@@ -67,15 +71,25 @@ class ProfileEmpty(Rejected):
 def set_profile(ctx: Context, message: SetProfile) -> None:
     """The profile is replaced."""
     # CHECK
-    if not message.code or not message.python:
-        raise ProfileEmpty
+    profile = Profile(message.code, message.python, message.packages)
+    check_profile(profile)
     author = get_active_organisation(ctx.state, message.by)
-    if not is_operator(author):
+    if not (ctx.is_genesis or is_operator(ctx.state, author)):
         raise NotTheOperator
     ctx.require_signed(author.root)
-    # APPLY
-    PROFILE.write(ctx.state, Profile(message.code, message.python, message.packages))
-    # EMIT
+    # APPLY, EMIT
+    enter_profile(ctx, profile)
+
+
+def check_profile(profile: Profile) -> None:
+    """Raises ProfileEmpty."""
+    if not profile.code or not profile.python:
+        raise ProfileEmpty
+
+
+def enter_profile(ctx: Context, profile: Profile) -> None:
+    """The checked profile executes the ledger."""
+    PROFILE.write(ctx.state, profile)
     ctx.emit(PROFILE_CHANGED, ProfileChanged(ctx.height))
 
 
@@ -91,7 +105,7 @@ SET_PROFILE = MessageKind(
 CONTRACT = Contract(
     name="sys",
     purpose="What executes the ledger, and its history.",
-    state=(PROFILE,),
+    state=(PROFILE, CODE),
     messages=(SET_PROFILE,),
     events=(PROFILE_CHANGED,),
 )

@@ -1,6 +1,6 @@
 """The file with which an organisation asks an operator to be admitted: `careledger/admission-request/1`.
 
-Canonical JSON (RFC 8785) of a closed shape. Both keys sign what they ask (`governance.compute_statement`), and whom;
+Canonical JSON (RFC 8785) of a closed shape. Both keys sign what they ask (`admission.compute_statement`), and whom;
 docs/spec/governance.md is the format.
 """
 
@@ -11,7 +11,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from careledger.contracts.governance import ADMIT, Admit, compute_statement
+from careledger.contracts.admission import Admit, compute_statement
+from careledger.contracts.governance import ADMIT
 from careledger.contracts.identity import END_POINTS, ORGANISATION
 from careledger.ledger.kernel import ED25519, ML_DSA_65, Key
 from careledger.ledger.proof_files import decode_binary, decode_file, encode_binary

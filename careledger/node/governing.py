@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from careledger.access.grants import SEQUENCE_MOVED
-from careledger.contracts.governance import BOUNDS, SET_PARAMETER, SetParameter, get_parameter
+from careledger.contracts.governance import SET_PARAMETER, SetParameter
 from careledger.contracts.identity import (
     CHANGED,
     DEACTIVATE,
@@ -16,6 +16,7 @@ from careledger.contracts.identity import (
     Deactivate,
     Subject,
 )
+from careledger.contracts.parameters import BOUNDS, get_parameter
 from careledger.ledger.consensus.index import EVENTS_MAX
 from careledger.ledger.execution import Overlay
 from careledger.ledger.kernel import ED25519

@@ -6,7 +6,17 @@ from dataclasses import dataclass
 
 import pytest
 
-from careledger.contracts import CONTRACTS, anchor_message, consent, governance, identity, records, sys
+from careledger.contracts import (
+    CONTRACTS,
+    admission as asking,
+    anchor_message,
+    consent,
+    governance,
+    identity,
+    parameters,
+    records,
+    sys,
+)
 from careledger.contracts.identity import (
     DEACTIVATE,
     DEVICE,
@@ -149,9 +159,9 @@ def admission(by=H, party=STRANGER, said=None, proofs=None, **changes):
     """`governance.admit` of a party; `said` and `proofs` are what its keys signed, and which keys, if not these."""
     fields = {"name": party.name, "root": party.root.key, "node": party.node.key, "end_points": ()}
     fields |= changes
-    statement = governance.compute_statement(**({"by": by.did, **fields} | (said or {})))
+    statement = asking.compute_statement(**({"by": by.did, **fields} | (said or {})))
     root, node = [key.sign(statement) for key in proofs or (party.root, party.node)]
-    message = governance.Admit(by.did, **fields, root_proof=root, node_proof=node)
+    message = asking.Admit(by.did, **fields, root_proof=root, node_proof=node)
     return governance.ADMIT.encode(message)
 
 
@@ -176,12 +186,12 @@ def test_admit_registers_an_organisation_by_its_own_request(play, party):
 
 def test_set_parameter_holds_from_the_next_transaction_on(play):
     state = Overlay(play.ledger.reader(play.kv))
-    for bound in governance.BOUNDS:
-        default = governance.get_parameter(state, bound.name)
+    for bound in parameters.BOUNDS:
+        default = parameters.get_parameter(state, bound.name)
         assert bound.least <= default <= bound.most
         for value in (bound.least, bound.most, bound.least + 1):
             block = play.accept([set_parameter(bound.name, value)], H_SIGNS)
-            assert governance.get_parameter(Overlay(play.ledger.reader(play.kv)), bound.name) == value
+            assert parameters.get_parameter(Overlay(play.ledger.reader(play.kv)), bound.name) == value
             assert [event.type for event in block.receipts[0].events] == ["governance.parameter_set"]
     message = SET_END_POINTS.encode(SetEndPoints(H.did, ()))
     late = play.build([message], H_SIGNS, valid_ms=3_600_002)
@@ -193,12 +203,12 @@ def test_set_parameter_holds_from_the_next_transaction_on(play):
 
 def test_the_least_parameters_still_carry_what_must_never_stop(play):
     """A day of anchors, a grant and a revocation, and an admission under the largest keys fit."""
-    for bound in governance.BOUNDS:
+    for bound in parameters.BOUNDS:
         play.accept([set_parameter(bound.name, bound.least)], H_SIGNS)
     body = len(
         TRANSACTION.decode(play.build([anchor_message(H.did, 0, bytes(32), bytes(32))], [H.node])).body
     )
-    assert body * 500 * 86_400 < governance.BOUNDS[0].least
+    assert body * 500 * 86_400 < parameters.BOUNDS[0].least
     play.accept([TO_CLINIC.grant()], [H.node, TO_CLINIC.key], valid_ms=3_600_000)
     play.accept([TO_CLINIC.revoke()], [H.node, TO_CLINIC.key], lane=0)
     large = Party("Largest", ML_DSA_65)
@@ -341,10 +351,10 @@ ROWS = [
     Row("consent.revoke", "revoked already, before its grant", TO_NOBODY.revoke(), [H.node, TO_NOBODY.key], consent.DirectiveRevoked),
     Row("consent.revoke", "its key did not sign", TO_CLINIC.revoke(), [H.node], NotSigned),
     Row("consent.revoke", "signed by the custodian", TO_CLINIC.revoke(), H_SIGNS, NotSigned),
-    Row("governance.set_parameter", "no such parameter", set_parameter("audit", 0), H_SIGNS, governance.ParameterUnknown),
+    Row("governance.set_parameter", "no such parameter", set_parameter("audit", 0), H_SIGNS, parameters.ParameterUnknown),
     *[
-        Row("governance.set_parameter", f"{bound.name} {value}", set_parameter(bound.name, value), H_SIGNS, governance.ParameterOutOfBounds)
-        for bound in governance.BOUNDS
+        Row("governance.set_parameter", f"{bound.name} {value}", set_parameter(bound.name, value), H_SIGNS, parameters.ParameterOutOfBounds)
+        for bound in parameters.BOUNDS
         for value in (0, bound.least - 1, bound.most + 1, 2**64 - 1)
     ],
     Row("governance.set_parameter", "by nobody", set_parameter(by=_Nobody), H_SIGNS, identity.SubjectUnknown),
@@ -361,12 +371,12 @@ ROWS = [
     Row("governance.admit", "key of a wrong size", admission(node=SHORT), H_SIGNS, identity.KeyMalformed),
     Row("governance.admit", "node key of another", admission(node=C.node.key, proofs=(S.root, C.node)), H_SIGNS, identity.KeyInUse),
     Row("governance.admit", "root and node key equal", admission(node=S.root.key, proofs=(S.root, S.root)), H_SIGNS, identity.KeyInUse),
-    Row("governance.admit", "root key not proven", admission(proofs=(S.node, S.node)), H_SIGNS, governance.KeyNotProven),
-    Row("governance.admit", "node key not proven", admission(proofs=(S.root, S.root)), H_SIGNS, governance.KeyNotProven),
-    Row("governance.admit", "asked of another operator", admission(said={"by": C.did}), H_SIGNS, governance.KeyNotProven),
-    Row("governance.admit", "asked under another name", admission(said={"name": "St Anna Hospital"}), H_SIGNS, governance.KeyNotProven),
-    Row("governance.admit", "asked with another node key", admission(said={"node": FRESH.key}), H_SIGNS, governance.KeyNotProven),
-    Row("governance.admit", "asked with other addresses", admission(said={"end_points": ("https://x",)}), H_SIGNS, governance.KeyNotProven),
+    Row("governance.admit", "root key not proven", admission(proofs=(S.node, S.node)), H_SIGNS, asking.KeyNotProven),
+    Row("governance.admit", "node key not proven", admission(proofs=(S.root, S.root)), H_SIGNS, asking.KeyNotProven),
+    Row("governance.admit", "asked of another operator", admission(said={"by": C.did}), H_SIGNS, asking.KeyNotProven),
+    Row("governance.admit", "asked under another name", admission(said={"name": "St Anna Hospital"}), H_SIGNS, asking.KeyNotProven),
+    Row("governance.admit", "asked with another node key", admission(said={"node": FRESH.key}), H_SIGNS, asking.KeyNotProven),
+    Row("governance.admit", "asked with other addresses", admission(said={"end_points": ("https://x",)}), H_SIGNS, asking.KeyNotProven),
     Row("governance.admit", "root key absent", admission(), [H.node], NotSigned),
     Row("sys.profile", "empty", profile(code=""), H_SIGNS, sys.ProfileEmpty),
     Row("sys.profile", "by nobody", profile(by=_Nobody), H_SIGNS, identity.SubjectUnknown),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from careledger.contracts import consent, governance
+from careledger.contracts import consent, parameters
 from tests.contracts.test_contracts import H_SIGNS, admission, set_parameter
 from tests.ledger.play import CLINIC, HOSPITAL, Decided, Play
 
@@ -28,7 +28,7 @@ def test_states_of_directives_and_governance(vector):
     ]
     blocks += [
         [play.build([set_parameter(bound.name, bound.least)], H_SIGNS, lane=5 + at)]
-        for at, bound in enumerate(governance.BOUNDS)
+        for at, bound in enumerate(parameters.BOUNDS)
     ]
     executed = [play.run(transactions) for transactions in blocks]
     entries = {name: play.entry(it.commitment) for name, it in (("one", one), ("two", two), ("three", three))}
