@@ -8,11 +8,11 @@ validators is a network: there no operator decides anything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from careledger.ledger.kernel import KEY, Context, EventKind, Evidence, Item, Key, Map, Rejected, State
+from careledger.ledger.kernel import KEY, Context, Event, EventKind, Evidence, Item, Key, Map, Rejected, State
 from careledger.primitives.encoding import DIGEST, U8, U64, Codec, Fixed, Schema, Set
 from careledger.primitives.errors import Corrupt
 from careledger.primitives.hashing import sha256
@@ -84,10 +84,11 @@ VALIDATOR_SET: Item[ValidatorSet] = Item(
 
 @dataclass(frozen=True, slots=True)
 class ValidatorChanged:
-    """A validator was added, weighed, jailed or removed; weight 0: it signs nothing more."""
+    """A validator was added, weighed, jailed or removed; weight 0: it signs nothing, or did not before."""
 
     address: bytes
     organisation: Did
+    weight_before: int
     weight: int
     status: int
 
@@ -218,6 +219,7 @@ def enter_validator(ctx: Context, address: bytes, validator: Validator) -> None:
     # CHECK
     found = VALIDATOR_SET.read(ctx.state) or ValidatorSet(validator.key.algorithm, ())
     seats = [seat for seat in found.seats if seat.address != address]
+    before = sum(seat.weight for seat in found.seats if seat.address == address)
     if validator.status == ACTIVE:
         if len(seats) >= VALIDATORS_MAX:
             raise TooManyValidators
@@ -226,8 +228,8 @@ def enter_validator(ctx: Context, address: bytes, validator: Validator) -> None:
     VALIDATORS.set(ctx.state, address, validator)
     VALIDATOR_SET.write(ctx.state, ValidatorSet(found.algorithm, tuple(sorted(seats))))
     # EMIT
-    changed = ValidatorChanged(address, validator.organisation, validator.weight, validator.status)
-    ctx.emit(VALIDATOR_CHANGED, changed)
+    weight, status = validator.weight, validator.status
+    ctx.emit(VALIDATOR_CHANGED, ValidatorChanged(address, validator.organisation, before, weight, status))
 
 
 def take_weight(ctx: Context, address: bytes, validator: Validator, status: int) -> None:
@@ -248,7 +250,7 @@ def on_evidence(ctx: Context, evidence: Evidence) -> None:
 
 def get_powers(state: State) -> tuple[Power, ...]:
     """The active validators as the engine is told of them, ascending by address."""
-    return tuple([_power(state, seat.address, seat.weight) for seat in get_seats(state)])
+    return tuple([_compute_power(state.get, seat.address, seat.weight) for seat in get_seats(state)])
 
 
 def genesis_validators(state: State) -> tuple[Power, ...]:
@@ -257,51 +259,65 @@ def genesis_validators(state: State) -> tuple[Power, ...]:
     return get_powers(state)
 
 
-def validator_updates(state: State, changes: Mapping[bytes, bytes | None]) -> tuple[Power, ...]:
-    """What a block changes for the engine: `state` is the one before it, `changes` its outcome's; by address.
+class BlockOutcome(Protocol):
+    """What `apply_block` returns, as far as it is needed here."""
 
-    Whoever came and went within the block is left out: the engine refuses to remove whom it does not know.
+    @property
+    def changes(self) -> Mapping[bytes, bytes | None]: ...
+    @property
+    def receipts(self) -> Sequence[HasEvents]: ...
+    @property
+    def begin_events(self) -> Sequence[Event]: ...
+
+
+class HasEvents(Protocol):
+    """A receipt."""
+
+    @property
+    def events(self) -> Sequence[Event]: ...
+
+
+def validator_updates(outcome: BlockOutcome) -> tuple[Power, ...]:
+    """What a block changes for the engine, ascending by address, whatever state is at hand.
+
+    Whoever came and went within the block is left out: the engine refuses to remove whom it does not know, and halts.
     """
-    raw = changes.get(_SET_KEY)
-    if raw is None:
-        return ()
-    before = {seat.address: seat.weight for seat in get_seats(state)}
-    after = {seat.address: seat.weight for seat in VALIDATOR_SET.value.decode(raw).seats}
-    merged = _After(state, changes)
+    events = [*outcome.begin_events, *[event for receipt in outcome.receipts for event in receipt.events]]
+    before: dict[bytes, int] = {}
+    after: dict[bytes, int] = {}
+    for event in events:
+        if event.type == VALIDATOR_CHANGED.name:
+            changed = VALIDATOR_CHANGED.schema.decode(event.data)
+            before.setdefault(changed.address, changed.weight_before)
+            after[changed.address] = changed.weight
     return tuple(
         [
-            _power(merged, address, after.get(address, 0))
-            for address in sorted({**before, **after})
-            if before.get(address) != after.get(address)
+            _compute_power(outcome.changes.get, address, after[address])
+            for address in sorted(after)
+            if after[address] != before[address]
         ]
     )
 
 
-class _After:
-    """A state with a block's changes."""
-
-    def __init__(self, state: State, changes: Mapping[bytes, bytes | None]) -> None:
-        self._state, self._changes = state, changes
-
-    def get(self, key: bytes) -> bytes | None:
-        return self._changes[key] if key in self._changes else self._state.get(key)
-
-    def set(self, key: bytes, value: bytes | None) -> None:
-        raise Corrupt("the state after a block is read only")
-
-
-def _power(state: State, address: bytes, power: int) -> Power:
-    validator = VALIDATORS.get(state, address)
-    if validator is None:
+def _compute_power(read: Callable[[bytes], bytes | None], address: bytes, power: int) -> Power:
+    raw = read(VALIDATORS.state_key(address))
+    if raw is None:
         raise Corrupt("a validator with weight has no entry", hint="run `careledger fsck`")
-    return Power(*validator.key, power)
+    return Power(*VALIDATORS.value.decode(raw).key, power)
 
 
 _SET_KEY = VALIDATOR_SET.state_key(b"")
 
 VALIDATOR_CHANGED = EventKind(
     "governance.validator_changed",
-    Schema(ValidatorChanged, address=ADDRESS, organisation=_DID, weight=WEIGHT, status=U8),
+    Schema(
+        ValidatorChanged,
+        address=ADDRESS,
+        organisation=_DID,
+        weight_before=WEIGHT,
+        weight=WEIGHT,
+        status=U8,
+    ),
 )
 MISBEHAVED = EventKind(
     "governance.misbehaved",
