@@ -59,6 +59,7 @@ COMMANDS: tuple[Command, ...] = (
         "Admit organisations to the ledger, list them, or ask to be admitted",
     ),
     Command("parameters", "careledger.cli.governance:parameters", "Show or set the ledger's parameters"),
+    Command("network", "careledger.cli.network:app", "Organisations that keep one ledger, on this machine"),
     Command("engine", "careledger.cli.engine:app", "Build the consensus engine, or say what is missing"),
     Command("doctor", "careledger.cli.node:doctor", "Say what is wrong with this machine, home or node"),
     Command("config", "careledger.cli.config:app", "Show the configuration and where each value comes from"),

@@ -35,9 +35,10 @@ from careledger.node.backend import NodeBackend
 from careledger.node.config import Config
 from careledger.node.group import Revoked, encode_event
 from careledger.node.home import OpenHome
+from careledger.node.networking import Networking
 from careledger.node.sequencer import Sequencer, system_clock_ms
 from careledger.node.witnesses import Witnesses
-from careledger.primitives.errors import Invalid, NotFound
+from careledger.primitives.errors import Invalid, Misconfigured, NotFound
 from careledger.vault.envelope import open_access
 from careledger.vault.model import HOUSE_CHART, Commit
 from careledger.vault.records import unpack_access
@@ -64,6 +65,7 @@ class CommandContext:
     issuer: TokenIssuer
     served: bool
     witnesses: Witnesses
+    networking: Networking | None = None
 
 
 async def status(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -242,11 +244,41 @@ async def upgrade(node: CommandContext, params: dict[str, Any], progress: Progre
     return {"before": before, "after": after, "changed": transaction is not None}
 
 
+async def network_status(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """How far this node of a network is, and whom its engine sees."""
+    home = node.home
+    shown = {"height": home.height, "app_hash": home.the_ledger.app_hash.hex(), "peers": 0}
+    if node.networking is None or node.networking.engine is None:
+        return shown | {"engine": "not running"}
+    health = await node.networking.engine.get_health()
+    if health.is_answering:
+        shown["peers"] = (await node.networking.rpc.net_info()).n_peers
+    return shown | {
+        "engine": "running" if health.is_answering else "not answering",
+        "engine_height": health.height,
+        "catching_up": health.is_catching_up,
+        "engine_restarts": health.restarts,
+        "node_id": node.networking.node_id,
+        "pool": len(node.networking.pool.pool),
+    }
+
+
+async def network_cut(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Let nothing through to these peers, and everything to the others."""
+    if node.networking is None:
+        raise Misconfigured("this node is of no network", hint="careledger network up")
+    peers = frozenset(map(str, params["peers"]))
+    await node.networking.cut(peers)
+    return {"cut": sorted(peers)}
+
+
 Function = Callable[[CommandContext, dict[str, Any], Progress], Awaitable[dict[str, Any]]]
 
 COMMANDS: Mapping[str, Function] = MappingProxyType(
     {
         "status": status,
+        "network.status": network_status,
+        "network.cut": network_cut,
         "token.issue": issue_token,
         "token.revoke": revoke_token,
         "receipt": receipt,

@@ -88,6 +88,17 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("witness.k", 1, "how many of them make a checkpoint witnessed", 1, 16),
     Setting("witness.seconds", 2, "how often the newest checkpoint is offered to them", 1, 3600),
+    Setting("network.p2p", "127.0.0.1:26656", "where the engine of a network's node listens to its peers"),
+    Setting("network.rpc", "127.0.0.1:26657", "the engine's RPC: on loopback, it asks nobody who they are"),
+    Setting("network.peers", "", 'engines that may connect, and are dialled: a list of "NODE-ID@HOST:PORT"'),
+    Setting(
+        "network.relayed",
+        False,
+        "dial peers through relays of this node, which can be cut: for networks on one machine",
+    ),
+    Setting(
+        "network.idle_ms", 1000, "how long the proposer of an empty block waits before it proposes", 0, 1500
+    ),
     Setting(
         "retention.medical_records_years", 0, "years to keep records after the last entry; 0: no duty", 0, 200
     ),
@@ -102,7 +113,7 @@ SETTINGS: tuple[Setting, ...] = (
 ALIASES: Mapping[str, str] = MappingProxyType({"CARELEDGER_PASSPHRASE_FILE": "keys.passphrase_file"})
 """Short environment names."""
 
-LISTS = frozenset(("witness.urls",))
+LISTS = frozenset(("witness.urls", "network.peers"))
 """Settings that are a list of texts; kept as one text with a line each."""
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -178,6 +189,17 @@ class WitnessConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """[network]: the engine of a network's node. `peers`: a line each. Times in ms."""
+
+    p2p: str
+    rpc: str
+    peers: str
+    relayed: bool
+    idle_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class KeysConfig:
     """[keys]: where the passphrase comes from."""
 
@@ -219,6 +241,7 @@ class Config:
     keys: KeysConfig
     retention: RetentionConfig
     log: LogConfig
+    network: NetworkConfig
     witness: WitnessConfig
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 
@@ -386,6 +409,7 @@ def _build(values: Mapping[str, Value], origins: Mapping[str, str]) -> Config:
         keys=KeysConfig(**section("keys")),
         retention=RetentionConfig(**section("retention")),
         log=LogConfig(**section("log")),
+        network=NetworkConfig(**section("network")),
         witness=WitnessConfig(**section("witness")),
         origins=MappingProxyType(dict(origins)),
     )

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import lmdb
 
-from careledger.contracts import CONTRACTS
 from careledger.ledger.consensus.chain import Chain
 from careledger.ledger.consensus.embedded import EmbeddedLedger, ExecutedBlock
 from careledger.ledger.consensus.replica import Replica
@@ -302,7 +301,10 @@ def init(path: Path, name: str, passphrase: str) -> HomeFile:
         raise Invalid("the organisation's name is empty or too long", hint=f"1 to {NAME_BYTES_MAX} bytes")
     existed = path.exists()
     try:
-        return _make(layout, name, passphrase)
+        layout.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        keys = KeyStore.create(layout.keys, passphrase)
+        now_ms = time.time_ns() // 1_000_000
+        return found(layout, name, keys, founding.make_genesis(keys, name, now_ms), now_ms)
     except BaseException as error:
         _unmake(path, existed=existed)
         if isinstance(error, OSError):
@@ -313,12 +315,9 @@ def init(path: Path, name: str, passphrase: str) -> HomeFile:
         raise
 
 
-def _make(layout: Layout, name: str, passphrase: str) -> HomeFile:
-    layout.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+def found(layout: Layout, name: str, keys: Keys, genesis: Genesis, now_ms: int) -> HomeFile:
+    """The home of these keys on the ledger of this genesis; `home.json` is written last."""
     layout.journal.parent.mkdir(mode=0o700)
-    keys = KeyStore.create(layout.keys, passphrase)
-    now_ms = time.time_ns() // 1_000_000
-    genesis = founding.make_genesis(keys, name, now_ms)
     encoded = founding.write_genesis(genesis)
     chain_id = compute_chain_id(compute_genesis_hash(genesis))
     file = HomeFile(
@@ -328,7 +327,7 @@ def _make(layout: Layout, name: str, passphrase: str) -> HomeFile:
     layout.index.mkdir(mode=0o700)
     home = OpenHome(layout, keys, file, layout.index, write=True)
     try:
-        _found(home, genesis, now_ms)
+        _begin(home, now_ms)
     finally:
         home.close()
     mark_stopped(layout, keys.journal_key)
@@ -349,11 +348,10 @@ def _unmake(path: Path, *, existed: bool) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _found(home: OpenHome, genesis: Genesis, now_ms: int) -> None:
-    """Block 1: the house chart begins, and its head is anchored."""
+def _begin(home: OpenHome, now_ms: int) -> None:
+    """The house chart begins. Embedded, block 1 anchors its head; on a network that waits for the engine."""
     txn = home.writer.begin()
-    kv = LmdbKV(txn, home.tables.ledger)
-    home.ledger = EmbeddedLedger.create(kv, genesis, CONTRACTS, founding.signer(home.keys), now_ms)
+    home.ledger = founding.create_ledger(home.genesis, LmdbKV(txn, home.tables.ledger), home.keys)
     chart, chart_keys = new_chart(home.keys, home.organisation, home.keyring.token(*HOUSE_TOKEN_TERM), now_ms)
     home.keyring.put(HOUSE_CHART, chart_keys)
     state = home.writer.add_chart(HOUSE_CHART, chart.patient, chart.handle, chart.epoch, chart.wrap)
@@ -363,13 +361,19 @@ def _found(home: OpenHome, genesis: Genesis, now_ms: int) -> None:
             HOUSE_CHART, chart.patient, chart.handle, chart.epoch, chart.leaf, chart.meta, chart.wrap
         )
     )
-    home.update_heads(txn, head_changes(home, home.writer.touched_heads(), ()))
-    home.writer.flush()
-    block = home.execute(txn, home.heads.root, (), now_ms)
+    touched = home.writer.touched_heads()
     first = pack_record(records.CHART, content)
-    base = home.journal.append(FRAME_COMMITTED, [first, pack_record(records.BLOCK, block.block)])
+    packed = [first]
+    if home.is_network:
+        home.outbox.records |= touched.keys()
+        home.writer.flush()
+    else:
+        home.update_heads(txn, head_changes(home, touched, ()))
+        home.writer.flush()
+        packed.append(pack_record(records.BLOCK, home.execute(txn, home.heads.root, (), now_ms).block))
+    base = home.journal.append(FRAME_COMMITTED, packed)
     home.writer.place(HOUSE_CHART, RECORD_LOG, index, hashed, base + len(first) - len(content), len(content))
-    home.put_applied(txn, block.height)
+    home.put_applied(txn, home.view + 1 if home.is_network else home.height)
     home.journal.sync()
     home.writer.commit()
 

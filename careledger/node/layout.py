@@ -94,6 +94,11 @@ class Layout:
         return self.path / "running"
 
     @property
+    def engine(self) -> Path:
+        """What the engine of a network's home keeps."""
+        return self.path / "engine"
+
+    @property
     def socket(self) -> Path:
         """Where the served node takes commands."""
         return self.path / "node.sock"

@@ -17,6 +17,7 @@ import lmdb
 
 from careledger.access.grants import SEQUENCE_MOVED
 from careledger.ledger.consensus.replica import Decided, Finalised
+from careledger.ledger.consensus.verdicts import Gone, Why
 from careledger.ledger.execution import SequenceMismatch
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.transaction import compute_id, decode_transaction
@@ -215,6 +216,36 @@ class NetworkSequencer(Sequencer):
                     )
                 )
 
+    def tell_gone(self, gone: Gone) -> None:
+        """A transaction of this node's left the pool without a block: who waits for it is told why."""
+        future = self._finals.pop(gone.id, None)
+        if future is None or future.done():
+            return
+        if gone.why == Why.REFUSED:
+            future.set_exception(
+                Conflict(
+                    f"the ledger refuses this with code {gone.number}",
+                    hint="nothing was changed; docs/spec/ledger.md says what the code means",
+                    code=LEDGER_REFUSES,
+                )
+            )
+        elif gone.why == Why.OVERTAKEN:
+            future.set_exception(
+                Conflict(
+                    "another transaction took this sequence",
+                    hint="compose it anew and repeat",
+                    code=SEQUENCE_MOVED,
+                )
+            )
+        else:
+            future.set_exception(
+                Unavailable(
+                    f"the transaction is in no block and left the pool ({gone.why.name.lower()})",
+                    hint="read before you repeat: another node may still hold it",
+                    code="outcome-unknown",
+                )
+            )
+
     async def _grant_views(self) -> None:
         """The header of the block to come is decided and holds the state as it is now: who waits may look."""
         ready = [view for view in self._views if view[0] <= self._landed]
@@ -224,6 +255,10 @@ class NetworkSequencer(Sequencer):
                 continue
             granted.set_result(None)
             await finished.wait()
+
+    def fail(self, error: BaseException) -> None:
+        """The engine's application cannot follow the ledger any more: nothing more is accepted or answered."""
+        self._fail(error)
 
     def _check_failed(self) -> None:
         if self._failure is not None:

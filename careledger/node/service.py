@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from careledger.access.tokens import TokenIssuer
+from careledger.engine.validator_key import ValidatorKey
 from careledger.fhir.context import Limits
 from careledger.fhir.http import FhirApp
 from careledger.node import config as configuration
@@ -16,6 +17,8 @@ from careledger.node.door import Command, Door
 from careledger.node.group import BaseUrl, encode_event
 from careledger.node.home import LockedHome, OpenHome
 from careledger.node.layout import HomeFile
+from careledger.node.networked import NetworkSequencer
+from careledger.node.networking import Networking, NotServed
 from careledger.node.profile import check_profile
 from careledger.node.sequencer import Sequencer, system_clock_ms
 from careledger.node.witnesses import Witnesses
@@ -37,6 +40,7 @@ class NodeService:
         served: bool,
         config: Config | None = None,
         any_profile: bool = False,
+        validator: ValidatorKey | None = None,
     ) -> None:
         self._path = path
         self._file = file
@@ -49,6 +53,8 @@ class NodeService:
         self._sequencer: Sequencer | None = None
         self._context: CommandContext | None = None
         self._witnesses: Witnesses | None = None
+        self._validator = validator
+        self.networking: Networking | None = None
 
     async def start(self) -> None:
         """Lock, unlock, recover, begin. Raises with a hint; then nothing is left running."""
@@ -56,7 +62,7 @@ class NodeService:
         try:
             if not self._any_profile:
                 check_profile(locked.home)
-            sequencer = Sequencer(locked.home, system_clock_ms)
+            sequencer = self._sequencer_of(locked.home)
             reader = locked.home.reader(self.config.cache.body_bytes)
             backend = NodeBackend(
                 locked.home.keys, reader, sequencer, self._base(locked.home), locked.home.did
@@ -66,10 +72,12 @@ class NodeService:
             reader.on_forget.append(fhir.forget)
             self._context = CommandContext(
                 self._path, self.config, locked.home, sequencer, reader, backend, fhir,
-                token_issuer(locked.home, self.config), self._served, witnesses,
+                token_issuer(locked.home, self.config), self._served, witnesses, self.networking,
             )  # fmt: skip
             await sequencer.start()
             self._locked, self._sequencer = locked, sequencer
+            if self.networking is not None and isinstance(sequencer, NetworkSequencer):
+                await self.networking.start(sequencer)
             if backend.base_url != locked.home.base_url:
                 await backend.commit(Commit(events=(encode_event(BaseUrl(backend.base_url)),)))
             if self._served:
@@ -81,6 +89,15 @@ class NodeService:
             locked.close()
             raise
 
+    def _sequencer_of(self, home: OpenHome) -> Sequencer:
+        """Who orders: this home itself, or a network."""
+        if not home.is_network:
+            return Sequencer(home, system_clock_ms)
+        if not self._served:
+            return NetworkSequencer(home, system_clock_ms, NotServed())
+        self.networking = Networking(home, self.config, self._validator, system_clock_ms)
+        return NetworkSequencer(home, system_clock_ms, self.networking.pool)
+
     def _base(self, home: OpenHome) -> str:
         """A served node is where its configuration says; a stopped one is still where it was served last."""
         return fhir_base(self.config) if self._served else home.base_url or fhir_base(self.config)
@@ -91,6 +108,8 @@ class NodeService:
             await self._witnesses.stop()
         if self._door is not None:
             await self._door.close()
+        if self.networking is not None:
+            await self.networking.stop()
         if self._sequencer is not None:
             await self._sequencer.stop()
         if self._locked is not None:

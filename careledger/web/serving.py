@@ -10,6 +10,7 @@ from careledger.node import log
 from careledger.node.config import Config, Value
 from careledger.node.home import open_keys
 from careledger.node.layout import Layout
+from careledger.node.networking import open_own_validator
 from careledger.node.service import NodeService
 from careledger.node.worker import LocalWorker, RemoteWorker
 from careledger.vault.keystore import KeyStore
@@ -32,12 +33,13 @@ def serve(
     config = configuration.load(home, flags=dict(overrides))
     log.configure(config.log.level)
     file, keys = open_keys(Layout(home), passphrase)
+    validator = open_own_validator(Layout(home), passphrase)
     keys = keys.without_masters()  # the process that starts the others must not outlive an erasure with them
     service: list[NodeService] = []
 
     def make_writer() -> NodeService:
         fresh = KeyStore.reload(Layout(home).keys, keys)
-        service.append(NodeService(home, file, fresh, served=True, config=config))
+        service.append(NodeService(home, file, fresh, served=True, config=config, validator=validator))
         return service[0]
 
     def make_worker(number: int) -> HttpWorker:

@@ -1,0 +1,306 @@
+"""The application behind the engine: a node's pool and replica as ABCI asks for them.
+
+What executes a block is the sequencer's; what may be in one is the pool's. Nothing here reads a clock for anything
+that replicas must agree on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from careledger.contracts.validators import Power, genesis_validators, validator_updates
+from careledger.ledger.consensus import index, proposals
+from careledger.ledger.consensus.abci import schema
+from careledger.ledger.consensus.abci.table import OfferSnapshotResult, ProposalStatus, VerifyStatus
+from careledger.ledger.consensus.pool import Pool
+from careledger.ledger.consensus.proposals import ProposalRefused
+from careledger.ledger.consensus.replica import Decided
+from careledger.ledger.consensus.verdicts import Gone, InsertCode, Source, Verdict
+from careledger.ledger.execution import Overlay
+from careledger.ledger.kernel import ED25519, Evidence
+from careledger.ledger.store.kv import PrefixKV
+from careledger.ledger.store.lmdb import LmdbKV
+from careledger.ledger.tree import ValueReader
+from careledger.node.home import OpenHome
+from careledger.node.networked import NetworkSequencer
+from careledger.primitives.errors import CareLedgerError, Conflict, Misconfigured, Unavailable
+
+REAP_COUNT_MAX: Final = 2_000
+REAP_BYTES: Final = 1 << 20
+OVERDUE_BLOCKS: Final = 2
+APP_VERSION: Final = 1
+BLOCK_BYTES_MAX: Final = 4 << 20
+"""Of the transactions of a block, whatever the engine would allow."""
+
+
+class StateReader:
+    """The newest committed state, by hashed key; each read is a transaction of its own."""
+
+    def __init__(self, home: OpenHome) -> None:
+        self._tables = home.tables
+        self._reader = ValueReader()
+
+    def __call__(self, key: bytes) -> bytes | None:
+        with self._tables.env.begin() as txn:
+            return self._reader.read(PrefixKV(LmdbKV(txn, self._tables.ledger), index.STATE_PREFIX), key)
+
+
+class NodePool:
+    """The pool of this node, fed by its own clients and by the engine's peers."""
+
+    def __init__(self, home: OpenHome, clock_ms: Callable[[], int], idle_s: float) -> None:
+        replica = home.replica
+        self._idle_s = idle_s
+        self._arrived = asyncio.Event()
+        self.read = StateReader(home)
+        self.pool = Pool(replica.rules, replica.genesis_hash, self.read, replica.height, replica.time_ms)
+        self._clock_ms = clock_ms
+
+    def submit(self, transaction: bytes) -> None:
+        """See `networked.Ordering`."""
+        verdict = self.insert(transaction, Source.LOCAL)
+        if verdict.code in (InsertCode.OK, InsertCode.DUPLICATE):
+            return
+        if verdict.code == InsertCode.CONFLICT:
+            raise Conflict(
+                "another transaction took this sequence",
+                hint="compose it anew and repeat",
+                code="sequence-moved",
+            )
+        if verdict.refusal is not None:
+            raise Conflict(
+                f"the ledger refuses this with code {verdict.refusal.number}: {verdict.refusal.message}",
+                hint="nothing was changed; docs/spec/ledger.md says what the code means",
+                code="ledger-refuses",
+            )
+        raise Unavailable(
+            f"the node's pool takes no more of this organisation ({verdict.code.name.lower()})",
+            hint="repeat in a few seconds",
+        )
+
+    def insert(self, transaction: bytes, source: Source) -> Verdict:
+        """Take a transaction in, or say why not."""
+        verdict = self.pool.insert(transaction, source, self._clock_ms())
+        if verdict.code == InsertCode.OK:
+            self._arrived.set()
+        return verdict
+
+    async def candidates(self, bytes_max: int) -> list[bytes]:
+        """For the next block. With nothing to propose it waits a while for something: idle blocks come rarer so."""
+        found = self.pool.select(bytes_max, proposals.BLOCK_TRANSACTIONS_MAX)
+        if found:
+            return found
+        self._arrived.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._arrived.wait(), self._idle_s)
+        return self.pool.select(bytes_max, proposals.BLOCK_TRANSACTIONS_MAX)
+
+    def reap(self) -> list[bytes]:
+        """What peers shall hear of."""
+        return self.pool.reap(REAP_BYTES, REAP_COUNT_MAX, self._clock_ms())
+
+
+class NodeApplication:
+    """See `abci.server.Application`."""
+
+    def __init__(
+        self,
+        home: OpenHome,
+        sequencer: NetworkSequencer,
+        pool: NodePool,
+        tell_gone: Callable[[Gone], None],
+    ) -> None:
+        self._home = home
+        self._sequencer = sequencer
+        self._pool = pool
+        self._tell_gone = tell_gone
+        self._transactions: tuple[bytes, ...] = ()
+
+    # the engine begins
+
+    async def info(self, request: schema.RequestInfo) -> schema.ResponseInfo:
+        """Where this replica stands: the engine replays what is missing."""
+        replica = self._home.replica
+        return schema.ResponseInfo(
+            data=self._home.did,
+            version="careledger",
+            app_version=APP_VERSION,
+            last_block_height=replica.height,
+            last_block_app_hash=replica.app_hash if replica.height else b"",
+        )
+
+    async def init_chain(self, request: schema.RequestInitChain) -> schema.ResponseInitChain:
+        """The engine's genesis must be this home's. Raises Misconfigured otherwise."""
+        replica = self._home.replica
+        try:
+            told = bytes.fromhex(json.loads(request.app_state_bytes)["genesis"])
+        except (ValueError, KeyError, TypeError):
+            told = b""
+        if request.chain_id != replica.chain_id or told != replica.genesis.to_bytes() or replica.height:
+            raise Misconfigured(
+                "the engine's genesis is not this home's",
+                hint="remove the home's folder `engine`, it is made again; or run `careledger engine doctor`",
+            )
+        expected = [_update(power) for power in genesis_validators(Overlay(self._pool.read))]
+        if sorted(map(_as_bytes, expected)) != sorted(map(_as_bytes, request.validators)):
+            raise Misconfigured(
+                "the engine's validators are not those of the genesis", hint="careledger engine doctor"
+            )
+        return schema.ResponseInitChain(validators=expected, app_hash=replica.app_hash)
+
+    # transactions
+
+    async def check_tx(self, request: schema.RequestCheckTx) -> schema.ResponseCheckTx:
+        """As `insert_tx`, for an engine that asks in the old way."""
+        verdict = self._pool.insert(request.tx, Source.PEER)
+        return schema.ResponseCheckTx(code=verdict.code, log=verdict.code.name.lower())
+
+    async def insert_tx(self, request: schema.RequestInsertTx) -> schema.ResponseInsertTx:
+        """A transaction that a peer sent, or that came to the engine's own door."""
+        verdict = self._pool.insert(request.tx, Source.PEER)
+        code = InsertCode.OK if verdict.code == InsertCode.DUPLICATE else verdict.code
+        return schema.ResponseInsertTx(code=code)
+
+    async def reap_txs(self, request: schema.RequestReapTxs) -> schema.ResponseReapTxs:
+        """What peers shall hear of."""
+        return schema.ResponseReapTxs(txs=self._pool.reap())
+
+    # blocks
+
+    async def prepare_proposal(
+        self, request: schema.RequestPrepareProposal
+    ) -> schema.ResponsePrepareProposal:
+        """A block of what executes."""
+        bytes_max = min(request.max_tx_bytes, BLOCK_BYTES_MAX)
+        candidates = await self._pool.candidates(bytes_max)
+        known = frozenset(candidates)
+        overdue = [one for one in self._pool.pool.list_overdue(OVERDUE_BLOCKS) if one not in known]
+        prepared = proposals.prepare(
+            self._home.replica.rules,
+            self._pool.read,
+            self._home.replica.block_input(self._decided(request, ())),
+            [*candidates, *overdue],
+            bytes_max,
+        )
+        self._pool.pool.refuse(prepared.refused)
+        self._tell_all_gone()
+        return schema.ResponsePrepareProposal(txs=prepared.transactions)
+
+    async def process_proposal(
+        self, request: schema.RequestProcessProposal
+    ) -> schema.ResponseProcessProposal:
+        """Whether every transaction executes, in this order; what came out is kept for when it is decided."""
+        replica = self._home.replica
+        decided = self._decided(request, tuple(request.txs))
+        if decided.height != replica.height + 1 or decided.time_ms < replica.time_ms:
+            return schema.ResponseProcessProposal(status=ProposalStatus.REJECT)
+        block = replica.block_input(decided)
+        try:
+            outcome = proposals.check(replica.rules, self._pool.read, block, BLOCK_BYTES_MAX)
+        except ProposalRefused:
+            return schema.ResponseProcessProposal(status=ProposalStatus.REJECT)
+        replica.plan(decided, outcome)
+        return schema.ResponseProcessProposal(status=ProposalStatus.ACCEPT)
+
+    async def extend_vote(self, request: schema.RequestExtendVote) -> schema.ResponseExtendVote:
+        """Votes carry nothing of ours."""
+        return schema.ResponseExtendVote()
+
+    async def verify_vote_extension(
+        self, request: schema.RequestVerifyVoteExtension
+    ) -> schema.ResponseVerifyVoteExtension:
+        """Only votes that carry nothing."""
+        status = VerifyStatus.REJECT if request.vote_extension else VerifyStatus.ACCEPT
+        return schema.ResponseVerifyVoteExtension(status=status)
+
+    async def finalize_block(self, request: schema.RequestFinalizeBlock) -> schema.ResponseFinalizeBlock:
+        """The decided block, executed; nothing of it lasts before `commit`."""
+        decided = self._decided(request, tuple(request.txs))
+        done = await self._sequencer.begin_block(decided)
+        self._transactions = decided.transactions
+        updates = validator_updates(done.outcome)
+        return schema.ResponseFinalizeBlock(
+            tx_results=[schema.ExecTxResult(code=receipt.code) for receipt in done.receipts],
+            validator_updates=[_update(power) for power in updates],
+            app_hash=done.app_hash,
+        )
+
+    async def commit(self, request: schema.RequestCommit) -> schema.ResponseCommit:
+        """The block is durable when this returns."""
+        done = await self._sequencer.commit_block()
+        self._pool.pool.update(self._transactions, self._pool.read, done.height, done.time_ms)
+        self._tell_all_gone()
+        return schema.ResponseCommit()
+
+    def _decided(
+        self,
+        request: schema.RequestPrepareProposal | schema.RequestProcessProposal | schema.RequestFinalizeBlock,
+        transactions: tuple[bytes, ...],
+    ) -> Decided:
+        evidence = tuple(
+            Evidence(
+                one.type, one.validator.address, one.height, _milliseconds(one.time), one.validator.power
+            )
+            for one in request.misbehavior
+        )
+        return Decided(request.height, _milliseconds(request.time), transactions, evidence)
+
+    def _tell_all_gone(self) -> None:
+        for gone in self._pool.pool.drain_gone():
+            self._tell_gone(gone)
+
+    # questions, snapshots
+
+    async def query(self, request: schema.RequestQuery) -> schema.ResponseQuery:
+        """A node's own commands answer; the engine's door gives nothing away."""
+        return schema.ResponseQuery(code=1, log="ask the node: careledger network status")
+
+    async def list_snapshots(self, request: schema.RequestListSnapshots) -> schema.ResponseListSnapshots:
+        """None yet."""
+        return schema.ResponseListSnapshots()
+
+    async def offer_snapshot(self, request: schema.RequestOfferSnapshot) -> schema.ResponseOfferSnapshot:
+        """None is taken yet."""
+        return schema.ResponseOfferSnapshot(result=OfferSnapshotResult.REJECT_FORMAT)
+
+    async def load_snapshot_chunk(
+        self, request: schema.RequestLoadSnapshotChunk
+    ) -> schema.ResponseLoadSnapshotChunk:
+        """None yet."""
+        return schema.ResponseLoadSnapshotChunk()
+
+    async def apply_snapshot_chunk(
+        self, request: schema.RequestApplySnapshotChunk
+    ) -> schema.ResponseApplySnapshotChunk:
+        """None is taken yet."""
+        raise CareLedgerError("no snapshot was accepted", hint="careledger engine doctor")
+
+
+class Moment(Protocol):
+    """A time as the engine writes it."""
+
+    @property
+    def seconds(self) -> int: ...
+    @property
+    def nanos(self) -> int: ...
+
+
+def _milliseconds(time: Moment) -> int:
+    return int(time.seconds) * 1000 + int(time.nanos) // 1_000_000
+
+
+def _update(power: Power) -> schema.ValidatorUpdate:
+    key = (
+        schema.PublicKey(ed25519=power.public)
+        if power.algorithm == ED25519
+        else schema.PublicKey(mldsa65=power.public)
+    )
+    return schema.ValidatorUpdate(pub_key=key, power=power.power)
+
+
+def _as_bytes(update: schema.ValidatorUpdate) -> bytes:
+    return bytes(update.SerializeToString(deterministic=True))

@@ -1,0 +1,158 @@
+"""A served node of a network: pool, application, remote signer, relays and engine, started and stopped in order.
+
+The application's socket is there before the engine, the signer as soon as the engine asks for it; when either end of
+them fails for good, the node stops: a replica that cannot follow must not answer as if it could.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from careledger.engine.configuration import Address, EngineSettings, Peer, read_node_id, write_home
+from careledger.engine.install import find_engine
+from careledger.engine.process import EngineProcess
+from careledger.engine.relay import Relays
+from careledger.engine.rpc import Rpc
+from careledger.engine.signer import run_signer
+from careledger.engine.validator_key import FILE_NAME, ValidatorKey, open_validator_key
+from careledger.ledger.consensus.abci.server import Server, serve
+from careledger.node.application import NodeApplication, NodePool
+from careledger.node.config import Config, NetworkConfig, split_listen
+from careledger.node.home import OpenHome
+from careledger.node.layout import Layout
+from careledger.node.log import logger
+from careledger.node.networked import NetworkSequencer
+from careledger.primitives.errors import CareLedgerError, Misconfigured, NotFound, Unavailable
+
+SIGNER: Final = "signer.sock"
+STALE_SECONDS: Final = 10.0
+"""A node whose newest block is older knows too little to let others in (protocol.md, Network)."""
+
+
+class NotServed:
+    """The ordering of a network's home that is opened for one command: nothing can be ordered."""
+
+    def submit(self, transaction: bytes) -> None:
+        """Raises Unavailable."""
+        raise Unavailable(
+            "this needs the network, and the node is not served",
+            hint="careledger serve, then repeat",
+        )
+
+
+class Networking:
+    """What runs beside the sequencer while a network's node is served."""
+
+    def __init__(
+        self, home: OpenHome, config: Config, key: ValidatorKey | None, clock_ms: Callable[[], int]
+    ) -> None:
+        self._home = home
+        self._config = config.network
+        self._key = key
+        self._folder = home.layout.engine
+        self.pool = NodePool(home, clock_ms, config.network.idle_ms / 1000)
+        self._peers = _peers(config.network)
+        self._relays = Relays({peer.id: peer.address for peer in self._peers})
+        self._server: Server | None = None
+        self._signer: asyncio.Task[None] | None = None
+        self.engine: EngineProcess | None = None
+        self.rpc = Rpc(_address(config.network.rpc))
+
+    async def start(self, sequencer: NetworkSequencer) -> None:
+        """Application, signer, relays, then the engine."""
+        engine = find_engine(os.environ)
+        genesis = self._folder / "config" / "genesis.json"
+        if not genesis.exists():
+            raise Misconfigured(
+                "the home has no genesis of the engine", hint="careledger join, or careledger network up"
+            )
+        dialled = await self._relays.start() if self._config.relayed else {}
+        settings = self._settings(dialled)
+        write_home(self._folder, settings, genesis.read_bytes(), secrets.token_bytes(32))
+        application = NodeApplication(self._home, sequencer, self.pool, sequencer.tell_gone)
+        self._server = await serve(self._folder / settings.application, application, sequencer.fail)
+        if self._key is not None:
+            self._signer = asyncio.create_task(self._sign(sequencer), name="signer")
+        self.engine = EngineProcess(engine.path, self._folder, settings, _log, environment=os.environ)
+        await self.engine.start()
+        await self.engine.wait_until_ready()
+
+    async def _sign(self, sequencer: NetworkSequencer) -> None:
+        """A signer that cannot go on silences the validator, not the node: others may be enough."""
+        assert self._key is not None
+        try:
+            await run_signer(
+                self._folder / SIGNER, self._key, self._folder / "signed.json", self._home.the_ledger.chain_id, _refused
+            )
+        except CareLedgerError as error:
+            logger().error("the validator signs nothing more", reason=error.message, hint=error.hint)
+
+    def _settings(self, dialled: dict[str, Address]) -> EngineSettings:
+        return EngineSettings(
+            moniker=_moniker(self._home.file.name),
+            p2p=_address(self._config.p2p),
+            rpc=_address(self._config.rpc),
+            peers=tuple(Peer(peer.id, dialled.get(peer.id, peer.address)) for peer in self._peers),
+            signer=None if self._key is None else SIGNER,
+        )
+
+    async def stop(self) -> None:
+        """Engine first: it needs the others until it is gone."""
+        if self.engine is not None:
+            await self.engine.stop()
+        if self._signer is not None:
+            self._signer.cancel()
+            await asyncio.gather(self._signer, return_exceptions=True)
+        await self._relays.stop()
+        if self._server is not None:
+            await self._server.close()
+
+    async def cut(self, peers: frozenset[str]) -> None:
+        """Let nothing through to these peers (node ids), and everything to the others."""
+        if not self._config.relayed or peers - {peer.id for peer in self._peers}:
+            raise NotFound("this node dials no such peer through a relay", hint="set network.relayed")
+        await self._relays.cut(peers)
+
+    @property
+    def node_id(self) -> str:
+        """By which peers know this node's engine."""
+        return read_node_id(self._folder)
+
+
+def open_own_validator(layout: Layout, passphrase: str) -> ValidatorKey | None:
+    """The validator key of a home; None if it has none: an embedded home, or a node that only follows."""
+    if not (layout.keys / FILE_NAME).exists():
+        return None
+    return open_validator_key(layout.keys, passphrase)
+
+
+def _peers(config: NetworkConfig) -> tuple[Peer, ...]:
+    found = []
+    for line in config.peers.splitlines():
+        id, _, address = line.partition("@")
+        found.append(Peer(id, _address(address)))
+    return tuple(found)
+
+
+def _address(text: str) -> Address:
+    host, port = split_listen(text)
+    return Address(f"[{host}]" if ":" in host else host, port)
+
+
+def _moniker(name: str) -> str:
+    """The organisation's name as the engine takes it."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:64]
+    return plain or "node"
+
+
+def _refused(error: CareLedgerError) -> None:
+    logger().warning("the signer refused", reason=error.message, hint=error.hint)
+
+
+def _log(level: str, event: str, fields: Mapping[str, object]) -> None:
+    getattr(logger(), level if level in ("debug", "info", "warning", "error") else "info")(event, **fields)
