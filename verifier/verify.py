@@ -6,6 +6,7 @@ not hold, 2 the arguments are wrong or a file cannot be read. Read it from top t
 """
 
 import binascii
+import bisect
 import functools
 import gc
 import itertools
@@ -422,13 +423,14 @@ def verify(receipt_data, trust_data, body=None, now=None):
 def read_entries(r):
     """What the record log says, if its leaves obey the rules: leaves, types, and what bears on consent."""
     chart = {"leaves": [], "types": [], "keys": [], "mandates": {}, "emergencies": [], "moved_in": 0}
-    newest, versions, bare, named = 0, {}, [], []
+    chart["times"], newest, versions, bare, named, skipped = [], 0, {}, [], [], 0
     for number, part in enumerate(r["entries"]):
         where = f"entry {number}"
         if "leaf" in part:  # 5. bare
             need(number, f"{where}: the enrolment is bare")
             chart["leaves"].append(check(part, {"leaf": DIGEST}, where)["leaf"])
             chart["types"].append("")
+            chart["times"].append(0)
             bare.append(number)
             continue
         e = check(part, ENTRY, where)
@@ -443,16 +445,17 @@ def read_entries(r):
         digest = H("cl1.body", e["salt"] + body)
         chart["leaves"].append(commitment(r["org"], r["handle"], e["salt"], kind, header, digest))
         chart["types"].append(type_)
+        chart["times"].append(e["time"])
         if kind in ("enrolment", "close"):
             need(not body, f"{where}: a body where none can be")
             continue
         need(TYPES.get(kind, "") == (type_ if type_ in TYPES.values() else ""), f"{where}: of another type")
         need((kind in ("deletion", "move")) != bool(body), f"{where}: a body too many, or none")
-        # 3. Versions.
+        # 3. Versions: as many as are bare may be missing between two, and any number before the first that is here.
         before = versions.get((type_, e["id"]))
         step = version - abs(before or 0)
-        may_skip = before is None or before < 0 or bare
-        need(step == 1 or (step > 1 and may_skip), f"{where}: a version is missing or repeated")
+        skipped += step - 1 if before and before > 0 else 0
+        need(step > 0 and skipped <= len(bare), f"{where}: a version is missing or repeated")
         chart["moved_in"] += before is None and step > 1
         versions[type_, e["id"]] = -version if kind == "move" else version
         # 4. A resource says what its header says; 9, 10 and `emergency`: what others say.
@@ -482,12 +485,12 @@ def take_leaf(r, chart, e, kind, body, where):
         keys.append(leaf["key"])
     elif kind == "directive" and e["version"] == 1:
         need(re.fullmatch("[0-9a-f]{64}", e["id"]), f"{where}: a directive's id is no commitment")
-        mandate = {"text": None, "key": b"", "time": e["time"], "status": 0, "height": 0}
-        chart["mandates"][e["id"]] = mandate
         try:
-            mandate["text"], mandate["key"] = read_directive(r, e["id"], keys, body)
-        except Refused:
-            pass  # Not bound by the key that is enrolled here: without force.
+            text, key = read_directive(r, e["id"], keys, body)
+        except Refused as why:
+            raise Refused(f"{where}: forged, the enrolled key did not sign this directive: {why}") from None
+        mandate = {"text": text, "key": key, "time": e["time"], "status": 0, "height": 0}
+        chart["mandates"][e["id"]] = mandate
     elif kind == "version":
         leaf = parse(body, EMERGENCY, where)
         leaf["until_ms"] = min(leaf["until_ms"], e["time"] + DAY)
@@ -521,8 +524,7 @@ def check_standing(r, chart, state):
             need(not other, "the standing of a directive is malformed")
             value = bytes([said["status"]]) + said["key"] + said["until"].to_bytes(4, "big")
             value += said["revocation"] + enc(said["height"])
-            text = mandate["text"]
-            if text and (said["key"], said["until"]) == (mandate["key"], text["until_day"]):
+            if (said["key"], said["until"]) == (mandate["key"], mandate["text"]["until_day"]):
                 mandate["status"], mandate["height"] = said["status"], said["height"]
         key = H("cl1.key", enc("consent", "directive", bytes.fromhex(id_)))
         stands = map_root(key, value, part["path"], other) == state
@@ -599,8 +601,8 @@ def decide(r, chart, e):
     elif rule == "directive-permit":
         for id_ in e["directives"] or [""]:
             m = mandates.get(id_)
-            if m is None or m["text"] is None:
-                return "its directive is not in the chart, or not bound by the enrolled key"
+            if m is None:
+                return "its directive is not in the chart"
             text, began = m["text"], e["time"] + MINUTE >= m["time"]
             if m["status"] == 1:
                 began = began and m["height"] <= e["height"]
@@ -617,7 +619,7 @@ def decide(r, chart, e):
         return "" if lent else "no rule that permits"
     for id_, m in mandates.items() if rule in ("custodian-default", "directive-permit") else ():
         text = m["text"]
-        if not text or text["effect"] != "deny" or m["status"] != 1 or m["height"] > e["height"]:
+        if text["effect"] != "deny" or m["status"] != 1 or m["height"] > e["height"]:
             continue
         narrowed = text["categories"] or text["labels"]
         meant = not text["types"] or any(types[i] in text["types"] for i in e["leaves"])
@@ -641,8 +643,7 @@ def is_meant(text, e):
 
 def replaced(mandates, id_, height, perhaps):
     """A directive with force superseded this one by then; one that was revoked since counts as `perhaps`."""
-    others = [m for other, m in mandates.items() if other != id_ and m["text"]]
-    others = [m for m in others if m["text"]["supersedes"] == id_]
+    others = [m for other, m in mandates.items() if other != id_ and m["text"]["supersedes"] == id_]
     return any(m["height"] <= height if m["status"] == 1 else m["status"] and perhaps for m in others)
 
 
@@ -687,7 +688,7 @@ def read_export(data):
     """An export, its record log's leaves (if they are there), its access log's, and what both say."""
     form = ACCESS_LOG if format_of(data) == ACCESS_LOG["format"] else CHART
     r = parse(data, form, "export", EXPORT_MAX)
-    chart = read_entries(r) if form is CHART else {"leaves": [], "mandates": {}}
+    chart = read_entries(r) if form is CHART else {"leaves": [], "mandates": {}, "times": []}
     r["size"] = len(chart["leaves"]) if form is CHART else r["head"]["size"]
     return r, chart, *read_accesses(r)
 
@@ -698,8 +699,8 @@ def format_of(data):
     return found[1].decode() if found else ""
 
 
-def verify_export(data, trust_data, earlier=None, now=None):
-    """(level, export, what its chart says) if every step holds; else `Refused`."""
+def verify_export(data, trust_data, earlier=None, now=None, key=None):
+    """(level, export, what its chart says) if every step holds; else `Refused`. `key` is the id of the patient's."""
     trust = read_trust(trust_data)
     r, chart, access, entries = read_export(data)
     need(r["chain"] == trust["chain"], "the export is of another ledger")
@@ -712,17 +713,24 @@ def verify_export(data, trust_data, earlier=None, now=None):
     # 8. That history begins with the one of the trusted checkpoint.
     roots = history_roots(r["history"])
     need(max(roots) == size and roots[size] == root, "the parts of the history do not make the signed one")
-    hint = "export again: it is older" if trust["size"] > size else "export again, with --since it"
-    need(trust["size"] in roots, f"the export does not answer for the trusted checkpoint; {hint}")
+    is_older = trust["size"] > r["block"]["height"] + 1
+    hint = "export again: it is older" if is_older else "export again, with --since it"
+    answers = trust["size"] in roots and not is_older
+    need(answers, f"the export does not answer for the trusted checkpoint; {hint}")
     need(roots[trust["size"]] == trust["root"], "the history was written anew after the trusted checkpoint")
     check_pins(r, chart["leaves"], access, trust, size, roots[size])
+    check_dates(r, chart["times"], entries)
     if "head" not in r:
         check_standing(r, chart, state)
         for number, e in enumerate(entries):
             why = decide(r, chart, e)
             need(not why, f"access entry {number} was not allowed: {why}")
+    if key is not None:
+        need("head" not in r, "an access-log export does not show the enrolled key: use a chart export")
+        enrolled = key_id(chart["keys"][-1]) if chart["keys"] else "none"
+        need(key == enrolled, f"the enrolled key is not the patient's: {enrolled}")
     if earlier is not None:
-        check_earlier(r, chart["leaves"], access, roots, earlier)
+        check_earlier(r, chart, access, roots, earlier)
     chart["rules"] = [re.sub("[^a-z-]", "?", e["rule"]) or "none" for e in entries]
     return level, r, chart
 
@@ -753,6 +761,23 @@ def check_pins(r, leaves, access, trust, size, root):
     need(pinned, "the export does not show how the chart stood at the trusted checkpoint")
 
 
+def check_dates(r, times, entries):
+    """8b. What entered a log after a pinned block is not dated, nor decided, more than an hour before that block."""
+    logs = {"records": times, "access": [e["time"] for e in entries]}
+    for log in logs.values():  # of a bare one: as of the next; after the last: as of the block
+        log.append(r["block"]["time"])
+        for number in range(len(log) - 2, -1, -1):
+            log[number] = log[number] or log[number + 1]
+    pins = [(pin["block"]["time"] - HOUR, pin["block"]["height"]) for pin in r.get("pins", [])]
+    need(pins == sorted(pins), "the pinned blocks are not in the order of their times")
+    for pin, (since, height) in zip(r.get("pins", []), pins, strict=True):
+        late = all(len(log) == 1 or log[pin[name]["size"]] >= since for name, log in logs.items())
+        need(late, f"an entry is dated back: it was not there yet at block {height}")
+    for number, e in enumerate(entries):
+        at = bisect.bisect_right(pins, (e["time"] - 2 * HOUR, 2**53))
+        need(not at or e["height"] >= pins[at - 1][1], f"access entry {number}: decided by a state long past")
+
+
 def prefix_roots(leaves, heads):
     """Root of the first n entries, for each size n of `heads` that there is."""
     roots, peaks, at = {0: sha256(b"")}, [], 0
@@ -763,8 +788,9 @@ def prefix_roots(leaves, heads):
     return roots
 
 
-def check_earlier(r, leaves, access, roots, earlier):
-    """12. Every leaf of an earlier export of the chart stands where it stood."""
+def check_earlier(r, chart, access, roots, earlier):
+    """12. Every leaf of an earlier export of the chart stands where it stood, and what was decided is not undone."""
+    leaves = chart["leaves"]
     old, old_chart, old_access, _ = read_export(earlier)
     same = all(old[name] == r[name] for name in ("chain", "org", "handle"))
     need(same, "the earlier export is of another chart")
@@ -777,6 +803,21 @@ def check_earlier(r, leaves, access, roots, earlier):
     need(r["size"] >= old["size"], "the record log is shorter than it was")
     size, root = list(history_roots(old["history"]).items())[-1]
     need(roots.get(size, root) == root, "the earlier export is of another history")
+    if not leaves or not old_chart["leaves"]:
+        return
+    for number, (was, now) in enumerate(zip(old_chart["types"], chart["types"], strict=False)):
+        gone = not now and was in (*TYPES.values(), "EmergencyAccess")
+        need(not gone, f"entry {number} was withheld since: a {was} cannot be erased")
+    height = old["block"]["height"]
+    for number, part in enumerate(r["directives"]):
+        was = old["directives"][number].get("said") if number < len(old["directives"]) else None
+        now = part.get("said")
+        if was is None:  # not there yet, or not known to the ledger
+            need(not now or now["height"] > height, f"directive {number} is dated back")
+            continue
+        ended = now and was["status"] < now["status"] and height < now["height"]
+        kept = now == was or (ended and now | {"status": 1, "height": was["height"]} == was)
+        need(kept, f"directive {number} was changed since, or revived after its revocation")
 
 
 @functools.lru_cache(4096)
@@ -794,11 +835,11 @@ def main(words):
     paths = {}
     while words:
         name = words.pop(0) if words[0].startswith("-") else "FILE"
-        if name not in ("FILE", "--trust", "--body", "--earlier") or name in paths or not words:
+        if name not in ("FILE", "--trust", "--body", "--earlier", "--key") or name in paths or not words:
             paths.clear()
             break
         paths[name] = words.pop(0)
-    inputs = {}
+    inputs, key = {}, paths.pop("--key", None)
     try:
         for name, path in paths.items():
             with open(path, "rb") as file:
@@ -807,13 +848,21 @@ def main(words):
         print(f"cannot read a file: {error}", file=sys.stderr)
         return 2
     is_export = bool(format_of(inputs.get("FILE", b"")))
-    if not {"FILE", "--trust"} <= paths.keys() or ("--body" if is_export else "--earlier") in paths:
-        usage = "python -I verify.py FILE --trust CHECKPOINT [--body FILE, of a receipt | --earlier EXPORT]"
-        print(f"usage: {usage}", file=sys.stderr)
+    is_wrong = ("--body" if is_export else "--earlier") in paths or (key is not None and not is_export)
+    if (
+        not {"FILE", "--trust"} <= paths.keys()
+        or is_wrong
+        or not re.fullmatch("[0-9a-f]{32}", key or "0" * 32)
+    ):
+        print("usage: python -I verify.py RECEIPT --trust CHECKPOINT [--body FILE]", file=sys.stderr)
+        print(
+            "       python -I verify.py EXPORT --trust CHECKPOINT [--earlier EXPORT] [--key ID]",
+            file=sys.stderr,
+        )
         return 2
     try:
         if is_export:
-            found = verify_export(inputs["FILE"], inputs["--trust"], inputs.get("--earlier"))
+            found = verify_export(inputs["FILE"], inputs["--trust"], inputs.get("--earlier"), key=key)
         else:
             found = verify(inputs["FILE"], inputs["--trust"], inputs.get("--body"))
     except Refused as refused:
@@ -843,7 +892,7 @@ def describe_export(level, r, chart):
     if "head" in r:
         return
     print(f"bare: {chart['bare']} erased, each named by a key event")
-    idle = sum(not m["text"] or not m["status"] for m in chart["mandates"].values())
+    idle = sum(not m["status"] for m in chart["mandates"].values())
     print(f"enrolled key: {key_id(chart['keys'][-1]) if chart['keys'] else 'none'}")
     print(
         f"directives: {len(chart['mandates'])}, {idle} of them without force; moved in: {chart['moved_in']}"

@@ -105,10 +105,10 @@ class ControllerLeaf(_Closed, frozen=True, kw_only=True):
 
 @dataclass(slots=True)
 class Mandate:
-    """A directive of the chart: as it was bound (`text` None: it was not), and as the ledger shows it."""
+    """A directive of the chart: as it was bound, and as the ledger shows it (`status` 0: not as it was bound)."""
 
     id: str
-    text: DirectiveText | None
+    text: DirectiveText
     key_hash: bytes
     time_ms: int
     status: int = 0
@@ -116,7 +116,7 @@ class Mandate:
 
     def is_in_force(self, entry: AccessContent) -> bool:
         """When the entry was decided, as far as the ledger's last word tells: a revoked one was, until then."""
-        if self.text is None or not self.status or entry.time_ms + REQUEST_MS_MAX < self.time_ms:
+        if not self.status or entry.time_ms + REQUEST_MS_MAX < self.time_ms:
             return False
         return self.height <= entry.height if self.status == ACTIVE else entry.height < self.height
 
@@ -166,16 +166,15 @@ class Consents:
         self.controllers.append(public)
 
     def add(self, id: str, body: bytes, time_ms: int) -> None:
-        """One more directive; without a binding by the key that is enrolled here it has no force."""
+        """One more directive. One that the key enrolled here did not bind is forged: no honest node enters it."""
         if _ID.fullmatch(id) is None:
             raise _refused("a directive's id is no commitment")
         try:
             leaf = decode_file(body, DirectiveLeaf, "a directive")
             key = decode_binary(leaf.key, ML_DSA_65_PUBLIC_SIZE, ML_DSA_65_PUBLIC_SIZE)
             text = self._bound(id, leaf)
-        except VerificationFailed:
-            self.mandates[id] = Mandate(id, None, b"", time_ms)
-            return
+        except VerificationFailed as why:
+            raise _refused(f"forged: the enrolled key did not sign this directive: {why.message}") from None
         key_hash = tagged("cl1.key-id", _KEY.encode((_ML_DSA_65, key)))
         self.mandates[id] = Mandate(id, text, key_hash, time_ms)
 
@@ -213,8 +212,8 @@ class Consents:
 
     @property
     def without_force(self) -> int:
-        """Directives of the chart that the enrolled key did not bind, or that the ledger does not know."""
-        return sum(mandate.text is None or not mandate.status for mandate in self.mandates.values())
+        """Directives of the chart that the ledger does not know, or not with the key and period that she signed."""
+        return sum(not mandate.status for mandate in self.mandates.values())
 
     def check(self, number: int, entry: AccessContent, types: list[str]) -> None:
         """The entry's decision, computed again. `types` are those of the record log's entries, "" for a bare one."""
@@ -274,8 +273,6 @@ class Consents:
             mandate = self.mandates.get(id)
             if mandate is None:
                 return "its directive is not in the chart"
-            if mandate.text is None:
-                return "the enrolled key did not sign its directive"
             if not mandate.is_in_force(entry):
                 return "its directive was not in force on the ledger"
             if self._is_replaced(mandate, entry.height, surely=True):
@@ -291,7 +288,7 @@ class Consents:
         """Why a directive that is active, and was at the entry's height, forbade it; those by code are not seen."""
         for mandate in self.mandates.values():
             text = mandate.text
-            if text is None or mandate.status != ACTIVE or mandate.height > entry.height:
+            if mandate.status != ACTIVE or mandate.height > entry.height:
                 continue
             if text.effect != "deny" or text.categories or text.labels or not _is_meant(text, entry):
                 continue
@@ -303,8 +300,7 @@ class Consents:
     def _is_replaced(self, mandate: Mandate, height: int, *, surely: bool) -> bool:
         """Another directive with force superseded it by then; one that was revoked since may have, but not surely."""
         return any(
-            other.text is not None
-            and other.text.supersedes == mandate.id != other.id
+            other.text.supersedes == mandate.id != other.id
             and (other.height <= height if other.status == ACTIVE else bool(other.status) and not surely)
             for other in self.mandates.values()
         )
@@ -352,7 +348,7 @@ def _stand(mandate: Mandate, part: files.StandingPart, state_root: bytes) -> Non
             raise _refused("the standing of a directive is out of range")
         key_hash, revocation = decode_binary(said.key, 32, 32), decode_binary(said.revocation, 32, 32)
         value = ENTRY_VALUE.encode((said.status, key_hash, said.until, revocation, said.height))
-        if mandate.text is not None and (key_hash, said.until) == (mandate.key_hash, mandate.text.until_day):
+        if (key_hash, said.until) == (mandate.key_hash, mandate.text.until_day):
             mandate.status, mandate.height = said.status, said.height
     elif part.other is not UNSET:
         other = decode_binary(part.other, 64, 64)

@@ -21,6 +21,7 @@ from careledger.ledger import export_files as files
 from careledger.ledger import verification as proofs
 from careledger.ledger.export_consent import Consents
 from careledger.ledger.export_files import UNSET, AccessContent, AccessLogFile, ChartFile, EntryPart
+from careledger.ledger.export_past import LATE_MS_MAX, check_dated, check_kept, check_standings
 from careledger.ledger.log import EMPTY_ROOT, leaf_hash, node_hash
 from careledger.ledger.pins import check_pinned, check_pins
 from careledger.ledger.proof_fields import decode_digest
@@ -39,8 +40,6 @@ from careledger.primitives.hashing import tagged
 
 Export: TypeAlias = ChartFile | AccessLogFile
 
-LATE_MS_MAX: Final = 3_600_000
-"""How much later than a resource's lastUpdated it may be recorded."""
 TYPES: Final = {"guardian": "Controller", "directive": "Directive", "key": "KeyEvent"}
 """Leaves that are no FHIR resources: type by kind."""
 _PLAIN: Final = re.compile("[^a-z-]")
@@ -106,6 +105,8 @@ def verify_export(
     logs = _read_logs(export)
     entries = _read_accesses(export, logs)
     level, state = _check_ledger(export, logs, trusted)
+    pins = () if export.pins is UNSET else export.pins
+    check_dated(pins, logs.times, entries, export.block.time)
     if isinstance(export, ChartFile):
         logs.consents.stand(export.directives, state)
         for number, entry in enumerate(entries):
@@ -151,9 +152,13 @@ class Logs:
     record: list[bytes] = field(default_factory=list)
     access: list[bytes] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    """When each entry was recorded; 0 for a bare one, which does not say."""
     kinds: dict[str, int] = field(default_factory=dict)
     versions: dict[tuple[str, str], int] = field(default_factory=dict)
     moved_in: int = 0
+    skipped: int = 0
+    """Versions that are missing between others: as many bare entries must stand before."""
     newest_ms: int = 0
     bare: list[int] = field(default_factory=list)
     named: set[int] = field(default_factory=set)
@@ -196,6 +201,7 @@ def _read_entry(logs: Logs, number: int, part: EntryPart) -> bytes:
     header = _open(logs, number, part)
     if header is None:
         logs.types.append("")
+        logs.times.append(0)
         logs.bare.append(number)
         logs.kinds["erased"] = logs.kinds.get("erased", 0) + 1
         return decode_binary(str(part.leaf), 32, 32)
@@ -208,6 +214,7 @@ def _read_entry(logs: Logs, number: int, part: EntryPart) -> bytes:
         raise _refused("it is earlier than the one before it")
     logs.newest_ms = header.time_ms
     logs.types.append(header.type)
+    logs.times.append(header.time_ms)
     logs.kinds[kind] = logs.kinds.get(kind, 0) + 1
     if kind in TYPES or kind in RESOURCES:
         _check_form(header, kind, body)
@@ -257,11 +264,12 @@ def _check_form(header: Header, kind: str, body: str) -> None:
 
 
 def _count_version(logs: Logs, header: Header, kind: str) -> None:
-    """Versions of a resource count up without gaps; while it was in another chart, or erased, some are not here."""
+    """Versions of a resource count up without gaps, but for those of its time in another chart, and erased ones."""
     place = (header.type, header.id)
     before = logs.versions.get(place)
     step = header.version - abs(before or 0)
-    if step < 1 or (step > 1 and before is not None and before > 0 and not logs.bare):
+    logs.skipped += step - 1 if before is not None and before > 0 else 0
+    if step < 1 or logs.skipped > len(logs.bare):
         raise _refused("a version of the resource is missing, or there twice")
     logs.moved_in += before is None and step > 1
     logs.versions[place] = -header.version if kind == "move" else header.version
@@ -319,7 +327,7 @@ def _check_ledger(export: Export, logs: Logs, trust: Trust) -> tuple[Level, byte
         raise _refused("the two heads do not stand in one map of heads: an entry is missing, or was changed")
     state = proofs.compute_state_root(export, logs.organisation, heads)
     level, signed = proofs.check_signed(export, state, trust)
-    _check_continues(export.history, signed.size, signed.root, trust)
+    _check_continues(export.history, signed.size, signed.root, trust, export.block.height)
     if export.pins == []:
         raise _refused("a list of pins that is empty is left out")
     pins = () if export.pins is UNSET else export.pins
@@ -334,16 +342,17 @@ def _compute_heads_root(log: int, handle: bytes, head: tuple[int, bytes], path: 
     return root_from_proof(key, HEAD_VALUE.encode(head), decode_map_path(path))
 
 
-def _check_continues(history: files.HistoryPart, size: int, root: bytes, trust: Trust) -> None:
-    """The signed history begins with the one under the trusted checkpoint."""
+def _check_continues(history: files.HistoryPart, size: int, root: bytes, trust: Trust, height: int) -> None:
+    """The signed history begins with the one under the trusted checkpoint, and the export's block is not before it."""
     roots = compute_roots(history)
     if history.sizes[-1] != size or roots[-1] != root:
         raise _refused("the parts of the history do not make the signed one")
-    if trust.size not in history.sizes:
+    is_older = trust.size > height + 1  # whatever note it carries, it shows the chart as of its block
+    if is_older or trust.size not in history.sizes:
         raise VerificationFailed(
             "the export does not show that its history continues the trusted checkpoint",
             hint="export again: the export is older than the checkpoint"
-            if trust.size > size
+            if is_older
             else "export again, with --since the checkpoint",
         )
     if roots[history.sizes.index(trust.size)] != trust.root:
@@ -424,6 +433,9 @@ def _check_earlier(export: Export, logs: Logs, data: bytes) -> int:
     size = former.history.sizes[-1]
     if roots.get(size) != compute_roots(former.history)[-1] and size in roots:
         raise _refused("the earlier export is of another history")
+    if isinstance(export, ChartFile) and isinstance(former, ChartFile):
+        check_kept(logs.types, before.types, (*TYPES.values(), EMERGENCY_TYPE))
+        check_standings(export.directives, former.directives, former.block.height)
     return before.size + len(before.access)
 
 

@@ -188,4 +188,4 @@ def test_what_a_node_that_was_tampered_with_records_is_caught(node: Node) -> Non
         )
         assert stranger.get("Patient/b").status == 200
     verdict, reason, _ = export_verdicts(export(node, "b"), trust)
-    assert (verdict, "did not sign its directive" in reason) == ("refused", True)
+    assert (verdict, "did not sign this directive" in reason) == ("refused", True)
