@@ -18,6 +18,7 @@ from careledger.contracts.governance import ADMIT, SET_PARAMETER, SetParameter
 from careledger.contracts.parameters import get_parameter
 from careledger.contracts.proposals import FAILED, IN_FORCE, LAPSED, OPEN, PASSED, REJECTED
 from careledger.ledger.consensus.replica import Replica
+from careledger.ledger.execution import Overlay
 from careledger.ledger.kernel import ED25519, LIGHT_CLIENT_ATTACK, ML_DSA_65, Evidence
 from careledger.ledger.store.memory import MemoryKV
 from careledger.ledger.transaction import SecretKey
@@ -41,6 +42,7 @@ from tests.contracts.network import (
     change_parameter,
     equal,
     evidence,
+    found_message,
     four,
     jail,
     make_genesis,
@@ -101,6 +103,11 @@ def test_a_genesis_whose_weights_break_the_rules_is_refused(weights, refusal):
     founders = [org.founder(weight) for org, weight in zip(EVERYBODY, weights, strict=False)]
     with pytest.raises(refusal):
         network_founding_messages(founders)
+    kv = MemoryKV()
+    made = make_genesis(founders, [found_message(founder) for founder in founders])
+    state = Overlay(Replica.create(kv, made, RULES).reader(kv))
+    with pytest.raises(refusal):
+        validators.genesis_validators(state)
 
 
 def test_weight_counts_by_organisation_not_by_key():
