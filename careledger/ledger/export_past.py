@@ -23,23 +23,29 @@ REVOKED: Final = 2
 
 
 def check_dated(
-    pins: Sequence[PinPart], times: Sequence[int], entries: Sequence[AccessContent], end_ms: int
+    pins: Sequence[PinPart],
+    times: Sequence[int],
+    entries: Sequence[AccessContent],
+    end_ms: int,
+    *,
+    by_anchor: bool = False,
 ) -> None:
     """What entered a log after a pinned block is not dated, nor decided, more than an hour before that block.
 
     `times` are those of the record log's entries (none, if they are not in the file), 0 for a bare one; `entries` are
-    the access log's, `end_ms` is the time of the export's block. The pins hold: `check_pins`.
+    the access log's, `end_ms` is the time of the export's block. The pins hold: `check_pins`. `by_anchor`: on a
+    network what is recorded may wait for its block, and decisions for theirs, so the pinned anchor's time counts alone.
     """
-    blocks = [pin.block.time for pin in pins]
+    blocks = [pin.anchor.time if by_anchor else pin.block.time for pin in pins]
     if blocks != sorted(blocks):
         raise _refused("the pinned blocks are not in the order of their times")
     records = _fill(times, end_ms) if times else []
     accesses = _fill([entry.time_ms for entry in entries], end_ms)
-    for pin in pins:
-        since = pin.block.time - LATE_MS_MAX
+    for pin, block_ms in zip(pins, blocks, strict=True):
+        since = block_ms - LATE_MS_MAX
         if accesses[pin.access.size] < since or (records and records[pin.records.size] < since):
             raise _refused(f"an entry is dated back: it was not there yet at block {pin.block.height}")
-    for number, entry in enumerate(entries):
+    for number, entry in enumerate(() if by_anchor else entries):
         at = bisect_right(blocks, entry.time_ms - LATE_MS_MAX)
         if at and entry.height < pins[at - 1].block.height:
             raise _refused(f"access entry {number} was decided by a state long past")
