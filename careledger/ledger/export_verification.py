@@ -19,11 +19,13 @@ import msgspec
 
 from careledger.ledger import export_files as files
 from careledger.ledger import verification as proofs
+from careledger.ledger.execution import History
 from careledger.ledger.export_consent import Consents
 from careledger.ledger.export_files import UNSET, AccessContent, AccessLogFile, ChartFile, EntryPart
 from careledger.ledger.export_past import LATE_MS_MAX, check_dated, check_kept, check_standings
+from careledger.ledger.light_files import NetworkTrust
 from careledger.ledger.log import EMPTY_ROOT, leaf_hash, node_hash
-from careledger.ledger.pins import check_pinned, check_pins
+from careledger.ledger.pins import check_pinned, check_pinned_state, check_pins
 from careledger.ledger.proof_fields import decode_digest
 from careledger.ledger.proof_files import INTEGER_MAX, decode_binary, decode_file, decode_map_path
 from careledger.ledger.tree import root_from_proof
@@ -33,7 +35,7 @@ from careledger.ledger.verification import (
     Header,
     Level,
     Trust,
-    read_trust,
+    read_any_trust,
 )
 from careledger.primitives.errors import VerificationFailed
 from careledger.primitives.hashing import tagged
@@ -100,20 +102,17 @@ def verify_export(
 
     `earlier` is an export of the same chart, `key_id` the id of the key that must be enrolled.
     """
-    trusted = read_trust(trust)
+    trusted = read_any_trust(trust)
     export = files.decode_export(data)
     logs = _read_logs(export)
     entries = _read_accesses(export, logs)
-    level, state = _check_ledger(export, logs, trusted)
+    level, state = _check_ledger(export, logs, trusted, now_ms)
     pins = () if export.pins is UNSET else export.pins
     check_dated(pins, logs.times, entries, export.block.time)
     if isinstance(export, ChartFile):
         logs.consents.stand(export.directives, state)
         for number, entry in enumerate(entries):
             logs.consents.check(number, entry, logs.types)
-    if trusted.level == "witnessed" and level != "witnessed":
-        raise _refused("the proof is anchored; the trust file asks for witnessed")
-    proofs.check_age(export.block.time, trusted.max_age_s, now_ms)
     consents = logs.consents
     if key_id is not None and isinstance(export, AccessLogFile):
         raise _refused("an access-log export does not show the enrolled key: use a chart export")
@@ -316,7 +315,9 @@ def _read_accesses(export: Export, logs: Logs) -> list[AccessContent]:
 # ---- The ledger ---------------------------------------------------------------------------------------------
 
 
-def _check_ledger(export: Export, logs: Logs, trust: Trust) -> tuple[Level, bytes]:
+def _check_ledger(
+    export: Export, logs: Logs, trust: Trust | NetworkTrust, now_ms: int | None
+) -> tuple[Level, bytes]:
     """Both heads stand in the map of heads, that in the state, the state in a signed history. Returns its state root."""
     if export.chain != trust.chain:
         raise _refused("the export is of another ledger")
@@ -326,14 +327,21 @@ def _check_ledger(export: Export, logs: Logs, trust: Trust) -> tuple[Level, byte
     if _compute_heads_root(1, logs.handle, access, export.heads.access) != heads:
         raise _refused("the two heads do not stand in one map of heads: an entry is missing, or was changed")
     state = proofs.compute_state_root(export, logs.organisation, heads)
-    level, signed = proofs.check_signed(export, state, trust)
-    _check_continues(export.history, signed.size, signed.root, trust, export.block.height)
+    level, signed = proofs.check_ledger(export, state, trust, now_ms)
+    if signed is None:
+        raise _refused("the export does not show the history before its block")
+    _check_continues(export, signed, trust)
     if export.pins == []:
         raise _refused("a list of pins that is empty is left out")
     pins = () if export.pins is UNSET else export.pins
-    leaves = (logs.record if logs.head is None else None, logs.access)
-    check_pins(pins, (logs.organisation, logs.handle), leaves, record, (signed.size, signed.root))
+    chart, leaves = (
+        (logs.organisation, logs.handle),
+        (logs.record if logs.head is None else None, logs.access),
+    )
+    check_pins(pins, chart, leaves, record, (signed.size, signed.root))
     check_pinned(pins, trust.size, export.block.height)
+    if isinstance(trust, NetworkTrust):
+        check_pinned_state(pins, chart, trust.size - 1, trust.point.app_hash)
     return level, state
 
 
@@ -342,20 +350,23 @@ def _compute_heads_root(log: int, handle: bytes, head: tuple[int, bytes], path: 
     return root_from_proof(key, HEAD_VALUE.encode(head), decode_map_path(path))
 
 
-def _check_continues(history: files.HistoryPart, size: int, root: bytes, trust: Trust, height: int) -> None:
+def _check_continues(export: Export, signed: History, trust: Trust | NetworkTrust) -> None:
     """The signed history begins with the one under the trusted checkpoint, and the export's block is not before it."""
+    history = export.history
     roots = compute_roots(history)
-    if history.sizes[-1] != size or roots[-1] != root:
+    if history.sizes[-1] != signed.size or roots[-1] != signed.root:
         raise _refused("the parts of the history do not make the signed one")
-    is_older = trust.size > height + 1  # whatever note it carries, it shows the chart as of its block
-    if is_older or trust.size not in history.sizes:
+    # Whatever note it carries, an export shows the chart as of its block. On a network the light client has come from
+    # the trusted header to the signed one, whose state holds this history.
+    is_older = trust.size > export.block.height + 1
+    if is_older or (isinstance(trust, Trust) and trust.size not in history.sizes):
         raise VerificationFailed(
             "the export does not show that its history continues the trusted checkpoint",
             hint="export again: the export is older than the checkpoint"
             if is_older
             else "export again, with --since the checkpoint",
         )
-    if roots[history.sizes.index(trust.size)] != trust.root:
+    if isinstance(trust, Trust) and roots[history.sizes.index(trust.size)] != trust.root:
         raise VerificationFailed(
             "the history was written anew after the trusted checkpoint",
             hint="keep both files: together they prove it",

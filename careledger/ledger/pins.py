@@ -141,10 +141,33 @@ def compute_prefix_roots(leaves: Sequence[bytes], sizes: Iterable[int]) -> dict[
     return roots
 
 
+def check_pinned_state(
+    pins: Sequence[PinPart], chart: tuple[bytes, bytes], height: int, app_hash: bytes
+) -> None:
+    """Returns only if the pin of block `height`, if there is one, is of the state with this root."""
+    for pin in pins:
+        if pin.block.height == height and _compute_state_root(pin, pin.access, ACCESSES, chart) != app_hash:
+            raise VerificationFailed(
+                "the pinned state is not the one under the trusted checkpoint",
+                hint="keep both files: together they prove it",
+            )
+
+
 def _check_in_history(
     pin: PinPart, head: PinnedHead, log: int, chart: tuple[bytes, bytes], history: tuple[int, bytes]
 ) -> None:
     """The head stands in the map of heads that the state of a block of the signed history anchors."""
+    state_root = _compute_state_root(pin, head, log, chart)
+    leaf = leaf_hash(encode_history_leaf(check_whole(pin.block.height), pin.block.time, state_root))
+    size, root = history
+    try:
+        verify_inclusion(leaf, pin.block.height, size, decode_log_path(pin.path), root)
+    except VerificationFailed:
+        raise refusal(f"the pinned block {pin.block.height} is not in the signed history") from None
+
+
+def _compute_state_root(pin: PinPart, head: PinnedHead, log: int, chart: tuple[bytes, bytes]) -> bytes:
+    """Root of the state that anchors a map of heads in which this head stands."""
     organisation, handle = chart
     value = HEAD_VALUE.encode((check_whole(head.size), decode_digest(head.root))) if head.size else None
     if not head.size and decode_digest(head.root) != EMPTY_ROOT:
@@ -168,10 +191,4 @@ def _check_in_history(
         )
     )
     state_key = compute_state_key("records", "anchors", organisation)
-    state_root = root_from_proof(state_key, anchored, decode_map_path(pin.state))
-    leaf = leaf_hash(encode_history_leaf(check_whole(pin.block.height), pin.block.time, state_root))
-    size, root = history
-    try:
-        verify_inclusion(leaf, pin.block.height, size, decode_log_path(pin.path), root)
-    except VerificationFailed:
-        raise refusal(f"the pinned block {pin.block.height} is not in the signed history") from None
+    return root_from_proof(state_key, anchored, decode_map_path(pin.state))

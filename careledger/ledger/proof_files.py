@@ -21,6 +21,7 @@ RECEIPT_FORMAT: Final[Literal["careledger/receipt/1"]] = "careledger/receipt/1"
 CHECKPOINT_FORMAT: Final[Literal["careledger/checkpoint/1"]] = "careledger/checkpoint/1"
 FILE_BYTES_MAX: Final = 1_000_000
 KEYS_MAX: Final = 32
+UNSET: Final = msgspec.UNSET
 INTEGER_MAX: Final = 2**53 - 1
 """The largest whole number that RFC 8785 writes exactly."""
 Algorithm = Literal["ed25519", "ml-dsa-44"]
@@ -78,11 +79,102 @@ class HeaderPart(_Part, frozen=True, kw_only=True):
     version: int
 
 
-class SignedPart(_Part, frozen=True, kw_only=True):
-    """The signed part: where the block lies in the history, and the signed checkpoint of that history."""
+class BlockIdPart(_Part, frozen=True, kw_only=True):
+    """The block before, as an engine's header names it."""
 
-    note: str
+    hash: str
+    parts: str
+    total: int
+
+
+class VersionPart(_Part, frozen=True, kw_only=True):
+    """Versions that an engine's header states."""
+
+    app: int
+    block: int
+
+
+class EngineHeaderPart(_Part, frozen=True, kw_only=True):
+    """A header of the engine but its chain id; times are milliseconds and the nanoseconds beyond."""
+
+    app_hash: str
+    consensus_hash: str
+    data_hash: str
+    evidence_hash: str
+    height: int
+    last: BlockIdPart | msgspec.UnsetType = msgspec.UNSET
+    last_commit_hash: str
+    last_results_hash: str
+    nanos: int
+    next_validators_hash: str
+    proposer: str
+    time: int
+    validators_hash: str
+    version: VersionPart
+
+
+class VotePart(_Part, frozen=True, kw_only=True):
+    """A signature for the block, by the validator at place `index` of the set."""
+
+    index: int
+    nanos: int
+    signature: str
+    time: int
+
+
+class CommitPart(_Part, frozen=True, kw_only=True):
+    """Who signed a header: those at no place of `signatures` did not. Height and hash are the header's."""
+
+    parts: str
+    round: int
+    signatures: list[VotePart]
+    total: int
+
+
+class ValidatorPart(_Part, frozen=True, kw_only=True):
+    """A validator's key and weight."""
+
+    alg: Literal["ed25519", "ml-dsa-65"]
+    power: int
+    public: str
+
+
+class BridgePart(_Part, frozen=True, kw_only=True):
+    """A signed header on the way from the trusted one; a set that the reader has met is not repeated."""
+
+    commit: CommitPart
+    header: EngineHeaderPart
+    validators: list[ValidatorPart] | msgspec.UnsetType = msgspec.UNSET
+
+
+class PastPart(_Part, frozen=True, kw_only=True):
+    """Root of the history log that the header's state holds, and the map path to it."""
+
+    root: str
+    state: str
+
+
+class TimePart(_Part, frozen=True, kw_only=True):
+    """The nanoseconds beyond `block.time`, and the log path of that time in the hash of the block's own header."""
+
+    nanos: int
     path: str
+
+
+class SignedPart(_Part, frozen=True, kw_only=True):
+    """The signed part. Embedded: `note` and `path`, a signed checkpoint and where the block lies in its history.
+
+    Network: all others, and `path` where the block is older than the header's state.
+    """
+
+    bridges: list[BridgePart] | msgspec.UnsetType = msgspec.UNSET
+    commit: CommitPart | msgspec.UnsetType = msgspec.UNSET
+    header: EngineHeaderPart | msgspec.UnsetType = msgspec.UNSET
+    note: str | msgspec.UnsetType = msgspec.UNSET
+    past: PastPart | msgspec.UnsetType = msgspec.UNSET
+    path: str | msgspec.UnsetType = msgspec.UNSET
+    time: TimePart | msgspec.UnsetType = msgspec.UNSET
+    validators: list[ValidatorPart] | msgspec.UnsetType = msgspec.UNSET
 
 
 class ReceiptFile(_Part, frozen=True, kw_only=True):
@@ -129,6 +221,31 @@ class CheckpointFile(_Part, frozen=True, kw_only=True):
     mode: Literal["embedded"]
     note: str
     witnesses: WitnessesPart | msgspec.UnsetType = msgspec.UNSET
+
+
+class NetworkCheckpointFile(_Part, frozen=True, kw_only=True):
+    """A network's checkpoint: a header of the engine, its hash, and its validators; optional fields as above."""
+
+    chain: str
+    format: Literal["careledger/checkpoint/1"]
+    hash: str
+    header: EngineHeaderPart
+    level: Literal["final"] | msgspec.UnsetType = msgspec.UNSET
+    max_age: int | msgspec.UnsetType = msgspec.UNSET
+    mode: Literal["network"]
+    validators: list[ValidatorPart]
+
+
+class _Mode(msgspec.Struct):
+    mode: str = ""
+
+
+def read_mode(data: bytes) -> str:
+    """What a trust file says that it is of: `embedded` or `network`; "" if it says nothing."""
+    try:
+        return msgspec.json.decode(data, type=_Mode).mode
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return ""
 
 
 def encode_file(value: _Part) -> bytes:

@@ -15,9 +15,12 @@ import msgspec
 from careledger.ledger import checkpoint as checkpoints
 from careledger.ledger import proof_files as files
 from careledger.ledger.blocks import encode_history_leaf
+from careledger.ledger.execution import History
 from careledger.ledger.kernel import compute_state_key
+from careledger.ledger.light_files import NetworkTrust, check_final, read_network_trust
 from careledger.ledger.log import leaf_hash, verify_inclusion
 from careledger.ledger.proof_fields import check_time, check_whole, decode_digest, refusal
+from careledger.ledger.proof_files import UNSET
 from careledger.ledger.tree import root_from_proof
 from careledger.primitives.encoding import DIGEST, U8, U64, Pair, Schema, Text
 from careledger.primitives.errors import Invalid, VerificationFailed
@@ -119,10 +122,10 @@ def verify_receipt(
 ) -> Verified:
     """Follows the receipt from its header to the signed checkpoint. Raises VerificationFailed at the first gap.
 
-    `body` is the resource as the server gave it, byte for byte. `now_ms` is needed only if the trust file limits
-    the age of proofs.
+    `body` is the resource as the server gave it, byte for byte. `now_ms` is needed if the trust file limits the age of
+    proofs, and on a network, whose headers are trusted for a time only.
     """
-    trusted = read_trust(trust)
+    trusted = read_any_trust(trust)
     receipt = files.decode_file(data, files.ReceiptFile, "the receipt")
     if receipt.chain != trusted.chain:
         raise refusal("the receipt is of another ledger")
@@ -131,10 +134,8 @@ def verify_receipt(
         raise refusal("the body is not the one that was recorded")
     _check_chart(receipt, header, salt)
     newest = _check_batch(receipt, _compute_heads_root(receipt, header))
-    level, _ = check_signed(receipt, compute_state_root(receipt, header.organisation, newest), trusted)
-    if trusted.level == "witnessed" and level != "witnessed":
-        raise refusal("the proof is anchored; the trust file asks for witnessed")
-    check_age(receipt.block.time, trusted.max_age_s, now_ms)
+    state_root = compute_state_root(receipt, header.organisation, newest)
+    level, _ = check_ledger(receipt, state_root, trusted, now_ms)
     return Verified(
         level=level,
         chain=receipt.chain,
@@ -147,8 +148,13 @@ def verify_receipt(
     )
 
 
+def read_any_trust(data: bytes) -> Trust | NetworkTrust:
+    """The trust file of an embedded ledger, or of a network. Raises VerificationFailed."""
+    return read_network_trust(data) if files.read_mode(data) == "network" else read_trust(data)
+
+
 def read_trust(data: bytes) -> Trust:
-    """The trust file, if every one of its operator keys signed its checkpoint. Raises VerificationFailed."""
+    """An embedded ledger's, if every one of its operator keys signed its checkpoint. Raises VerificationFailed."""
     file = files.decode_file(data, files.CheckpointFile, "the trust file")
     if CHAIN.fullmatch(file.chain) is None:
         raise refusal("the trust file names no chain")
@@ -237,9 +243,35 @@ def compute_state_root(proof: Anchored, organisation: bytes, newest: bytes) -> b
     return root_from_proof(key, value, files.decode_map_path(proof.state))
 
 
-def check_signed(proof: Anchored, state_root: bytes, trust: Trust) -> tuple[Level, SignedHead]:
+def check_ledger(
+    proof: Anchored, state_root: bytes, trust: Trust | NetworkTrust, now_ms: int | None
+) -> tuple[Level, History | None]:
+    """The level at which the block with this state is signed, if that is enough and not too old.
+
+    And the signed history: of a network, the one before its newest header, if the file shows it.
+    """
+    if isinstance(trust, NetworkTrust):
+        if now_ms is None:
+            raise ValueError("a network's headers are trusted for a time: now_ms is needed")
+        history = check_final(proof.block, proof.signed, state_root, trust, now_ms)
+        _check_age(proof.block.time, trust.max_age_s, now_ms)
+        return "final", history
+    level, history = _check_signed(proof, state_root, trust)
+    if trust.level == "witnessed" and level != "witnessed":
+        raise refusal("the proof is anchored; the trust file asks for witnessed")
+    _check_age(proof.block.time, trust.max_age_s, now_ms)
+    return level, history
+
+
+def _check_signed(proof: Anchored, state_root: bytes, trust: Trust) -> tuple[Level, History]:
     """The block is in a signed history that agrees with the trusted one; how well that is signed."""
     block, signed = proof.block, proof.signed
+    if (
+        signed.note is UNSET
+        or signed.path is UNSET
+        or signed != files.SignedPart(note=signed.note, path=signed.path)
+    ):
+        raise refusal("the file is not signed as an embedded ledger's is")
     checkpoint = check_note(signed.note, trust.chain, trust.keys + trust.witnesses)
     if not checkpoint.signers & set(trust.keys):
         raise refusal("the checkpoint is not signed by the operator")
@@ -253,7 +285,8 @@ def check_signed(proof: Anchored, state_root: bytes, trust: Trust) -> tuple[Leve
             hint="keep both files: together they prove it",
         )
     signed_by = {key.name for key in checkpoint.signers - set(trust.keys)}
-    return "witnessed" if trust.witnesses and len(signed_by) >= trust.k else "anchored", checkpoint
+    level: Level = "witnessed" if trust.witnesses and len(signed_by) >= trust.k else "anchored"
+    return level, History(checkpoint.size, checkpoint.root)
 
 
 def _check_log(entry: bytes, index: int, size: int, path: str, root: bytes, what: str, where: str) -> None:
@@ -265,7 +298,7 @@ def _check_log(entry: bytes, index: int, size: int, path: str, root: bytes, what
         raise refusal(f"{what} is not in {where}: {refused.message}") from None
 
 
-def check_age(time_ms: int, max_age_s: int | None, now_ms: int | None) -> None:
+def _check_age(time_ms: int, max_age_s: int | None, now_ms: int | None) -> None:
     """The proof is not older than the trust file allows."""
     if max_age_s is None:
         return

@@ -538,8 +538,8 @@ def test_it_stands_alone() -> None:
         for extra in range((node.body[0].end_lineno or 0) - node.body[0].lineno + 1)
     }
     lines = {line for token in tokens for line in range(token.start[0], token.end[0] + 1)} - prose
-    # 270 for receipts alone; exports, with their directives, decisions and pins, take the rest.
-    assert len(lines) <= 720, f"{len(lines)} lines of code"
+    # 270 for receipts alone, 170 for networks; exports, with their directives, decisions and pins, take the rest.
+    assert len(lines) <= 890, f"{len(lines)} lines of code"
 
 
 def test_a_receipt_verifies_in_ten_milliseconds(ledger: SyntheticLedger, trust: bytes) -> None:
