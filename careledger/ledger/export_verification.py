@@ -108,7 +108,8 @@ def verify_export(
     entries = _read_accesses(export, logs)
     level, state = _check_ledger(export, logs, trusted, now_ms)
     pins = () if export.pins is UNSET else export.pins
-    check_dated(pins, logs.times, entries, export.block.time)
+    is_network = isinstance(trusted, NetworkTrust)
+    check_dated(pins, logs.times, entries, export.block.time, by_anchor=is_network)
     if isinstance(export, ChartFile):
         logs.consents.stand(export.directives, state)
         for number, entry in enumerate(entries):
