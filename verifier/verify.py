@@ -28,6 +28,7 @@ SMALL_ORDER_Y = {0, 1, P - 1, Y8, P - Y8}
 KINDS = {"enrolment": 0, "version": 1, "deletion": 2, "guardian": 3, "directive": 4, "key": 5, "move": 6}
 KINDS |= {"close": 7, "access": 32}  # number of a leaf's kind in its header
 EMPTY = bytes(32)
+MS = 1_000_000  # nanoseconds
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000  # milliseconds
 CARE = ("TREAT", "HPAYMT", "HOPERAT")  # purposes for which a custodian acts without a directive
 TYPES = {
@@ -49,6 +50,22 @@ MAP_PATH = (1, 33 + 256 * 32)
 NUMBER = range(2**53)  # what RFC 8785 writes exactly
 TIME = range(253_402_300_800_000)  # milliseconds, to the end of the year 9999
 CHAIN = "cl-[0-9a-f]{32}"
+NANOS = range(1_000_000)  # beyond a time in milliseconds
+VALIDATORS = [{"alg": "ed25519|ml-dsa-65", "power": range(1, 2**53), "public": (32, 1952)}, 1, 1000]
+ENGINE_HEADER = {
+    "app_hash": DIGEST, "consensus_hash": DIGEST, "data_hash": DIGEST, "evidence_hash": DIGEST, "height": NUMBER,
+    "last?": {"hash": DIGEST, "parts": DIGEST, "total": range(2**32)}, "last_commit_hash": DIGEST,
+    "last_results_hash": DIGEST, "nanos": NANOS, "next_validators_hash": DIGEST, "proposer": (20, 20), "time": TIME,
+    "validators_hash": DIGEST, "version": {"app": NUMBER, "block": NUMBER},
+}  # fmt: skip
+VOTE = {"index": range(1000), "nanos": NANOS, "signature": (64, 3309), "time": TIME}
+COMMIT = {"parts": DIGEST, "round": range(2**31), "signatures": [VOTE, 0, 1000], "total": range(2**32)}
+BRIDGE = {"commit": COMMIT, "header": ENGINE_HEADER, "validators?": VALIDATORS}
+SIGNED = {
+    "note?": "(?s:.*)", "path?": LOG_PATH,  # embedded: both. A network: all others, and `path` for an older block
+    "bridges?": [BRIDGE, 1, 64], "commit?": COMMIT, "header?": ENGINE_HEADER, "validators?": VALIDATORS,
+    "past?": {"root": DIGEST, "state": MAP_PATH}, "time?": {"nanos": NANOS, "path": LOG_PATH},
+}  # fmt: skip
 RECEIPT = {
     "anchor": {"log": DIGEST, "seq": NUMBER, "size": NUMBER, "time": TIME},
     "batch?": {"newest": DIGEST, "path": LOG_PATH, "seq": NUMBER, "time": TIME},
@@ -64,7 +81,7 @@ RECEIPT = {
     "index": NUMBER,
     "path": LOG_PATH,
     "salt": DIGEST,
-    "signed": {"note": "(?s:.*)", "path": LOG_PATH},
+    "signed": SIGNED,
     "state": MAP_PATH,
 }  # fmt: skip
 ENTRY = {
@@ -128,6 +145,10 @@ CHECKPOINT = {
     "note": "(?s:.*)",
     "witnesses?": {"k": NUMBER, "keys": [KEY, 1, 32]},
 }
+NETWORK = {
+    "chain": CHAIN, "format": "careledger/checkpoint/1", "hash": DIGEST, "header": ENGINE_HEADER, "level?": "final",
+    "max_age?": NUMBER, "mode": "network", "validators": VALIDATORS,
+}  # fmt: skip
 
 
 class Refused(Exception):
@@ -329,11 +350,13 @@ def check_note(note, chain, keys):
     return size, root, signers
 
 
-# ---- The two files ----
+# ---- Trust files, and what embedded ledgers sign ----
 
 
 def read_trust(data):
-    """The trust file: chain and keys, and a checkpoint that every one of its operator keys has signed."""
+    """The trust file: chain and keys, and a checkpoint that every one of its operator keys has signed; or a header."""
+    if b'"mode":"network"' in data:
+        return read_network_trust(data)
     trust = parse(data, CHECKPOINT, "trust")
     witnesses = trust.get("witnesses", {"k": 0, "keys": []})
     keys, others = key_table(trust["keys"]), key_table(witnesses["keys"], witness=True)
@@ -350,6 +373,7 @@ def read_trust(data):
 
 def check_signed(trust, signed, height, block):
     """Level of the signed part: `block` is in the signed history, which agrees with the trusted one."""
+    need(signed.keys() == {"note", "path"}, "not signed as an embedded ledger's files are")
     size, root, signers = check_note(signed["note"], trust["chain"], trust["signers"])
     need(trust["operators"].keys() & signers, "the checkpoint is not signed by the operator")
     need(log_root(block, height, size, signed["path"]) == root, "the block is not in the history")
@@ -358,6 +382,158 @@ def check_signed(trust, signed, height, block):
     level = "witnessed" if "witnesses" in trust and len(names) >= trust["witnesses"]["k"] else "anchored"
     need(level == "witnessed" or trust.get("level") != "witnessed", "the proof is anchored, not witnessed")
     return level, size, root
+
+
+# ---- Networks (CometBFT v0.40: types/block.go, types/canonical.go, types/validator.go, light/verifier.go) ----
+
+
+def varint(value):
+    """Seven bits a byte, lowest first."""
+    out = []
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def message(number, value):
+    """A field of Protocol Buffers that is written even if it is empty."""
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def proto(*values):
+    """Fields 1, 2, …: numbers and bytes. Zeros are left out, as the canonical encoding wants."""
+    out = b""
+    for number, value in enumerate(values, 1):
+        if value:
+            out += varint(number << 3) + varint(value) if type(value) is int else message(number, value)
+    return out
+
+
+def instant_ns(part):
+    return part["time"] * MS + part["nanos"]
+
+
+def time_field(part):
+    """A time as the engine writes it: seconds, nanoseconds."""
+    return proto(*divmod(instant_ns(part), 1000 * MS))
+
+
+def block_id(hash_, total, parts):
+    return proto(hash_) + message(2, proto(total, parts))
+
+
+def header_hash(h, chain):
+    """Root over the 14 fields of a header of the engine."""
+    last = h.get("last", {"hash": b"", "total": 0, "parts": b""})
+    fields = [proto(h["version"]["block"], h["version"]["app"]), proto(chain.encode()), proto(h["height"])]
+    fields += [time_field(h), block_id(last["hash"], last["total"], last["parts"])]
+    names = "last_commit data validators next_validators consensus app last_results evidence".split()
+    fields += [proto(h[f"{name}_hash"]) for name in names]
+    return tree_root([*fields, proto(h["proposer"])])
+
+
+def check_set(validators, header):
+    """The set is the header's; its keys differ and have their sizes."""
+    for one in validators:
+        need(len(one["public"]) == (32 if one["alg"] == "ed25519" else 1952), "a key has the wrong size")
+    need(len({one["public"] for one in validators}) == len(validators), "a validator stands twice in its set")
+    keys = [message(1, message(1 if one["alg"] == "ed25519" else 4, one["public"])) for one in validators]
+    members = [key + proto(0, one["power"]) for key, one in zip(keys, validators, strict=True)]
+    need(tree_root(members) == header["validators_hash"], "the validators are not those of the header")
+
+
+def weight(validators, signers=None):
+    """Of all, or of those that have signed, under whatever set."""
+    return sum(one["power"] for one in validators if signers is None or one["public"] in signers)
+
+
+def read_network_trust(data):
+    """A header that is believed, its hash, and its validators."""
+    trust = parse(data, NETWORK, "trust")
+    header = trust["header"]
+    check_set(trust["validators"], header)
+    need(header_hash(header, trust["chain"]) == trust["hash"], "trust: the header has another hash")
+    trust["size"] = header["height"]  # of the history that ends with the state in the header
+    return trust
+
+
+def check_commit(block, chain):
+    """Over two thirds of the header's own set signed it, and every signature holds."""
+    header, commit, validators = block["header"], block["commit"], block["validators"]
+    check_set(validators, header)
+    need(header["height"], "there is no block 0")
+    block["hash"], block["signers"], before = header_hash(header, chain), set(), -1
+    start = proto(2) + b"\x11" + header["height"].to_bytes(8, "little")
+    start += b"\x19" + commit["round"].to_bytes(8, "little") if commit["round"] else b""
+    start += message(4, block_id(block["hash"], commit["total"], commit["parts"]))
+    for vote in commit["signatures"]:
+        need(before < vote["index"] < len(validators), "the signatures are not in the validators' order")
+        before, public = vote["index"], validators[vote["index"]]["public"]
+        said = start + message(5, time_field(vote)) + message(6, chain.encode())
+        check_signature(public, vote["signature"], varint(len(said)) + said)
+        block["signers"].add(public)
+    signed, total = weight(validators, block["signers"]), weight(validators)
+    need(3 * signed > 2 * total, "two thirds did not sign the header")
+
+
+def check_step(trusted, block, now):
+    """From a trusted block to another: the same, the next, a later or an earlier one."""
+    old, new = trusted["header"], block["header"]
+    if old["height"] == new["height"]:
+        need(trusted["hash"] == block["hash"], "equal heights, other headers: a fork")
+        return
+    later = new["height"] > old["height"]
+    need((instant_ns(new) > instant_ns(old)) == later, "time does not run as the height does")
+    need(now < instant_ns(old) + 14 * DAY * MS, "the trusted header is over 14 days old: get a newer one")
+    need(instant_ns(new) < now + 10_000 * MS, "the header is from the future: set the clock")
+    signed, total = weight(trusted["validators"], block["signers"]), weight(trusted["validators"])
+    if new["height"] == old["height"] + 1:
+        need(new["validators_hash"] == old["next_validators_hash"], "the next validators are others")
+    elif later:
+        need(3 * signed > total, "a third of the trusted validators did not sign the header")
+    else:
+        need(3 * signed > 2 * total, "an older header, and two thirds of the trusted did not sign it")
+
+
+def check_final(trust, signed, block, state, now):
+    """Size and root (if it is shown) of the history that the signed header's state holds; `block` is under it."""
+    need("note" not in signed and signed.keys() >= {"commit", "header"}, "not signed as a network's files")
+    known, at, before = {trust["header"]["validators_hash"]: trust["validators"]}, trust, -1
+    for part in [*signed.get("bridges", []), signed]:
+        header = part["header"]
+        need(before < header["height"], "the headers are not in the order of their heights")
+        before = header["height"]
+        validators = part.get("validators", known.get(header["validators_hash"]))
+        need(validators, "the validators have changed, and are not named: get the file anew")
+        known[header["validators_hash"]] = validators
+        new = {"header": header, "commit": part["commit"], "validators": validators}
+        check_commit(new, trust["chain"])
+        if part is signed or header["height"] >= trust["size"]:  # older bridges hold alone, and lead nowhere
+            check_step(at, new, now)
+            at = new
+    size, past, root = header["height"] - 1, signed.get("past"), None
+    if past:
+        root = past["root"]
+        under = map_root(H("cl1.key", enc("sys", "history", b"")), enc(size) + root, past["state"])
+        need(under == header["app_hash"], "the history is not in the header's state")
+    if block["height"] == size:
+        need("time" in signed and "path" not in signed, "the newest block is shown by its time alone")
+        need(state == header["app_hash"], "the state is not the header's")
+        leaf = time_field({"time": block["time"], "nanos": signed["time"]["nanos"]})
+        named = header["last"]["hash"] if "last" in header else b""
+        need(log_root(leaf, 3, 14, signed["time"]["path"]) == named, "the block has another time")
+    else:
+        need("time" not in signed and "path" in signed and past, "an older block is shown by its place alone")
+        entry = enc(block["height"], block["time"]) + state
+        found = log_root(entry, block["height"], size, signed["path"])
+        need(found == root, "the block is not in the history")
+    same = block["height"] != trust["size"] - 1 or state == trust["header"]["app_hash"]
+    need(same, "another state than under the trusted header: a fork")
+    return size, root
+
+
+# ---- Receipts ----
 
 
 def state_root(r, org, newest):
@@ -372,9 +548,13 @@ def state_root(r, org, newest):
 def check_ledger(trust, r, org, newest, now):
     """(level, size and root of the signed history, state root): the batch `newest` is anchored in a signed block."""
     block, state = r["block"], state_root(r, org, newest)
-    entry = enc(block["height"], block["time"]) + state
-    level, size, root = check_signed(trust, r["signed"], block["height"], entry)
-    age = (time.time() if now is None else now) - block["time"] / 1000
+    now = time.time() if now is None else now
+    if trust["mode"] == "network":
+        level, (size, root) = "final", check_final(trust, r["signed"], block, state, round(now * 1000) * MS)
+    else:
+        entry = enc(block["height"], block["time"]) + state
+        level, size, root = check_signed(trust, r["signed"], block["height"], entry)
+    age = now - block["time"] / 1000
     need(age <= trust.get("max_age", age), "the proof is older than the trust file allows")
     return level, size, root, state
 
@@ -715,11 +895,14 @@ def verify_export(data, trust_data, earlier=None, now=None, key=None):
     need(max(roots) == size and roots[size] == root, "the parts of the history do not make the signed one")
     is_older = trust["size"] > r["block"]["height"] + 1
     hint = "export again: it is older" if is_older else "export again, with --since it"
-    answers = trust["size"] in roots and not is_older
+    # On a network the light client has come from the trusted header to the one that holds this root.
+    final = trust["mode"] == "network"
+    answers = (final or trust["size"] in roots) and not is_older
     need(answers, f"the export does not answer for the trusted checkpoint; {hint}")
-    need(roots[trust["size"]] == trust["root"], "the history was written anew after the trusted checkpoint")
+    same = final or roots[trust["size"]] == trust["root"]
+    need(same, "the history was written anew after the trusted checkpoint")
     check_pins(r, chart["leaves"], access, trust, size, roots[size])
-    check_dates(r, chart["times"], entries)
+    check_dates(r, chart["times"], entries, "anchor" if final else "block")
     if "head" not in r:
         check_standing(r, chart, state)
         for number, e in enumerate(entries):
@@ -755,7 +938,10 @@ def check_pins(r, leaves, access, trust, size, root):
             need(not (head["size"] and "other" in head), "a proof of existence names no other leaf")
             key, value = H("cl1.head", bytes([log]) + r["handle"]), enc(head["size"]) + head["root"]
             heads = map_root(key, value if head["size"] else None, head["heads"], head.get("other", b""))
-            entry = enc(height, pin["block"]["time"]) + state_root(pin, r["org"], heads)
+            state = state_root(pin, r["org"], heads)
+            if trust["mode"] == "network" and height == trust["size"] - 1:
+                need(state == trust["header"]["app_hash"], "a pinned state is not the trusted header's")
+            entry = enc(height, pin["block"]["time"]) + state
             need(log_root(entry, height, size, pin["path"]) == root, "a pinned block is not in the history")
     pinned = trust["size"] > r["block"]["height"] or trust["size"] - 1 in [p["block"]["height"] for p in pins]
     need(pinned, "the export does not show how the chart stood at the trusted checkpoint")
