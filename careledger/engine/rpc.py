@@ -1,0 +1,380 @@
+"""Asking an engine over its RPC: a few questions, each with a limit of bytes and seconds, answers as frozen structs.
+
+Numbers are texts in the engine's JSON and are read as numbers here; hashes stay upper-case hex as the engine writes
+them; keys and signatures are bytes. What comes back is an engine's word: a light client checks it, this does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any, Final, TypeVar
+
+import httptools
+import msgspec
+from msgspec import Meta
+
+from careledger.engine.configuration import Address
+from careledger.primitives.errors import Corrupt, NotFound, TooLarge, Unavailable
+
+ANSWER_BYTES_MAX: Final = 16 << 20
+ANSWER_SECONDS_MAX: Final = 10.0
+PAGE: Final = 100
+VALIDATORS_MAX: Final = 10_000
+PEERS_MAX: Final = 1_000
+_READ_BYTES: Final = 1 << 16
+
+Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+Signed = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+Hex = Annotated[str, Meta(pattern="^[0-9A-F]*$", max_length=128)]
+Text = Annotated[str, Meta(max_length=1024)]
+Time = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$")]
+
+
+class _Struct(msgspec.Struct, frozen=True, kw_only=True):
+    """Fields that are not named here are left out: the engine may add some."""
+
+
+class Key(_Struct, frozen=True):
+    """A public key and the engine's name of its type."""
+
+    type: Text
+    value: bytes
+
+
+class SyncInfo(_Struct, frozen=True):
+    """How far an engine is."""
+
+    latest_block_hash: Hex
+    latest_app_hash: Hex
+    latest_block_height: Number
+    latest_block_time: Time
+    earliest_block_height: Number
+    catching_up: bool
+
+
+class NodeInfo(_Struct, frozen=True):
+    """Who an engine says it is."""
+
+    id: Annotated[str, Meta(pattern="^[0-9a-f]{40}$")]
+    network: Text
+    moniker: Text
+    listen_addr: Text = ""
+
+
+class ValidatorInfo(_Struct, frozen=True):
+    """With what key and weight an engine validates."""
+
+    address: Hex
+    pub_key: Key
+    voting_power: Number
+
+
+class Status(_Struct, frozen=True):
+    """`/status`."""
+
+    node_info: NodeInfo
+    sync_info: SyncInfo
+    validator_info: ValidatorInfo
+
+
+class PeerInfo(_Struct, frozen=True):
+    """A connected peer."""
+
+    node_info: NodeInfo
+    is_outbound: bool
+    remote_ip: Text
+
+
+class NetInfo(_Struct, frozen=True):
+    """`/net_info`."""
+
+    n_peers: Number
+    peers: Annotated[tuple[PeerInfo, ...], Meta(max_length=PEERS_MAX)]
+
+
+class Parts(_Struct, frozen=True):
+    """Of a block: how many parts it has, and the root over them."""
+
+    total: Number
+    hash: Hex
+
+
+class BlockId(_Struct, frozen=True):
+    """A block's name."""
+
+    hash: Hex
+    parts: Parts
+
+
+class Versions(_Struct, frozen=True):
+    """Of the block format and of the application."""
+
+    block: Number
+    app: Number = 0
+
+
+class Header(_Struct, frozen=True):
+    """A block's header; `app_hash` is the state after the block before."""
+
+    version: Versions
+    chain_id: Text
+    height: Number
+    time: Time
+    last_block_id: BlockId
+    last_commit_hash: Hex
+    data_hash: Hex
+    validators_hash: Hex
+    next_validators_hash: Hex
+    consensus_hash: Hex
+    app_hash: Hex
+    last_results_hash: Hex
+    evidence_hash: Hex
+    proposer_address: Hex
+
+
+class CommitSignature(_Struct, frozen=True):
+    """One validator's part of a commit: flag 1 absent, 2 for the block, 3 for none."""
+
+    block_id_flag: Annotated[int, Meta(ge=0, le=3)]
+    validator_address: Hex
+    timestamp: Time
+    signature: bytes | None
+
+
+class Commit(_Struct, frozen=True):
+    """The signatures that made a block final."""
+
+    height: Number
+    round: Number
+    block_id: BlockId
+    signatures: Annotated[tuple[CommitSignature, ...], Meta(max_length=VALIDATORS_MAX)]
+
+
+class SignedHeader(_Struct, frozen=True):
+    """A header and its commit."""
+
+    header: Header
+    commit: Commit
+
+
+class Validator(_Struct, frozen=True):
+    """A validator at a height."""
+
+    address: Hex
+    pub_key: Key
+    voting_power: Number
+    proposer_priority: Signed
+
+
+class BlockData(_Struct, frozen=True):
+    """The transactions of a block."""
+
+    txs: tuple[bytes, ...] = ()
+
+
+class Block(_Struct, frozen=True):
+    """A block: its header and transactions. Its evidence is left as the engine's JSON."""
+
+    header: Header
+    data: BlockData
+    evidence: msgspec.Raw
+    last_commit: Commit | None
+
+
+class BlockAnswer(_Struct, frozen=True):
+    """`/block`."""
+
+    block_id: BlockId
+    block: Block
+
+
+class _CommitAnswer(_Struct, frozen=True):
+    signed_header: SignedHeader
+    canonical: bool
+
+
+class _ValidatorsAnswer(_Struct, frozen=True):
+    block_height: Number
+    validators: Annotated[tuple[Validator, ...], Meta(max_length=PAGE)]
+    total: Annotated[int, Meta(ge=0, le=VALIDATORS_MAX)]
+
+
+class _GenesisAnswer(_Struct, frozen=True):
+    genesis: msgspec.Raw
+
+
+class _ParametersAnswer(_Struct, frozen=True):
+    consensus_params: msgspec.Raw
+
+
+class _Failure(_Struct, frozen=True):
+    code: int
+    message: str = ""
+    data: str = ""
+
+
+class _Answer(_Struct, frozen=True):
+    result: msgspec.Raw = msgspec.Raw(b"")
+    error: _Failure | None = None
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """One engine's RPC. Every question raises Unavailable if it does not answer, Corrupt if it answers nonsense."""
+
+    address: Address
+    seconds_max: float = ANSWER_SECONDS_MAX
+
+    async def status(self) -> Status:
+        """Who it is, and how far."""
+        return _decode(await self.ask("status"), Status)
+
+    async def net_info(self) -> NetInfo:
+        """Who is connected to it."""
+        return _decode(await self.ask("net_info"), NetInfo)
+
+    async def commit(self, height: int | None = None) -> SignedHeader:
+        """The header at a height (the newest) with its commit. Raises NotFound if it has none."""
+        return _decode(await self.ask("commit", _at(height)), _CommitAnswer).signed_header
+
+    async def block(self, height: int | None = None) -> BlockAnswer:
+        """The block at a height (the newest). Raises NotFound if it has none."""
+        return _decode(await self.ask("block", _at(height)), BlockAnswer)
+
+    async def validators(self, height: int | None = None) -> tuple[Validator, ...]:
+        """Every validator at a height (the next block's), in the engine's order, however many pages these are."""
+        found: list[Validator] = []
+        for page in range(1, VALIDATORS_MAX // PAGE + 1):
+            query = _at(height) | {"page": str(page), "per_page": str(PAGE)}
+            answer = _decode(await self.ask("validators", query), _ValidatorsAnswer)
+            found += answer.validators
+            if len(found) >= answer.total or not answer.validators:
+                break
+        if len(found) != answer.total:
+            raise _nonsense(f"{len(found)} of {answer.total} validators")
+        return tuple(found)
+
+    async def genesis(self) -> bytes:
+        """The genesis document, as JSON."""
+        return bytes(_decode(await self.ask("genesis"), _GenesisAnswer).genesis)
+
+    async def consensus_params(self, height: int | None = None) -> bytes:
+        """The consensus parameters at a height, as JSON."""
+        return bytes(
+            _decode(await self.ask("consensus_params", _at(height)), _ParametersAnswer).consensus_params
+        )
+
+    async def dump(self) -> bytes:
+        """The state of its consensus, as JSON: for people who look for a reason."""
+        return await self.ask("dump_consensus_state")
+
+    async def ask(self, path: str, query: dict[str, str] | None = None) -> bytes:
+        """The `result` of one question, as JSON."""
+        target = f"/{path}" + (
+            "?" + "&".join(f"{name}={value}" for name, value in query.items()) if query else ""
+        )
+        try:
+            async with asyncio.timeout(self.seconds_max):
+                body = await _get(self.address, target)
+        except TimeoutError:
+            raise _unreachable(self.address, f"no answer in {self.seconds_max:g} s") from None
+        except OSError as error:
+            raise _unreachable(self.address, error.strerror or type(error).__name__) from None
+        answer = _decode(body, _Answer)
+        if answer.error is not None:
+            raise _refused(path, answer.error)
+        return bytes(answer.result)
+
+
+def parse_time(text: str) -> tuple[int, int]:
+    """A time of the engine's as seconds since 1970 and nanoseconds, exactly."""
+    whole, _, fraction = text.removesuffix("Z").partition(".")
+    seconds = int(datetime.fromisoformat(whole + "+00:00").timestamp())
+    return seconds, int(fraction.ljust(9, "0") or "0")
+
+
+def _at(height: int | None) -> dict[str, str]:
+    return {} if height is None else {"height": str(height)}
+
+
+def _decode(data: bytes, type: type[T]) -> T:
+    try:
+        return msgspec.json.decode(data, type=type, strict=False)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise _nonsense(f"no {type.__name__.strip('_')}") from None
+
+
+@dataclass(slots=True)
+class _Response:
+    """What the HTTP parser tells."""
+
+    body: bytearray = field(default_factory=bytearray)
+    is_complete: bool = False
+
+    def on_body(self, data: bytes) -> None:
+        self.body += data
+
+    def on_message_complete(self) -> None:
+        self.is_complete = True
+
+
+async def _get(address: Address, target: str) -> bytes:
+    """The body of one GET, whatever its status: the engine tells its errors in the body."""
+    reader, writer = await asyncio.open_connection(address.host.strip("[]"), address.port)
+    try:
+        head = f"GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode("ascii"))
+        response = _Response()
+        parser: Any = httptools.HttpResponseParser(response)
+        taken = 0
+        while not response.is_complete and (data := await reader.read(_READ_BYTES)):
+            taken += len(data)
+            if taken > ANSWER_BYTES_MAX:
+                raise TooLarge(
+                    f"the engine's answer is over {ANSWER_BYTES_MAX} bytes",
+                    hint="ask for less",
+                    code="engine-answer-too-large",
+                )
+            parser.feed_data(data)
+    except httptools.HttpParserError:
+        raise _nonsense("no HTTP") from None
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+    if not response.is_complete:
+        raise _nonsense("half an answer")
+    return bytes(response.body)
+
+
+def _refused(path: str, failure: _Failure) -> NotFound | Unavailable:
+    said = (failure.data or failure.message)[:200]
+    if "height" in said:
+        return NotFound(
+            f"the engine has no such block: {said}", hint="ask for a height it has", code="engine-no-height"
+        )
+    return Unavailable(
+        f"the engine refused {path}: {said}", hint="the engine's log says more", code="engine-refused"
+    )
+
+
+def _unreachable(address: Address, why: str) -> Unavailable:
+    return Unavailable(
+        f"no engine answers at {address}: {why}",
+        hint="is the node running? careledger network status says so",
+        code="engine-unreachable",
+    )
+
+
+def _nonsense(what: str) -> Corrupt:
+    return Corrupt(
+        f"the engine's answer makes no sense: {what}",
+        hint="is it the engine of this node that listens there? careledger engine doctor",
+        code="engine-nonsense",
+    )
