@@ -265,12 +265,14 @@ def test_a_forgery_displaces_nothing():
 
 def test_a_large_newcomer_that_has_to_go_after_all_displaces_nothing():
     crowd = Crowd(Rules(CONTRACTS, trusting))
-    pool = make_pool(crowd, ordinary=room(100, cost=4 * COST))
-    small = [unsigned(party, 1, 0) for party in PARTIES]
+    pool = make_pool(crowd, ordinary=room(100, cost=7 * COST))
+    small = [unsigned(party, 1, at) for party in PARTIES[1:] for at in range(2)] + [unsigned(RIVERSIDE, 1, 2)]
     insert(pool, *small, source=Source.LOCAL)
     large = crowd.build(ANNA, 2, 0, [withdrawal(str(at)) for at in range(16)])
+    assert 2 * COST < len(large) + COST_LEAST < 3 * COST, "more than what the greatest has left after one"
     assert insert(pool, large) == [InsertCode.FULL]
     assert all(data in pool for data in small)
+    assert len(pool.select(MIB, 100)) == 7
     assert pool.drain_gone() == []
 
 
