@@ -9,11 +9,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from careledger.engine.privval_table import PRIVVAL  # noqa: E402
 from careledger.ledger.consensus.abci.table import ABCI  # noqa: E402
 from careledger.ledger.consensus.abci.wire import SCALARS, WELL_KNOWN, Field, Table  # noqa: E402
 
 TABLES: dict[str, tuple[Table, str]] = {
     "careledger/ledger/consensus/abci/schema.pyi": (ABCI, ""),
+    "careledger/engine/privval.pyi": (
+        PRIVVAL,
+        "\nfrom careledger.ledger.consensus.abci.schema import PublicKey\n",
+    ),
 }
 PYTHON = {"bool": "bool", "bytes": "bytes", "string": "str"}
 HEAD = """# Written by tools/build_message_types.py from the table; do not edit.
@@ -36,12 +41,16 @@ def main() -> int:
 
 def compute_types(table: Table, imports: str) -> str:
     """The file's content."""
-    used = {field.type for name in table.messages for field in table.fields(name)}
+    fields = [field for name in table.messages for field in table.fields(name)]
+    used = {field.type for field in fields}
     head = HEAD
     for line in HEAD.splitlines():
         name = line.rsplit(" ", 1)[-1]
         if name in WELL_KNOWN and name not in used:
             head = head.replace(line + "\n", "")
+    if not any(field.repeated for field in fields):
+        head = "".join(line + "\n" for line in head.splitlines() if "containers" not in line)
+        head = head.replace("Iterable, Mapping", "Mapping")
     return head + imports + "".join(_compute_class(table, name) for name in table.messages)
 
 
