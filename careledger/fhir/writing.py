@@ -112,6 +112,8 @@ def compose(
     resource = new.resource
     body = json.canonical(resource, id, base_version + 1, time_ms, new.rest)
     resource["id"] = id
+    if "meta" in resource and not new.rest:  # as it is stored, and as a rebuilt index reads it
+        resource = {"meta": resource["meta"], **resource}
     extracted = extract(type, resource, base_url, patients)
     return ResourceWrite(
         type,

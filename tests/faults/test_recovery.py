@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -133,6 +134,24 @@ def test_four_ways_to_the_same_state(operations: list[tuple[Any, ...]], restart_
         with node_of(Path(folder) / "restored") as restored:
             assert restored.state() == live
             assert restored.fsck() == []
+
+
+def test_the_order_of_properties_changes_no_index(tmp_path: Path) -> None:
+    """Whatever order a client writes in, the index is the one that the stored form gives: `fsck` has nothing to say."""
+    with node_of(new_home(tmp_path / "home")) as node:
+        node.client.put("Patient/a", patient("a"))
+        label = {"security": [{"system": "urn:x", "code": "R"}], "tag": [{"code": "t"}]}
+        whole = observation("o", "a", 1.5)
+        orders = {
+            "meta-first": {"meta": label, **whole},
+            "meta-last": {**whole, "meta": label},
+            "all-last": {**dict(reversed(whole.items())), "meta": label},
+        }
+        for id, resource in orders.items():
+            assert node.client.put(f"Observation/{id}", resource | {"id": id}).status == 201
+        assert node.fsck() == []
+        found = json.loads(node.client.get("Observation?patient=a&_security=urn:x|R&_summary=count").body)
+        assert found["total"] == len(orders)
 
 
 def test_staged_frames_of_a_dead_group_never_count(tmp_path: Path) -> None:
