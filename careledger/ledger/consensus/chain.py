@@ -166,7 +166,7 @@ class Chain:
 
     def _index(self, kv: KV, block: bytes, outcome: Outcome) -> None:
         kv.put(index.block_key(self.height), block)
-        index.put_receipts(kv, self.height, outcome.receipts)
+        index.put_receipts(kv, self.height, outcome.receipts, outcome.begin_events)
 
     # queries
 
