@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from google.protobuf.message import DecodeError
 
@@ -23,12 +24,12 @@ from careledger.engine.privval import (
     SignProposalRequest,
     SignVoteRequest,
 )
-from careledger.engine.sign_bytes import read_proposal, read_vote
-from careledger.engine.signing_guard import SigningGuard, open_guard
+from careledger.engine.sign_bytes import Asked, read_proposal, read_vote
+from careledger.engine.signing_guard import GuardRefused, Sign, Signed, open_guard
 from careledger.engine.validator_key import ValidatorKey
 from careledger.ledger.consensus.abci.frames import Frames, encode_frame
 from careledger.ledger.consensus.abci.schema import PublicKey
-from careledger.primitives.errors import CareLedgerError, Conflict, Invalid
+from careledger.primitives.errors import CareLedgerError, Conflict, Corrupt, Invalid
 from careledger.primitives.sockets import connect_socket
 
 REQUEST_BYTES_MAX: Final = 1 << 16
@@ -38,10 +39,35 @@ CONNECT_S: Final = 5.0
 Report = Callable[[CareLedgerError], None]
 
 
+class Guard(Protocol):
+    """What a signer asks before a signature leaves."""
+
+    def sign(self, asked: Asked, sign: Sign) -> Signed: ...
+    def saw_own_vote(self, height: int) -> None: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """In place of a guard that may not be believed: nothing is signed."""
+
+    reason: CareLedgerError
+
+    def sign(self, asked: Asked, sign: Sign) -> Signed:
+        """Raises GuardRefused."""
+        raise GuardRefused(self.reason.message)
+
+    def saw_own_vote(self, height: int) -> None:
+        """Nothing that was signed contradicts silence."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
 class Signer:
     """One key under its guard. `report` hears of every refusal."""
 
-    def __init__(self, key: ValidatorKey, guard: SigningGuard, chain_id: str, report: Report) -> None:
+    def __init__(self, key: ValidatorKey, guard: Guard, chain_id: str, report: Report) -> None:
         self._key = key
         self._guard = guard
         self._chain_id = chain_id
@@ -146,8 +172,16 @@ class Signer:
 
 
 def open_signer(key: ValidatorKey, guard_path: Path, chain_id: str, report: Report) -> Signer:
-    """A signer that holds its guard. Raises GuardRefused, Corrupt, Conflict (another process signs)."""
-    guard = open_guard(guard_path, chain_id, key.public, used=key.used)
+    """A signer that holds its guard; if the guard may not be believed, one that shows its key and signs nothing.
+
+    Without its key the engine does not start, and a validator that may not vote can still follow. `report` hears why.
+    Raises Conflict if another process signs.
+    """
+    try:
+        guard: Guard = open_guard(guard_path, chain_id, key.public, used=key.used)
+    except (GuardRefused, Corrupt) as error:
+        report(error)
+        return Signer(key, Silence(error), chain_id, report)
     key.mark_used()  # only once there is a guard; a guard without the mark is that of a start that was cut short
     return Signer(key, guard, chain_id, report)
 

@@ -649,24 +649,44 @@ def test_the_signer_dials_again_after_garbage_and_after_the_engine_went_away(tmp
     assert isinstance(told, Invalid)
 
 
-def test_a_signer_marks_its_key_and_needs_its_guard_from_then_on(tmp_path):
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(b"{}")])
+def test_a_signer_marks_its_key_and_needs_its_guard_from_then_on(tmp_path, harm):
+    """Without it, it shows its key, or the engine would not start, and signs nothing."""
     create_validator_key(tmp_path, PASSPHRASE, "ed25519", CHEAP)
-    guard = tmp_path / "guard"
+    guard, reported = tmp_path / "guard", []
 
     def open_now() -> Signer:
-        return open_signer(open_validator_key(tmp_path, PASSPHRASE), guard, CHAIN, print)
+        return open_signer(open_validator_key(tmp_path, PASSPHRASE), guard, CHAIN, reported.append)
+
+    def ask(signer: Signer, height: int) -> privval.SignedVoteResponse:
+        request = privval.SignVoteRequest(vote=vote(height=height), chain_id=CHAIN)
+        return signer.answer(
+            privval.SignerMessage(sign_vote_request=request).SerializeToString()
+        ).signed_vote_response
 
     open_now().close()
     assert open_validator_key(tmp_path, PASSPHRASE).used
     signer = open_now()
+    assert ask(signer, 2).vote.signature
     with pytest.raises(GuardRefused):
         signer.saw_own_vote(3)
+    assert ask(signer, 4).error.description.startswith("signing-guard: ")
     signer.close()
-    guard.unlink()
-    with pytest.raises(GuardRefused):
+    harm(guard)
+    signer = open_now()
+    shown = privval.SignerMessage(pub_key_request=privval.PubKeyRequest(chain_id=CHAIN))
+    assert signer.answer(shown.SerializeToString()).pub_key_response.pub_key.ed25519
+    assert ask(signer, 5).error.description.startswith("signing-guard: ")
+    signer.saw_own_vote(9)
+    signer.close()
+    assert len(reported) == 3
+    recover_guard(guard, CHAIN, open_validator_key(tmp_path, PASSPHRASE).public, 9)
+    signer = open_now()
+    assert ask(signer, 9).error.description.startswith("signing-backwards: ")
+    assert ask(signer, 10).vote.signature
+    with pytest.raises(Conflict):
         open_now()
-    recover_guard(guard, CHAIN, open_validator_key(tmp_path, PASSPHRASE).public, 3)
-    open_now().close()
+    signer.close()
 
 
 def test_a_guard_comes_before_its_key_is_marked(tmp_path):
