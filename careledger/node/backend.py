@@ -68,7 +68,9 @@ class NodeBackend:
         return self._order.conditional_lock(type)
 
     def now_ms(self) -> int:
-        return time.time_ns() // 1_000_000
+        """The clock's word, but never before the newest block: a clock that was set back would date records before
+        what others have seen, and verifiers refuse the whole chart for it."""
+        return max(time.time_ns() // 1_000_000, self._reader.newest_ms())
 
     def problems(self) -> tuple[str, ...]:
         """Why the node cannot serve now, in fixed phrases; empty when it can."""

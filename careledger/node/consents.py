@@ -7,7 +7,6 @@ texts and signatures. It checks everything before it sponsors, because what it w
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -187,7 +186,9 @@ async def enrol(node: CommandContext, params: dict[str, Any], progress: Progress
                 hint="use the key file of this patient's newest enrolment",
                 code="not-continued",
             )
-        write = _leaf_write(CONTROLLER_TYPE, id, asked.patient, encode_leaf(leaf), Kind.GUARDIAN)
+        write = _leaf_write(
+            node.backend.now_ms(), CONTROLLER_TYPE, id, asked.patient, encode_leaf(leaf), Kind.GUARDIAN
+        )
         result = await node.backend.commit(Commit((write,)))
     return {"key_id": id, "height": result.height, "enrolments": len(keys) + 1}
 
@@ -214,7 +215,7 @@ async def grant(node: CommandContext, params: dict[str, Any], progress: Progress
             )
             handle = node.home.keyring.get(chart).handle
             text = directives.check_new(id, leaf, asked.text, keys, node.home.organisation, handle)
-            directives.check_text(snapshot, text, _now_ms() // DAY_MS)
+            directives.check_text(snapshot, text, node.backend.now_ms() // DAY_MS)
             directives.check_superseded(snapshot, text, chart)
             if snapshot.current(DIRECTIVE_TYPE, id) is not None:
                 raise Conflict("this directive was granted already", hint="careledger consent list PATIENT")
@@ -222,8 +223,9 @@ async def grant(node: CommandContext, params: dict[str, Any], progress: Progress
         body = compose_grant(envelope, commitment, asked.key, text.until_day, asked.revocation_hash)
         _check_signed(asked.key, body, asked.signature)
         transaction = complete(body, node.home.keys.node_seed, asked.key, asked.signature)
-        now_ms = _now_ms()
+        now_ms = node.backend.now_ms()
         own = _leaf_write(
+            now_ms,
             DIRECTIVE_TYPE,
             id,
             asked.patient,
@@ -287,7 +289,7 @@ def _inactive(node: CommandContext, snapshot: Snapshot, held: Held | None) -> tu
     if shown is None or shown.deleted:
         return ()
     patient = directives.patient_of(snapshot, held)
-    now_ms = max(_now_ms(), shown.time_ms + 1)
+    now_ms = max(node.backend.now_ms(), shown.time_ms + 1)
     write = _consent_write(
         node,
         held.text(),
@@ -362,13 +364,19 @@ def operator_entry(
         kind=kind,
         what=what,
         height=height,
-        time_ms=_now_ms(),
+        time_ms=node.backend.now_ms(),
         leaves=leaves,
     )
 
 
 def _leaf_write(
-    type: str, id: str, patient: str, body: bytes, kind: Kind, chart_terms: tuple[bytes, ...] = ()
+    now_ms: int,
+    type: str,
+    id: str,
+    patient: str,
+    body: bytes,
+    kind: Kind,
+    chart_terms: tuple[bytes, ...] = (),
 ) -> ResourceWrite:
     """A chart leaf that is no FHIR resource; its author is the patient."""
     return ResourceWrite(
@@ -376,7 +384,7 @@ def _leaf_write(
         id,
         0,
         body,
-        _now_ms(),
+        now_ms,
         (patient,),
         f"Patient/{patient}",
         chart_terms=chart_terms,
@@ -424,7 +432,7 @@ def _next(node: CommandContext, snapshot: Snapshot, lane: int) -> dict[str, int]
     """The next sequence of this node's organisation in a lane, and until when a transaction shall be valid."""
     data = snapshot.state(ACCOUNTS.state_key(Did(node.home.organisation)))
     lanes = dict(ACCOUNTS.value.decode(data).lanes) if data else {}
-    time_ms = max(_now_ms(), node.home.the_ledger.time_ms)
+    time_ms = node.backend.now_ms()
     return {"sequence": lanes.get(lane, 0), "valid_until": time_ms + VALID_MS}
 
 
@@ -458,7 +466,3 @@ def _check_signed(key: bytes, body: bytes, signature: bytes) -> None:
             hint="use the key file that granted it, or its printed code",
             code="not-signed",
         ) from None
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

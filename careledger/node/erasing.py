@@ -193,7 +193,7 @@ def _add_event(
     )
     kind = Kind.CLOSE if closed else Kind.KEY_EVENT
     state = home.writer.state(chart)
-    floor = home.the_ledger.time_ms if state.newest_ms is None else state.newest_ms
+    floor = max(home.the_ledger.time_ms, state.newest_ms or 0)
     time_ms = max(system_clock_ms(), floor, group.newest_ms)
     state.newest_ms = group.newest_ms = time_ms
     id = os.urandom(16).hex()

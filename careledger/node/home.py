@@ -160,6 +160,7 @@ class OpenHome:
         txn.put(b"applied", value, db=self.tables.meta)
         generation = self.erasures.to_bytes(8, "big") if self.erasures else b""
         txn.put(b"height", view.to_bytes(8, "big") + generation, db=self.tables.meta)
+        txn.put(b"time", self.the_ledger.time_ms.to_bytes(8, "big"), db=self.tables.meta)
         if self.is_network:
             self._view = view
             txn.put(b"block", self.height.to_bytes(8, "big"), db=self.tables.meta)

@@ -87,7 +87,11 @@ class Networking:
         assert self._key is not None
         try:
             await run_signer(
-                self._folder / SIGNER, self._key, self._folder / "signed.json", self._home.the_ledger.chain_id, _refused
+                self._folder / SIGNER,
+                self._key,
+                self._folder / "signed.json",
+                self._home.the_ledger.chain_id,
+                _refused,
             )
         except CareLedgerError as error:
             logger().error("the validator signs nothing more", reason=error.message, hint=error.hint)

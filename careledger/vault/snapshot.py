@@ -114,6 +114,11 @@ class VaultReader:
         with self.tables.env.begin() as txn:
             self.forget(txn.get(b"height", b"", db=self.tables.meta)[8:], txn)
 
+    def newest_ms(self) -> int:
+        """Time of the newest block; 0 before there is one."""
+        with self.tables.env.begin() as txn:
+            return int.from_bytes(txn.get(b"time", b"", db=self.tables.meta), "big")
+
     def snapshot(self) -> VaultSnapshot:
         """A view of what is committed now."""
         return VaultSnapshot(self)

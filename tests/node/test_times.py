@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
+from careledger.fhir.json import instant
 from careledger.primitives.errors import Corrupt
 from careledger.vault.envelope import open_meta
 from careledger.vault.model import AccessEntry
 from careledger.vault.records import unpack_link, unpack_version
 from careledger.vault.tables import RECORD_LOG
 from tests.faults.rig import Node, appointment, new_home, node_of, observation, patient
+from tests.node.consenting import Device
+from tests.verifier.twins import export_verdicts
 
 
 def recorded(node: Node, chart: int, leaf: int) -> int:
@@ -68,3 +73,31 @@ def test_times_never_decrease_within_a_log(tmp_path: Path) -> None:
         node.run(node.service.context.backend.log_access((entry(chart, before),)))
         log = node.command("access_log", patient="a")["entries"]
         assert [one["time"] for one in log] == sorted(one["time"] for one in log)
+
+
+def behind(clock: Callable[[], int]) -> Callable[[], int]:
+    """The clock, a day slow."""
+    return lambda: clock() - 86_400_000_000_000
+
+
+def test_a_clock_that_is_set_back_dates_nothing_before_what_others_saw(tmp_path: Path) -> None:
+    """By a day, after a restart: records, looks, decisions and erasures go on where the ledger stands, and verify."""
+    path = new_home(tmp_path / "home")
+    with node_of(path) as node:
+        for name in "ab":
+            node.client.put(f"Patient/{name}", patient(name))
+        Device(node.command, "a", b"\1" * 32).enrol()
+        trust = node.command("checkpoint")["file"].encode()
+        newest = node.service.context.home.the_ledger.time_ms
+    with mock.patch.object(time, "time_ns", side_effect=behind(time.time_ns)), node_of(path) as node:
+        device = Device(node.command, "a", b"\1" * 32)
+        device.revoke(device.grant())
+        assert node.client.put("Observation/o", observation("o", "a", 1.5)).status == 201
+        node.client.get("Observation/o")
+        node.command("erase", reference="Observation/o/_history/1", reason="misfiled")
+        for kind in ("chart", "access_log"):
+            node.command(f"{kind}.export", patient="a", path=str(tmp_path / kind))
+            assert export_verdicts((tmp_path / kind).read_bytes(), trust) == ("anchored", "", "")
+        log = node.command("access_log", patient="a")["entries"]
+        assert min(one["time"] for one in log[1:]) >= instant(newest)
+        assert node.fsck() == []
