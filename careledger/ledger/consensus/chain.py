@@ -156,11 +156,15 @@ class Chain:
     def _write(self, kv: KV, height: int, time_ms: int, outcome: Outcome) -> None:
         """State, history and the nodes of contract logs; the head moves."""
         self.app_hash = self._tree.update(self._state(kv), outcome.changes)
+        for log, node in outcome.log_nodes:
+            index.put_nodes(kv, LOG_PREFIX + log, (node,))
+        self._move_head(kv, height, time_ms)
+
+    def _move_head(self, kv: KV, height: int, time_ms: int) -> None:
+        """The state has its app hash: history and head follow."""
         self.height, self.time_ms = height, time_ms
         leaf = hash_history_leaf(height, time_ms, self.app_hash)
         index.put_nodes(kv, HISTORY_PREFIX, self._history.append(leaf))
-        for log, node in outcome.log_nodes:
-            index.put_nodes(kv, LOG_PREFIX + log, (node,))
         head = height.to_bytes(8, "big") + time_ms.to_bytes(8, "big") + self.app_hash
         kv.put(index.META_KEY, head + self._history.to_bytes())
 

@@ -14,12 +14,13 @@ from typing import Final
 from careledger.ledger.blocks import NETWORK_BLOCK, NetworkBlock, TransactionReceipt
 from careledger.ledger.consensus import index
 from careledger.ledger.consensus.chain import Chain, read_genesis
+from careledger.ledger.consensus.snapshots import Contents, restore_state
 from careledger.ledger.execution import BlockInput, History, Outcome, Rules, apply_block
 from careledger.ledger.genesis import NETWORK, Genesis
 from careledger.ledger.kernel import Evidence
 from careledger.ledger.log import Frontier
 from careledger.ledger.store.kv import KV
-from careledger.primitives.errors import Corrupt, Invalid
+from careledger.primitives.errors import Corrupt, Invalid, VerificationFailed
 from careledger.primitives.hashing import new_sha256
 
 PLANS_MAX: Final = 4
@@ -129,6 +130,19 @@ class Replica(Chain):
         decided = Decided(expected.height, expected.time_ms, expected.transactions, expected.evidence)
         if self.finalise(kv, decided).block != block:
             raise Corrupt(f"block {expected.height}: a code or the app hash differs")
+
+    def restore(self, kv: KV, contents: Contents) -> None:
+        """Go on from a snapshot (`snapshots`). Raises VerificationFailed if it is not what its head says; the caller
+        then aborts and resets. Of its block no more than height, time and app hash is known."""
+        head = contents.head
+        if head.genesis_hash != self.genesis_hash:
+            raise VerificationFailed("the snapshot is of another ledger")
+        self._plans.clear()
+        self._tree = restore_state(kv, contents)
+        self._history, self.app_hash = contents.history.copy(), head.app_hash
+        self._move_head(kv, head.height, head.time_ms)
+        empty = Decided(head.height, head.time_ms, ())
+        kv.put(index.block_key(head.height), NETWORK_BLOCK.encode(_unexecuted(empty, (), head.app_hash)))
 
     def frontier(self) -> Frontier:
         """Of the history log."""
