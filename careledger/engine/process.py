@@ -22,6 +22,7 @@ from typing import Final
 
 from careledger.engine.configuration import EngineSettings
 from careledger.engine.logs import LINE_BYTES_MAX, Said, parse_line
+from careledger.engine.peering import watch_peers
 from careledger.engine.rpc import Rpc, Status, parse_time
 from careledger.primitives.errors import CareLedgerError, Misconfigured, Unavailable
 
@@ -78,6 +79,7 @@ class EngineProcess:
         self._environment = {n: v for n, v in (environment or {}).items() if n in RUNTIME_VARIABLES}
         self._process: asyncio.subprocess.Process | None = None
         self._supervision: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._deaths = 0  # since it was last steady
         self._was_ready = False
@@ -102,6 +104,9 @@ class EngineProcess:
         self._stopping.clear()
         await self._spawn()
         self._supervision = asyncio.create_task(self._supervise(), name="engine")
+        if self._settings.peers:
+            watching = watch_peers(self, self._settings.peers, self._log)
+            self._watch = asyncio.create_task(watching, name="peers of the engine")
 
     async def wait_until_ready(self, seconds: float = READY_SECONDS_MAX) -> Status:
         """Its status, as soon as it answers. Raises Unavailable, with its last words, if it keeps ending, or is late."""
@@ -157,6 +162,9 @@ class EngineProcess:
         supervision, self._supervision = self._supervision, None
         if supervision is None:
             return
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.wait([self._watch])
         done, _ = await asyncio.wait([supervision], timeout=STOP_SECONDS_MAX)
         if not done:
             self._log("warning", "engine did not stop, killing it", {})

@@ -103,7 +103,7 @@ class _End(asyncio.Protocol):
         self._relay = relay
         self._other = other
         self._transport: Any = None
-        self._early: list[bytes] = []  # what came before there was somebody to pass it on to: uvloop reads at once
+        self._early: list[bytes] = []  # came before the peer answered: uvloop reads once even so
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport

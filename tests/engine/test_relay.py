@@ -7,6 +7,7 @@ import contextlib
 import os
 
 import pytest
+import uvloop
 
 from careledger.engine import relay as relay_module
 from careledger.engine.configuration import Address
@@ -50,7 +51,9 @@ async def is_gone(connection):
 
 
 def run(test):
+    """On both loops: nodes run on uvloop, and it calls in another order."""
     asyncio.run(asyncio.wait_for(test(), 30))
+    uvloop.run(asyncio.wait_for(test(), 30))
 
 
 def test_a_link_passes_everything_both_ways_until_it_is_cut_and_after_it_is_healed():
@@ -116,7 +119,8 @@ def test_much_at_once_arrives_whole_and_a_slow_reader_holds_the_sender_back():
 def test_what_waits_in_a_relay_is_bounded():
     async def test():
         async def deaf(_reader, writer):
-            await asyncio.sleep(20)
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(20)
             writer.close()
 
         server = await asyncio.start_server(deaf, "127.0.0.1", 0, limit=1)
