@@ -48,6 +48,7 @@ _PLAIN: Final = re.compile("[^a-z-]")
 EMERGENCY_TYPE: Final = "EmergencyAccess"
 RESOURCES: Final = ("version", "deletion", "move")
 ACCESS_BYTES_MAX: Final = 1 << 20
+CLOCK_DRIFT_MS: Final = 10_000
 HISTORY_BYTES_MAX: Final = files.HISTORY_SIZES_MAX * 2 * 53 * 32
 
 
@@ -191,9 +192,16 @@ def _read_logs(export: Export) -> Logs:
             raise _refused("the record log is empty")
         if logs.named != set(logs.bare):
             raise _refused("an entry is withheld, or a key event names one that is there")
-        if logs.newest_ms > export.block.time:
+        if logs.newest_ms > _latest_ms(export):
             raise _refused("an entry is later than its block")
     return logs
+
+
+def _latest_ms(export: Export) -> int:
+    """Until when an entry may be dated. A network's time is its validators' and follows: entries were there before the
+    signed header, by a clock that may be ahead of theirs by `CLOCK_DRIFT_MS`."""
+    header = export.signed.header
+    return export.block.time if isinstance(header, msgspec.UnsetType) else header.time + CLOCK_DRIFT_MS
 
 
 def _read_entry(logs: Logs, number: int, part: EntryPart) -> bytes:
@@ -302,7 +310,7 @@ def _read_accesses(export: Export, logs: Logs) -> list[AccessContent]:
             logs.access.append(leaf_hash(header.commitment(salt)))
             if entry.time_ms < newest_ms:
                 raise _refused("it is earlier than the one before it")
-            if entry.height > export.block.height or entry.time_ms > export.block.time:
+            if entry.height > export.block.height or entry.time_ms > _latest_ms(export):
                 raise _refused("it is later than the block")
         except VerificationFailed as refused:
             raise _at(f"access entry {number}", refused) from None

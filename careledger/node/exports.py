@@ -36,6 +36,7 @@ from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.verification import HEAD_VALUE, HEADER, KINDS, read_trust
 from careledger.node import founding, handed, pins
 from careledger.node.consents import operator_entry
+from careledger.node.finality import prove_history
 from careledger.node.home import OpenHome
 from careledger.primitives.errors import Corrupt, Invalid, Misconfigured, NotFound
 from careledger.vault import records
@@ -178,8 +179,7 @@ def take_view(node: CommandContext, chart: int, since: Sequence[int], *, whole: 
     anchor = founding.read_anchor(state)
     if anchor.root != home.heads.root:
         raise Corrupt("the newest anchor is not of these heads", hint="run `careledger fsck`")
-    note = home.sign_checkpoint(txn)
-    signed_size = parse_note(note).checkpoint.size
+    signed, signed_size = _sign(home, txn)
     sizes = sorted({*handed.read_sizes(txn, home.tables), *since, signed_size})
     sizes = [one for one in sizes if one <= signed_size]
     record_path, access_path = (encode_map_path(home.heads.prove(heads, key).siblings) for key in head_keys)
@@ -196,9 +196,7 @@ def take_view(node: CommandContext, chart: int, since: Sequence[int], *, whole: 
             nodes=encode_binary(b"".join(ledger.history_subtrees(kv, sizes))), sizes=sizes
         ),
         "org": encode_binary(home.organisation),
-        "signed": SignedPart(
-            note=note, path=encode_binary(b"".join(ledger.history_path(kv, ledger.height, signed_size)))
-        ),
+        "signed": signed,
         "state": encode_map_path(state.proof.siblings),
     }
     pinned = pins.take_pins(home, txn, keys.handle, sizes, signed_size)
@@ -209,6 +207,16 @@ def take_view(node: CommandContext, chart: int, since: Sequence[int], *, whole: 
     else:
         fields["head"] = HeadPart(root=encode_binary(root), size=size)
     return View(home, txn, snapshot, chart, keys, size if whole else 0, access_size, fields)
+
+
+def _sign(home: OpenHome, txn: lmdb.Transaction) -> tuple[SignedPart, int]:
+    """What is signed of the newest block, and how many leaves the history has that it shows."""
+    if home.is_network:
+        return home.the_signed_state.sign_with_history(prove_history(home, txn)), home.height
+    note, kv = home.sign_checkpoint(txn), LmdbKV(txn, home.tables.ledger)
+    size = parse_note(note).checkpoint.size
+    path = encode_binary(b"".join(home.the_ledger.history_path(kv, home.height, size)))
+    return SignedPart(note=note, path=path), size
 
 
 def _standings(home: OpenHome, snapshot: VaultSnapshot, kv: LmdbKV, chart: int) -> list[files.StandingPart]:

@@ -72,7 +72,7 @@ class BaseUrl(msgspec.Struct, frozen=True, tag="base"):
 
 
 class Handed(msgspec.Struct, frozen=True, tag="handed"):
-    """Node event: the checkpoint of this very block is handed out; see `handed`."""
+    """Node event: the checkpoint of this very block is handed out; on a network, of the newest. See `handed`."""
 
 
 encode_event = msgspec.msgpack.Encoder().encode
@@ -309,7 +309,7 @@ def apply_event(home: OpenHome, txn: lmdb.Transaction, event: bytes) -> None:
         _sweep_revoked(home, txn, happened.at_ms // DAY_MS)
         txn.put(happened.token_id, happened.expires_ms.to_bytes(8, "big"), db=home.tables.revoked)
     elif isinstance(happened, Handed):
-        handed.add_size(txn, home.tables, home.height + 2)
+        handed.add_size(txn, home.tables, home.height + (1 if home.is_network else 2))
     else:
         txn.put(b"base", happened.url.encode(), db=home.tables.meta)
         bases = (*read_bases(home, txn), (home.view + 1, happened.url))

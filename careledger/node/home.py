@@ -18,6 +18,7 @@ from careledger.ledger.past import Keeper
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.tree import MapTree
 from careledger.node import founding, handed, pins
+from careledger.node.finality import SignedState
 from careledger.node.layout import (
     FORMAT,
     NAME_BYTES_MAX,
@@ -69,6 +70,8 @@ class OpenHome:
         """Whether validators decide the blocks."""
         self.ledger: Chain | None = None
         self.outbox = Outbox()
+        self.signed_state: SignedState | None = None
+        """On a network, while somebody may look (`Sequencer.shown`): what the validators signed of the newest state."""
         self.past = Keeper()
         with self.tables.env.begin() as txn:
             self.applied = self._read_applied(txn)
@@ -213,6 +216,13 @@ class OpenHome:
         if isinstance(self.the_ledger, Replica):
             return self.the_ledger
         raise Misconfigured("this home's ledger is embedded", hint="careledger network, careledger migrate")
+
+    @property
+    def the_signed_state(self) -> SignedState:
+        """See `signed_state`. Raises RuntimeError where nothing is shown."""
+        if self.signed_state is None:
+            raise RuntimeError("no signed state is at hand")
+        return self.signed_state
 
     @property
     def view(self) -> int:

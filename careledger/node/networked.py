@@ -22,11 +22,12 @@ from careledger.ledger.execution import SequenceMismatch
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.transaction import compute_id, decode_transaction
 from careledger.node import founding
-from careledger.node.group import LEDGER_REFUSES, Group
+from careledger.node.finality import Headers
+from careledger.node.group import LEDGER_REFUSES, Group, apply_event
 from careledger.node.home import OpenHome
-from careledger.node.sequencer import ACCESS_ANCHOR_SECONDS, Sequencer
+from careledger.node.sequencer import ACCESS_ANCHOR_SECONDS, HANDED, Sequencer
 from careledger.node.waiting import Waiting
-from careledger.primitives.errors import CareLedgerError, Conflict, Corrupt, Unavailable
+from careledger.primitives.errors import CareLedgerError, Conflict, Corrupt, NotFound, Unavailable
 from careledger.vault import journal as journal_frames
 from careledger.vault import records
 from careledger.vault.journal import pack_record
@@ -50,9 +51,16 @@ class Ordering(Protocol):
 class NetworkSequencer(Sequencer):
     """As `Sequencer`; the engine's application calls `begin_block`, `commit_block` and `abort_block`."""
 
-    def __init__(self, home: OpenHome, clock_ms: Callable[[], int], ordering: Ordering) -> None:
+    def __init__(
+        self,
+        home: OpenHome,
+        clock_ms: Callable[[], int],
+        ordering: Ordering,
+        headers: Headers | None = None,
+    ) -> None:
         super().__init__(home, clock_ms)
         self._ordering = ordering
+        self._headers = headers
         self._finals: dict[bytes, asyncio.Future[int]] = {}
         self._decided: Finalised | None = None
         self._submitted_at = 0.0
@@ -249,12 +257,36 @@ class NetworkSequencer(Sequencer):
     async def _grant_views(self) -> None:
         """The header of the block to come is decided and holds the state as it is now: who waits may look."""
         ready = [view for view in self._views if view[0] <= self._landed]
-        for view in ready:
-            _, granted, finished = view
-            if granted.cancelled():
+        if not ready or self._headers is None:
+            return
+        try:
+            self._home.signed_state = await self._headers.signed_state(self._home)
+        except (Unavailable, NotFound) as error:
+            for _, granted, _ in ready:
+                if not granted.done():
+                    granted.set_exception(error)
+            return
+        await self._note_handed()
+        for _, granted, finished in ready:
+            if granted.done():
                 continue
             granted.set_result(None)
             await finished.wait()
+        self._home.signed_state = None
+
+    async def _note_handed(self) -> None:
+        """Durable before anybody has it: how the heads stand under the header that is about to be shown."""
+        home = self._home
+        if home.is_handed():
+            return
+        self._abandon_staged()
+        txn = home.writer.begin()
+        apply_event(home, txn, HANDED)
+        home.journal.append(journal_frames.COMMITTED, [pack_record(records.EVENT, HANDED)])
+        self._index_accesses(txn, home.view + 1)
+        await self._sync()
+        home.writer.commit()
+        home.access.applied()
 
     def fail(self, error: BaseException) -> None:
         """The engine's application cannot follow the ledger any more: nothing more is accepted or answered."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import lmdb
 import msgspec
 
 from careledger.ledger.checkpoint import SignedCheckpoint
-from careledger.ledger.log import Frontier, inclusion_path
+from careledger.ledger.log import inclusion_path
 from careledger.ledger.proof_files import ReceiptFile, SignedPart, decode_file, encode_binary, encode_file
 from careledger.ledger.store.lmdb import LmdbKV
-from careledger.ledger.verification import Header
+from careledger.ledger.verification import HEAD_VALUE, Header
 from careledger.ledger.witnessing import WitnessKey
 from careledger.node import founding
 from careledger.node.home import OpenHome
@@ -20,7 +21,7 @@ from careledger.primitives.errors import Corrupt, Invalid, NotFound
 from careledger.vault.commitments import derive
 from careledger.vault.envelope import header_of, open_body
 from careledger.vault.snapshot import VaultReader, VaultSnapshot
-from careledger.vault.tables import CHART, CHART_KEY, RECORD_LOG
+from careledger.vault.tables import RECORD_LOG
 
 
 def parse_reference(text: str) -> tuple[str, str, int | None]:
@@ -61,12 +62,14 @@ def make_leaf_receipt(home: OpenHome, snapshot: VaultSnapshot, chart: int, index
 def _assemble(home: OpenHome, chart: int, index: int, header: Header, salt: bytes) -> bytes:
     ledger = home.the_ledger
     with home.tables.env.begin() as txn:
-        data = txn.get(CHART_KEY.pack(chart), b"", db=home.tables.chart)
-        frontier = Frontier.from_bytes(data[CHART.size :])
+        heads, key = LmdbKV(txn, home.tables.heads), founding.head_key(0, header.handle)
+        value = home.heads.get(heads, key)
+        size, root = (0, b"") if value is None else HEAD_VALUE.decode(value)
+        if index >= size:
+            raise NotFound("this version is not anchored yet", hint="repeat in a second", code="pending")
         nodes = LogNodes(txn, home.tables, chart, RECORD_LOG)
-        path = inclusion_path(index, frontier.size, nodes.get)
-        heads = LmdbKV(txn, home.tables.heads)
-        heads_proof = home.heads.prove(heads, founding.head_key(0, header.handle))
+        path = inclusion_path(index, size, nodes.get)
+        heads_proof = home.heads.prove(heads, key)
         kv = LmdbKV(txn, home.tables.ledger)
         state = founding.prove_anchor(ledger, kv, home.organisation)
         anchor = founding.read_anchor(state)
@@ -78,14 +81,21 @@ def _assemble(home: OpenHome, chart: int, index: int, header: Header, salt: byte
             salt=salt,
             index=index,
             path=path,
-            head=Head(frontier.size, frontier.root()),
+            head=Head(size, root),
             heads_proof=heads_proof,
             anchor=Anchor(anchor.seq, anchor.root, anchor.time_ms, anchor.size, anchor.log_root),
             state_proof=state.proof,
             block=Block(ledger.height, ledger.time_ms, ledger.app_hash),
-            history_path=ledger.history_path(kv, ledger.height, ledger.height + 1),
-            note=home.sign_checkpoint(txn),
+            signed=_sign(home, txn),
         )
+
+
+def _sign(home: OpenHome, txn: lmdb.Transaction) -> SignedPart:
+    """What is signed of the newest block."""
+    if home.is_network:
+        return home.the_signed_state.sign_newest()
+    path = home.the_ledger.history_path(LmdbKV(txn, home.tables.ledger), home.height, home.height + 1)
+    return SignedPart(note=home.sign_checkpoint(txn), path=encode_binary(b"".join(path)))
 
 
 def with_note(home: OpenHome, receipt: bytes, note: SignedCheckpoint) -> bytes:
@@ -101,7 +111,10 @@ def with_note(home: OpenHome, receipt: bytes, note: SignedCheckpoint) -> bytes:
 def make_checkpoint(
     home: OpenHome, note: str = "", witnesses: tuple[int, Sequence[WitnessKey]] | None = None
 ) -> bytes:
-    """A checkpoint (the newest, if no note is given) with the operator's keys: what others keep."""
+    """A checkpoint (the newest, if no note is given) with the operator's keys, or a network's newest signed header:
+    what others keep."""
+    if home.is_network:
+        return home.the_signed_state.trust_file()
     ledger = home.the_ledger
     if not note:
         with home.tables.env.begin() as txn:

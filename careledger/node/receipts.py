@@ -92,13 +92,12 @@ def build_receipt(
     anchor: Anchor,
     state_proof: MapProof,
     block: Block,
-    history_path: Sequence[bytes],
-    note: str,
+    signed: SignedPart,
     batch: Batch | None = None,
 ) -> bytes:
     """The receipt file. Log paths run from the leaf to the root.
 
-    `note` is a signed checkpoint whose size is above `block.height`; `history_path` is the block's path in it.
+    `signed` leads from the block to what the operator, witnesses or validators signed.
     """
     _check_state_root(header, anchor, state_proof, block)
     receipt = ReceiptFile(
@@ -118,7 +117,7 @@ def build_receipt(
         index=index,
         path=encode_binary(b"".join(path)),
         salt=encode_binary(salt),
-        signed=SignedPart(note=note, path=encode_binary(b"".join(history_path))),
+        signed=signed,
         state=encode_map_path(state_proof.siblings),
     )
     return encode_file(receipt)

@@ -14,6 +14,7 @@ from careledger.node.backend import NodeBackend
 from careledger.node.commands import COMMANDS, CommandContext, Progress
 from careledger.node.config import Config
 from careledger.node.door import Command, Door
+from careledger.node.finality import Headers
 from careledger.node.group import BaseUrl, encode_event
 from careledger.node.home import LockedHome, OpenHome
 from careledger.node.layout import HomeFile
@@ -96,7 +97,7 @@ class NodeService:
         if not self._served:
             return NetworkSequencer(home, system_clock_ms, NotServed())
         self.networking = Networking(home, self.config, self._validator, system_clock_ms)
-        return NetworkSequencer(home, system_clock_ms, self.networking.pool)
+        return NetworkSequencer(home, system_clock_ms, self.networking.pool, Headers(self.networking.rpc))
 
     def _base(self, home: OpenHome) -> str:
         """A served node is where its configuration says; a stopped one is still where it was served last."""

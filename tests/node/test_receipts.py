@@ -14,6 +14,7 @@ from careledger.contracts import records
 from careledger.ledger import checkpoint as checkpoints
 from careledger.ledger.blocks import encode_history_leaf
 from careledger.ledger.log import Frontier, inclusion_path, leaf_hash
+from careledger.ledger.proof_files import SignedPart, encode_binary
 from careledger.ledger.store.memory import MemoryKV
 from careledger.ledger.tree import MapTree
 from careledger.ledger.verification import ACCESS, ANCHOR_VALUE, HEADER, KINDS, verify_receipt
@@ -110,8 +111,7 @@ def build(
         anchor=Anchor(newest.seq, newest.root, newest.time_ms, newest.size, newest.log_root),
         state_proof=state.prove(state_kv, state_key),
         block=Block(11, 1011, state.root if state_root is None else state_root),
-        history_path=history.path(11),
-        note=note,
+        signed=SignedPart(note=note, path=encode_binary(b"".join(history.path(11)))),
         batch=Batch(3, 1003, batches.path(3)) if old_batch else None,
     )
     return receipt, checkpoint

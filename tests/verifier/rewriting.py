@@ -58,6 +58,11 @@ class Rewritten:
             del log[at:]
         for _ in range(draw.randrange(3)):  # and goes on
             log.append(log[-1] if log else self.chart.accesses[0] if access else self.chart.entries[0])
+        original: list[Any] = [self.chart.entries, self.chart.accesses][access]
+        if (
+            not log or log[:held] == original[:held]
+        ):  # no chart is made without entries; none of them is what was
+            return self.tamper()
         return f"{way} {'access' if access else 'entry'} {at}", self._with(*logs).export()
 
     def _with(self, entries: list[Any], accesses: list[Any]) -> SyntheticChart:
