@@ -110,6 +110,15 @@ VOTES: dict[str, Callable[[LightBlock], LightBlock]] = {
     "a place too few": lambda b: replace_votes(b, list(b.commit.signatures[:-1])),
     "a place too many": lambda b: replace_votes(b, [*b.commit.signatures, NO_SIGNATURE]),
     "in another order": lambda b: replace_votes(b, list(b.commit.signatures[::-1])),
+    "of another chain, signed for this one": lambda b: sign(
+        replace(b.header, chain_id="cl-" + "f" * 32), b.validators, chain=b.header.chain_id
+    ),
+    "of other weights": lambda b: replace(
+        b,
+        validators=ValidatorSet(
+            (replace(b.validators.validators[0], power=11), *b.validators.validators[1:])
+        ),
+    ),
     "a validator twice": lambda b: of(b, "e4:10 e4:10 e5:10"),
     "one without weight": lambda b: of(b, "e4:10 e5:0"),
     "nobody": lambda b: replace(
@@ -130,8 +139,8 @@ def test_a_commit_of_another_form_is_refused(blocks: Blocks, name: str) -> None:
 def test_exactly_two_thirds_and_exactly_one_third_are_too_few() -> None:
     """All compare with >, never with >=."""
     chain, hashes = "cl-" + "1" * 32, [bytes(32)] * 4
-    for missing, enough in (("e1", False), ("e2", True)):
-        made = Blocks(chain, hashes, ["e0:10 e1:10 e2:9"] * 2, {2: {missing: "absent"}})
+    for missing, enough in ((10, False), (9, True)):
+        made = Blocks(chain, hashes, [f"e0:10 e1:10 e2:{missing}"] * 2, {2: {"e2": "absent"}})
         assert holds(lambda: check_block(made.at(2), chain)) == enough  # noqa: B023
     for weight, near in ((10, False), (11, True)):
         made = Blocks(chain, hashes, [f"e0:{weight} e1:10 e2:10", "e0:1 e8:1", "e0:1 e8:1"])
@@ -172,6 +181,15 @@ def test_blocks_that_do_not_ascend_are_refused(blocks: Blocks) -> None:
     for heights in ((5, 5, 6), (6, 5), (5, 6, 5)):
         with pytest.raises(VerificationFailed, match="order"):
             verify_blocks(start, [blocks.at(one) for one in heights])
+
+
+def test_times_of_the_engine_have_as_many_digits_as_they_need() -> None:
+    answers = json.loads(json.dumps(ENGINE["blocks"]["block-1"]))
+    found = []
+    for fraction in ("", ".5", ".000000001", ".25"):
+        answers["commit"]["signed_header"]["header"]["time"] = f"2026-09-21T14:00:00{fraction}Z"
+        found.append(read_light_block(answers["commit"], [answers["validators"]]).header.time_ns)
+    assert [time_ns - found[0] for time_ns in found] == [0, 500_000_000, 1, 250_000_000]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
+from careledger.ledger.proof_files import SignedPart, encode_binary
 from careledger.ledger.tree import MapProof
 from careledger.ledger.verification import Header
 from careledger.node.receipts import Anchor, Batch, Block, Head, build_checkpoint, build_receipt
@@ -252,7 +253,9 @@ class SyntheticLedger:
             anchor=self.anchor,
             state_proof=MapProof(tuple(self.state.siblings(self.state_key))),
             block=self.block,
-            history_path=self.history(size).path(self.block.height),
-            note=self.note(size, *(signers or (self.operator,))),
+            signed=SignedPart(
+                note=self.note(size, *(signers or (self.operator,))),
+                path=encode_binary(b"".join(self.history(size).path(self.block.height))),
+            ),
             batch=old,
         )

@@ -69,8 +69,13 @@ def validators(text: str) -> ValidatorSet:
     return ValidatorSet(tuple(members))
 
 
-def sign(header: EngineHeader, members: ValidatorSet, votes: Mapping[str, str] = {}) -> LightBlock:
-    """The header as its validators commit it; `votes` names those that are "absent", vote "nil", or "wrong"."""
+def sign(
+    header: EngineHeader, members: ValidatorSet, votes: Mapping[str, str] = {}, chain: str = ""
+) -> LightBlock:
+    """The header as its validators commit it; `votes` names those that are "absent", vote "nil", or "wrong".
+
+    `chain` is what they sign for, if not the header's.
+    """
     block = BlockId(hash_header(header), 1, sha256(b"parts" + u64(header.height)))
     signatures = []
     for place, member in enumerate(members.validators):
@@ -81,8 +86,8 @@ def sign(header: EngineHeader, members: ValidatorSet, votes: Mapping[str, str] =
             continue
         time_ns = header.time_ns + 1_000_007 * (place + 1)
         voted = NO_BLOCK if how == "nil" else block
-        chain = header.chain_id + ("x" if how == "wrong" else "")
-        message = encode_precommit(chain, header.height, 1, voted, time_ns)
+        named = (chain or header.chain_id) + ("x" if how == "wrong" else "")
+        message = encode_precommit(named, header.height, 1, voted, time_ns)
         flag = NIL if how == "nil" else COMMIT
         signatures.append(CommitSig(flag, member.address, time_ns, secret(name).sign(message)))
     return LightBlock(header, Commit(header.height, 1, block, tuple(signatures)), members)

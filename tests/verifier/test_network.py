@@ -301,6 +301,23 @@ def test_an_altered_proof_of_the_newest_block_is_refused(network: SyntheticNetwo
     assert verdict(canonical(altered), network.blocks.trust(6)) == "refused"
 
 
+def test_old_bridges_hold_too(network: SyntheticNetwork, receipt: bytes) -> None:
+    """Whoever trusts block 9 needs no bridge; but nothing stands in a file that is not checked."""
+    assert verdict(receipt, network.blocks.trust(9)) == "final"
+    for change in (put("header", "app_hash", value=OTHER), bump("commit", "round"), drop("validators", 0)):
+        altered = json.loads(receipt)
+        change(altered["signed"]["bridges"][0])
+        assert verdict(canonical(altered), network.blocks.trust(9)) == "refused"
+
+
+def test_a_third_is_not_enough_for_the_past() -> None:
+    sets = [*["e0:10 e1:10 e2:10 e3:10"] * 6, "e0:10 e1:10 e2:10 e5:10", "e0:10 e1:10 e5:10 e6:10"]
+    network = SyntheticNetwork(height=4, sets=sets)
+    receipt = network.network_receipt(5)
+    held = [verdict(receipt, network.blocks.trust(height)) for height in (5, 6, 7, 8)]
+    assert held == ["final", "final", "final", "refused"]
+
+
 TRUST: dict[str, Callable[[Json], None]] = {
     **{f"header-{name}": (lambda t, change=change: change(t["header"])) for name, change in HEADER.items()},
     "hash": put("hash", value=OTHER),
@@ -408,6 +425,39 @@ def test_what_validators_should_not_have_signed_is_refused(network: SyntheticNet
     signed = compose_signed_part([forge(network.blocks.at(7))], previous=network.blocks.at(6).header)
     forged = canonical(json.loads(network.network_receipt()) | {"signed": as_json(signed)})
     assert verdict(forged, network.blocks.trust(6)) == ("final" if holds else "refused")
+
+
+LATER: dict[str, tuple[bool, Forge]] = {
+    "a set of which none is new": (True, members("e4:10 e5:10 e6:10")),
+    "over a third is known": (True, members("e4:10 e5:10 e0:10 e1:10")),
+    "a third would be known": (False, members("e4:10 e0:10 e1:10")),
+    "a validator twice": (False, members("e4:10 e5:10 e5:10")),
+    "one without weight": (False, members("e4:10 e5:10 e6:0")),
+    "no earlier than the trusted block": (
+        False,
+        header(time_ns=SyntheticNetwork.time_ms(6) * 1_000_000 + 123_456),
+    ),
+}
+"""Block 8, for whoever trusts block 6; whether it holds."""
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("name", LATER)
+def test_a_later_set_of_validators_needs_a_third_of_the_trusted(network: SyntheticNetwork, name: str) -> None:
+    holds, forge = LATER[name]
+    receipt = json.loads(network.network_receipt(8))
+    signed = as_json(compose_signed_part([forge(network.blocks.at(8))]))
+    forged = canonical(receipt | {"signed": receipt["signed"] | signed})
+    assert verdict(forged, network.blocks.trust(6)) == ("final" if holds else "refused")
+
+
+def test_a_history_of_ones_own_is_refused(network: SyntheticNetwork) -> None:
+    """The path of another block in another history, which the header's state does not hold."""
+    mine = json.loads(SyntheticNetwork(is_fork=True).network_receipt(9))
+    signed = json.loads(network.network_receipt(9))["signed"]
+    mixed = canonical(mine | {"signed": mine["signed"] | {n: signed[n] for n in ("commit", "header")}})
+    assert verdict(mixed, network.blocks.trust(9)) == "refused"
+    assert verdict(network.network_receipt(9), network.blocks.trust(9)) == "final"
 
 
 def test_a_block_of_another_height_does_not_show_this_one(network: SyntheticNetwork) -> None:
