@@ -11,7 +11,7 @@ from careledger.cli.chart import Patient, Since, Witnessed, write_export
 from careledger.cli.options import NodeOptions, Output
 from careledger.cli.output import compute_table, note, print_result
 
-COLUMNS = ("time", "actor", "client", "organisation", "purpose", "kind", "what")
+COLUMNS = ("time", "actor", "client", "organisation", "purpose", "kind", "rule", "directives", "what")
 
 
 app = App(name="access-log", help="List or export who looked into a patient's chart.", help_formatter="plain")
@@ -26,7 +26,8 @@ def show(
 ) -> None:
     """List the entries of a chart's access log, oldest first."""
     result = calls.call(options, "access_log", {"patient": calls.compute_patient_id(patient)})
-    print_result(result, as_json=options.json, text=compute_table(result["entries"], COLUMNS))
+    rows = [{**entry, "directives": ",".join(entry["directives"])} for entry in result["entries"]]
+    print_result(result, as_json=options.json, text=compute_table(rows, COLUMNS))
     if options.json:
         return
     if not result["entries"]:

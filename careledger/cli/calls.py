@@ -11,10 +11,10 @@ The methods and what they take and give are this table; `node` implements the sa
 | checkpoint | | file (text of the checkpoint), missing (witnesses that have not signed it) |
 | chart.export | patient (or `house`), path (absolute), since (text of a checkpoint, optional), witnessed; progress | path, bytes, entries, accesses |
 | access_log.export | as chart.export | as chart.export; entries is 0 |
-| access_log | patient | entries (list of time, actor, client, organisation, purpose, kind, what, height) |
+| access_log | patient | entries (list of index, time, actor, client, organisation, purpose, kind, what, permitted, rule, directives, roles, subject, height, versions, request) |
 | patient.enrol | patient, key, continues (bytes; b"" for a first key) | key_id, height, enrolments |
-| consent.prepare | patient, or id of a directive in the chart; dids | patient, organisation, handle, chain, key, kinds (DID -> kind, known), delay_s, genesis_hash, sponsor, sequence, valid_until |
-| consent.prepare_revocation | id | nonce, key, chain, genesis_hash, sponsor, sequence, valid_until |
+| consent.prepare | patient, or id of a directive in the chart; dids, practitioners (ids) | patient, organisation, handle, chain, key, kinds (DID -> kind, known), strangers (list), delay_s, genesis_hash, sponsor, sequence, valid_until |
+| consent.prepare_revocation | id | active, nonce, key, chain, genesis_hash, sponsor, sequence, valid_until |
 | consent.grant | patient, text, salt, binding, key, revocation_hash, sequence, valid_until, signature | id, consent, height, entry (of the ledger, bytes) |
 | consent.revoke | id; code, or key, sequence, valid_until, signature | id, status, height |
 | consent.list | patient | patient, key (id), directives (list) |

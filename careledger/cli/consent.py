@@ -18,7 +18,10 @@ from careledger.cli.output import compute_table, note, print_result
 from careledger.primitives.errors import CareLedgerError, Conflict
 
 ATTEMPTS = 5
-COLUMNS = ("id", "effect", "grantees", "purposes", "types", "categories", "from", "until", "status", "bound")
+COLUMNS = (
+    "id", "effect", "actions", "grantees", "purposes", "types", "categories", "labels", "from", "until", "status",
+    "bound",
+)  # fmt: skip
 REFUSED_HINT = "careledger consent list PATIENT shows what stands"
 
 app = App(
@@ -97,9 +100,12 @@ def supersede(
 ) -> None:
     """Grant a new directive in place of an old one, then revoke the old one; prints the new one's id."""
     wanted = decisions.read_terms(terms)
+    decisions.check_id(id)
     call = calls.Calls(options)
     _, patient_key = decisions.read_her_key(key)
-    decisions.check_can_revoke(call("consent.prepare_revocation", id=id), patient_key)
+    prepared = call("consent.prepare_revocation", id=id)
+    decisions.check_can_revoke(prepared, patient_key)
+    decisions.check_in_force(prepared)
     made = submit(call, options, {"id": id}, wanted, key, id)
     try:
         revoked = revoke_by_key(call, id, key)
@@ -121,6 +127,7 @@ def revoke(
     """Revoke a directive: no request that starts after this returns is answered on its authority."""
     if (key is None) == (code is None):
         raise UsageError("a revocation needs --key or --code", hint="careledger consent revoke ID --key FILE")
+    decisions.check_id(id)
     call = calls.Calls(options)
     result = (
         revoke_by_key(call, id, key)
@@ -166,6 +173,7 @@ def explain(
     options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
 ) -> None:
     """Say what is decided on a read: permit or deny, by which rule and directive, as of which height."""
+    decisions.check_reference(reference)
     result = calls.call(
         options, "consent.explain", {"actor": decisions.read_actor(actor), "reference": reference}
     )
@@ -183,11 +191,14 @@ def submit(
     """Make, sign, wait, hand in; sign again where another transaction took the sequence."""
     file, patient_key = decisions.read_her_key(key)
     dids = [one for one in wanted.to if one.startswith("did:")]
-    prepared = call("consent.prepare", **chart, dids=dids)
+    people = [name for one in wanted.to if one != (name := one.removeprefix("Practitioner/"))]
+    prepared = call("consent.prepare", **chart, dids=dids, practitioners=people)
     made: Made = decisions.make(wanted, prepared, file, patient_key, supersedes)
     for did in dids:
         if not prepared["kinds"][did]["known"]:
             note(f"{did} is not on this ledger: taken for an organisation")
+    for name in prepared["strangers"]:
+        note(f"there is no Practitioner/{name} here: whoever comes with that id is meant")
     delay_s = int(prepared["delay_s"])
     if delay_s:
         if not options.json:

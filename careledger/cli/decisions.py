@@ -6,6 +6,7 @@ Everything is composed here from what the node says about the chart, so that not
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -27,11 +28,15 @@ from careledger.access.patient_keys import KeyFile, PatientKey
 from careledger.cli import keyfiles
 from careledger.cli.errors import UsageError
 from careledger.contracts.consent import compute_key_hash, compute_revocation_hash, decode_entry
-from careledger.primitives.errors import Invalid, NotPermitted, VerificationFailed
+from careledger.primitives.errors import Conflict, Invalid, NotPermitted, VerificationFailed
 from careledger.primitives.types import Did, parse_did
 
 NONCE_BYTES = SALT_BYTES = 32
 TOKEN_FILE_BYTES_MAX = 16_384
+TOKEN_START = "eyJ"
+"""How every token begins: base64url of `{"`."""
+_ID = re.compile("[0-9a-f]{64}")
+_REFERENCE = re.compile(r"[A-Z][A-Za-z]{1,63}/[A-Za-z0-9\-.]{1,64}", re.ASCII)
 EPOCH = date(1970, 1, 1)
 
 
@@ -192,13 +197,27 @@ def read_code(text: str) -> bytes:
 
 def read_actor(text: str) -> str:
     """A token or a client's name; `@FILE` is what the file holds. Raises UsageError."""
-    if not text.startswith("@"):
-        return text
-    try:
-        with Path(text[1:]).open("rb") as file:
-            return file.read(TOKEN_FILE_BYTES_MAX).decode("ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        raise UsageError("cannot read the token file", hint="@FILE names a file of one line") from None
+    if text.startswith("@"):
+        try:
+            with Path(text[1:]).open("rb") as file:
+                text = file.read(TOKEN_FILE_BYTES_MAX).decode("ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            raise UsageError("cannot read the token file", hint="@FILE names a file of one line") from None
+    if text.startswith(TOKEN_START) and text.count(".") != 2:  # as a client's name it would be permitted
+        raise UsageError("this token was cut", hint="give the whole token, or @FILE with it")
+    return text
+
+
+def check_id(id: str) -> None:
+    """Raises UsageError for what is no directive's id."""
+    if not _ID.fullmatch(id):
+        raise UsageError("this is no directive's id", hint="64 hex digits, as `consent grant` printed them")
+
+
+def check_reference(text: str) -> None:
+    """Raises UsageError for what names no resource."""
+    if not _REFERENCE.fullmatch(text):
+        raise UsageError("this names no resource", hint="TYPE/ID, e.g. Observation/123")
 
 
 def read_her_key(path: Path | None) -> tuple[KeyFile, PatientKey]:
@@ -216,7 +235,9 @@ def make(wanted: Wanted, prepared: dict[str, Any], file: KeyFile, key: PatientKe
             "this key is not the one that is enrolled in this chart"
             if prepared["key"]
             else "this chart has no enrolled key",
-            hint="careledger patient enrol PATIENT --key-out FILE; after that, the newest file decides",
+            hint="use the file of this patient's newest enrolment, as `patient enrol` wrote it"
+            if prepared["key"]
+            else "careledger patient enrol PATIENT --key-out FILE; after that, the newest file decides",
             code="not-enrolled",
         )
     nonce, salt = os.urandom(NONCE_BYTES), os.urandom(SALT_BYTES)
@@ -286,6 +307,12 @@ def sign_revocation(id: str, prepared: dict[str, Any], key: PatientKey) -> dict[
         "valid_until": prepared["valid_until"],
         "signature": sign_body(body, key.directive_seed(prepared["nonce"])),
     }
+
+
+def check_in_force(prepared: dict[str, Any]) -> None:
+    """Before anybody waits: what is replaced must be active. Raises Conflict."""
+    if not prepared["active"]:
+        raise Conflict("the directive is revoked already", hint="careledger consent grant: a new one")
 
 
 def check_can_revoke(prepared: dict[str, Any], key: PatientKey) -> None:

@@ -11,6 +11,7 @@ from careledger.cli.durations import parse_duration_s
 from careledger.cli.errors import UsageError
 from careledger.cli.options import NodeOptions
 from careledger.cli.output import note, print_result
+from careledger.primitives.errors import Invalid
 
 app = App(name="token", help="Issue a bearer token, or revoke one.", help_formatter="plain")
 
@@ -39,6 +40,7 @@ def issue(
             "a token needs --client and --scope",
             hint="careledger token --client app --scope 'system/*.rs' --home DIR",
         )
+    check_asked(org, purpose)
     params = {
         "client": client,
         "scope": scope,
@@ -53,6 +55,22 @@ def issue(
     print_result(result, as_json=options.json, text=result["token"])
     if not options.json:
         note(f"expires: {result['expires']}; revoke it with: careledger token revoke {result['id']}")
+
+
+def check_asked(org: str | None, purpose: str | None) -> None:
+    """A token of nobody, or for nothing known, would see nothing, and nobody would say why. Raises UsageError."""
+    from careledger.access.force import PURPOSES
+    from careledger.primitives.types import parse_did
+
+    if purpose is not None and purpose not in PURPOSES:
+        raise UsageError(
+            f"{purpose!r} is no purpose of use", hint="TREAT, ETREAT, HPAYMT, HOPERAT, HRESCH, PUBHLTH …"
+        )
+    try:
+        if org is not None:
+            parse_did(org)
+    except Invalid as error:
+        raise UsageError(f"{org!r} is no DID of this kind", hint=error.hint) from None
 
 
 @app.command

@@ -66,11 +66,12 @@ ATTEMPTS: Final = 4
 
 
 class ChartParams(msgspec.Struct, forbid_unknown_fields=True):
-    """A chart by its patient, or by a directive in it; `dids` are asked for their kinds."""
+    """A chart by its patient, or by a directive in it; `dids` are asked for their kinds, `practitioners` if there."""
 
     patient: str = ""
     id: str = ""
     dids: list[str] = []
+    practitioners: list[str] = []
 
 
 class EnrolParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -134,6 +135,7 @@ async def prepare(node: CommandContext, params: dict[str, Any], progress: Progre
         chart = directives.chart_of(snapshot, patient)
         keys = directives.enrolled_keys(snapshot, chart)
         kinds = {did: directives.kind_of(snapshot, did) for did in asked.dids}
+        people = ((name, snapshot.current("Practitioner", name)) for name in asked.practitioners)
         return {
             "patient": patient,
             "organisation": node.home.organisation,
@@ -141,6 +143,7 @@ async def prepare(node: CommandContext, params: dict[str, Any], progress: Progre
             "chain": node.home.the_ledger.chain_id,
             "key": keys[-1] if keys else b"",
             "kinds": {did: {"kind": kind, "known": known} for did, (kind, known) in kinds.items()},
+            "strangers": [name for name, found in people if found is None or found.deleted],
             "delay_s": node.config.consent.grant_delay_seconds,
             **_envelope(node, snapshot, GRANT_LANE),
         }
@@ -153,7 +156,9 @@ async def prepare_revocation(
     asked = read_params(params, ChartParams)
     with node.reader.snapshot() as snapshot:
         held = _held(snapshot, asked.id)
+        entry = directives.entry_of(snapshot, held.id)
         return {
+            "active": entry is not None and entry.status == ACTIVE,
             "nonce": from_base64(held.text().nonce),
             "key": from_base64(held.leaf.key),
             "chain": node.home.the_ledger.chain_id,

@@ -18,6 +18,7 @@ from careledger.contracts.consent import ENTRY, Entry
 from careledger.node import client
 from tests.faults.killing import serving
 from tests.faults.rig import PASSPHRASE, new_home, node_of, observation, patient
+from tests.fhir.deciding import caller
 from tests.node.consenting import ELSEWHERE
 
 Call = Callable[..., tuple[int, str, str]]
@@ -282,3 +283,47 @@ def test_an_entry_under_another_key_is_told(call: Call, home: Path, monkeypatch:
     code, _, err = call("consent", "grant", "anna", *TERMS, "--key", "k")
     assert code == 6
     assert "not hers" in err
+
+
+def test_the_log_and_the_list_say_on_what_authority(call: Call, home: Path, tmp_path: Path) -> None:
+    """A look under a directive is listed with its rule and the directive; a directive with all that narrows it."""
+    done(call, "patient", "enrol", "anna", "--key-out", "k")
+    narrow = ("--label", "urn:x|R", "--action", "proof", "--action", "access")
+    id = done(call, "consent", "grant", "anna", *TERMS, *narrow, "--key", "k").strip()
+    wide = done(call, "consent", "grant", "anna", *TERMS, "--key", "k").strip()
+    lines = done(call, "consent", "list", "anna").splitlines()
+    assert next("urn:x|R" in line and "access,proof" in line for line in lines if line.startswith(id))
+    with node_of(home) as node:
+        stranger = caller(node.client, organisation=ELSEWHERE, practitioner="owl", roles=("nurse",))
+        assert stranger.get("Observation/pulse").status == 200
+    log = json.loads(done(call, "access-log", "anna", "--json"))["entries"]
+    seen = next(one for one in log if one["kind"] == "read")
+    assert (seen["rule"], seen["directives"], seen["roles"]) == ("directive-permit", [wide], ["nurse"])
+    shown = done(call, "access-log", "anna")
+    assert next("directive-permit" in line and wide in line for line in shown.splitlines() if " owl " in line)
+
+
+def test_what_would_silently_mean_something_else_is_told(call: Call, home: Path) -> None:
+    """A token cut short is no client's name; a token of nobody, or for nothing, sees nothing; a typing error in a
+    practitioner's id protects nobody; and nobody waits for what is refused anyhow."""
+    token = ("token", "--client", "x", "--scope", "system/*.rs")
+    whole = done(call, *token).strip()
+    for words, hint in (
+        (("consent", "explain", whole[:200], "Observation/pulse"), "the whole token"),
+        (("consent", "explain", "app", "Observation"), "TYPE/ID"),
+        (("consent", "revoke", "abc", "--key", "k"), "64 hex digits"),
+        ((*token, "--purpose", "TREET"), "TREAT"),
+        ((*token, "--org", "did:foo"), "64 lower-case hex digits"),
+    ):
+        code, out, err = call(*words)
+        assert (code, out) == (2, "") and hint in err, words
+    done(call, "patient", "enrol", "anna", "--key-out", "k")
+    terms = ("--purpose", "TREAT", "--until", "2999-12-31", "--key", "k")
+    code, out, err = call("consent", "grant", "anna", "--to", "Practitioner/nobody", *terms)
+    assert code == 0 and "there is no Practitioner/nobody here" in err
+    done(call, "consent", "revoke", out.strip(), "--key", "k")
+    code, _, err = call("consent", "supersede", out.strip(), *TERMS, "--key", "k")
+    assert code == 5 and "revoked already" in err
+    done(call, "patient", "enrol", "berta", "--key-out", "b")
+    code, _, err = call("consent", "grant", "anna", *TERMS, "--key", "b")
+    assert code == 4 and "newest enrolment" in err
