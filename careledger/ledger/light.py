@@ -125,6 +125,14 @@ def verify_blocks(
 
 def check_block(block: LightBlock, chain_id: str) -> None:
     """Returns only if over two thirds of the block's own set signed it, and every signature holds."""
+    _check_commit(block, chain_id)
+    commit = block.commit
+    for validator, vote in zip(block.validators.validators, commit.signatures, strict=True):
+        _check_vote(chain_id, commit, validator, vote)
+
+
+def _check_commit(block: LightBlock, chain_id: str) -> None:
+    """As `check_block`, but for the signatures."""
     header, commit, validators = block.header, block.commit, block.validators
     if header.chain_id != chain_id:
         raise _refused("the header is of another chain")
@@ -135,16 +143,22 @@ def check_block(block: LightBlock, chain_id: str) -> None:
         raise _refused("the commit is of another block")
     if len(commit.signatures) != len(validators.validators):
         raise _refused("the commit has not one place for each validator")
-    for validator, vote in zip(validators.validators, commit.signatures, strict=True):
-        _check_vote(chain_id, commit, validator, vote)
     if 3 * compute_power(block, validators) <= 2 * validators.power:
         raise _refused("not over two thirds of the validators signed the header")
 
 
 def compute_power(block: LightBlock, validators: ValidatorSet) -> int:
     """How much weight in `validators`, whichever set that is, voted for the block. Signatures are not checked here."""
+    return _sum_power(list_signers(block), validators)
+
+
+def list_signers(block: LightBlock) -> frozenset[bytes]:
+    """Keys of those who voted for the block. Signatures are not checked here."""
     votes = zip(block.validators.validators, block.commit.signatures, strict=True)
-    signers = {one.public for one, vote in votes if vote.flag == COMMIT}
+    return frozenset(one.public for one, vote in votes if vote.flag == COMMIT)
+
+
+def _sum_power(signers: frozenset[bytes], validators: ValidatorSet) -> int:
     return sum(one.power for one in validators.validators if one.public in signers)
 
 
@@ -158,7 +172,8 @@ def choose_bridges(
     """
     routes = [(start, list[LightBlock]())]
     for block in (*candidates, target):
-        ways = [route for point, route in routes if _is_near(point, block)]
+        signers = list_signers(block)
+        ways = [route for point, route in routes if _is_near(point, block, signers)]
         if ways:
             point = trust_header(block.header, block.validators)
             routes.append((point, [*min(ways, key=len), block]))
@@ -169,15 +184,21 @@ def choose_bridges(
 
 
 def drop_unsound(block: LightBlock) -> LightBlock:
-    """The block without votes for nil, and without signatures that our stricter rules refuse though the engine did not."""
+    """The block without votes for nil, and without signatures that our stricter rules refuse though the engine did not.
+
+    It holds as `check_block` says. Raises if what remains is not enough, or the block never held.
+    """
     commit, kept = block.commit, []
-    for validator, vote in zip(block.validators.validators, commit.signatures, strict=True):
+    for validator, vote in zip(block.validators.validators, commit.signatures, strict=False):
         try:
             _check_vote(block.header.chain_id, commit, validator, vote)
         except VerificationFailed:
             vote = NO_SIGNATURE
         kept.append(vote if vote.flag == COMMIT else NO_SIGNATURE)
-    return replace(block, commit=replace(commit, signatures=tuple(kept)))
+    kept += commit.signatures[len(kept) :]
+    sound = replace(block, commit=replace(commit, signatures=tuple(kept)))
+    _check_commit(sound, block.header.chain_id)
+    return sound
 
 
 # ---- The rules ----------------------------------------------------------------------------------------------
@@ -196,18 +217,18 @@ def _verify_step(trusted: TrustedPoint, block: LightBlock, now_ns: int | None) -
         return point
     _check_times(trusted, header, now_ns)
     if header.height > trusted.height:
-        if not _is_near(trusted, block):
+        if not _is_near(trusted, block, list_signers(block)):
             raise _refused("the trusted validators do not vouch for the header: too few of them signed it")
     elif 3 * compute_power(block, trusted.validators) <= 2 * trusted.validators.power:
         raise _refused("the header is older than what is trusted, and its validators have changed since")
     return point
 
 
-def _is_near(trusted: TrustedPoint, block: LightBlock) -> bool:
+def _is_near(trusted: TrustedPoint, block: LightBlock, signers: frozenset[bytes]) -> bool:
     """One step leads to this later block: its set was announced, or over a third of the trusted one signed it."""
     if block.header.height == trusted.height + 1:
         return block.header.validators_hash == trusted.next_validators_hash
-    return 3 * compute_power(block, trusted.validators) > trusted.validators.power
+    return 3 * _sum_power(signers, trusted.validators) > trusted.validators.power
 
 
 def _check_times(trusted: TrustedPoint, header: EngineHeader, now_ns: int | None) -> None:

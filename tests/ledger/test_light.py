@@ -134,6 +134,8 @@ def test_a_commit_of_another_form_is_refused(blocks: Blocks, name: str) -> None:
     block = blocks.at(7)
     check_block(block, blocks.chain)
     assert not holds(lambda: check_block(VOTES[name](block), blocks.chain))
+    if "place" in name:
+        assert not holds(lambda: drop_unsound(VOTES[name](block)))
 
 
 def test_exactly_two_thirds_and_exactly_one_third_are_too_few() -> None:
