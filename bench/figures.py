@@ -64,10 +64,11 @@ COLUMNS = ("what", "measured", "at least", "aim", "verdict", "server CPU ms", "p
 
 def compute_rows(measured: dict[str, float], cpu_ms: dict[str, float]) -> list[dict[str, Any]]:
     """The table: a row for each figure that was measured, and for those that were not, that they were not."""
-    return [_row(figure, measured.get(figure.key), cpu_ms.get(figure.key)) for figure in FIGURES]
+    return [compute_row(figure, measured.get(figure.key), cpu_ms.get(figure.key)) for figure in FIGURES]
 
 
-def _row(figure: Figure, value: float | None, cpu_ms: float | None) -> dict[str, Any]:
+def compute_row(figure: Figure, value: float | None, cpu_ms: float | None) -> dict[str, Any]:
+    """One line of a table."""
     peer = BETTER_PEER_CPU_MS.get(figure.key)
     sign = "" if figure.higher else "<= "
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -28,13 +29,16 @@ from careledger.node import (
     fsck,
     governing,
     importing,
+    membership,
     profile,
     proofs,
+    voting,
 )
 from careledger.node.backend import NodeBackend
 from careledger.node.config import Config
 from careledger.node.group import Revoked, encode_event
 from careledger.node.home import OpenHome
+from careledger.node.networked import NetworkSequencer
 from careledger.node.networking import Networking
 from careledger.node.sequencer import Sequencer, system_clock_ms
 from careledger.node.witnesses import Witnesses
@@ -250,7 +254,16 @@ async def upgrade(node: CommandContext, params: dict[str, Any], progress: Progre
 async def network_status(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """How far this node of a network is, and whom its engine sees."""
     home = node.home
-    shown = {"height": home.height, "app_hash": home.the_ledger.app_hash.hex(), "peers": 0}
+    shown: dict[str, Any] = {"height": home.height, "app_hash": home.the_ledger.app_hash.hex(), "peers": 0}
+    shown |= membership.show_standing(node)
+    if isinstance(node.sequencer, NetworkSequencer):
+        times = node.sequencer.anchor_times
+        shown |= {
+            "anchored": times.anchored,
+            "anchor_p50_ms": round(times.quantile_ms(0.5)),
+            "anchor_p95_ms": round(times.quantile_ms(0.95)),
+            "block_age_ms": round(1000 * (time.monotonic() - node.sequencer.block_at)),
+        }
     if node.networking is None or node.networking.engine is None:
         return shown | {"engine": "not running"}
     health = await node.networking.engine.get_health()
@@ -310,6 +323,11 @@ COMMANDS: Mapping[str, Function] = MappingProxyType(
         "org.list": governing.list_organisations,
         "parameters.show": governing.show_parameters,
         "parameters.set": governing.set_parameter,
+        "governance.propose": voting.propose,
+        "governance.vote": voting.vote,
+        "governance.list": voting.list_proposals,
+        "network.describe": membership.describe_network,
+        "network.admit_peer": membership.admit_peer,
     }
 )
 

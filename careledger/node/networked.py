@@ -26,13 +26,14 @@ from careledger.node.finality import Headers
 from careledger.node.group import LEDGER_REFUSES, Group, apply_event
 from careledger.node.home import OpenHome
 from careledger.node.sequencer import ACCESS_ANCHOR_SECONDS, HANDED, Sequencer
-from careledger.node.waiting import Waiting
+from careledger.node.waiting import AnchorTimes, Waiting
 from careledger.primitives.errors import CareLedgerError, Conflict, Corrupt, NotFound, Unavailable
 from careledger.vault import journal as journal_frames
 from careledger.vault import records
 from careledger.vault.journal import pack_record
 from careledger.vault.messages import SealedCommit
 from careledger.vault.model import AccessEntry, CommitResult
+from careledger.vault.tables import COMMITTED_KEY
 
 FINAL_SECONDS: Final = 30.0
 """How long a commit waits for its transactions; after that nobody knows what becomes of them."""
@@ -67,8 +68,16 @@ class NetworkSequencer(Sequencer):
         self._views: list[tuple[int, asyncio.Future[None], asyncio.Event]] = []
         self._departed = int(home.outbox.flight is not None)
         self._landed = 0
+        self.anchor_times = AnchorTimes()
         self.block_at = time.monotonic()
         """When the newest block was committed."""
+
+    async def start(self) -> None:
+        """As `Sequencer.start`. What the ledger decided while this node was away it does not know yet: readers see
+        a stale node until the first block comes."""
+        with self._home.tables.env.begin(write=True) as txn:
+            txn.delete(COMMITTED_KEY, db=self._home.tables.meta)
+        await super().start()
 
     # What workers ask for
 
@@ -177,6 +186,8 @@ class NetworkSequencer(Sequencer):
             home.journal.append(journal_frames.COMMITTED, [pack_record(records.BLOCK, done.block)])
             self._index_accesses(txn, home.view + 1)
             await self._sync()
+            now_ms = time.monotonic_ns() // 1_000_000
+            txn.put(COMMITTED_KEY, now_ms.to_bytes(8, "big"), db=home.tables.meta)
             home.writer.commit()
             home.access.applied()
         except (lmdb.Error, CareLedgerError, OSError) as failure:
@@ -189,6 +200,7 @@ class NetworkSequencer(Sequencer):
         self.block_at = time.monotonic()
         if landed is not None:
             self._landed += 1
+            self.anchor_times.landed(self.block_at)
         self._tell(done)
         self._wake.set()
         return done
@@ -347,7 +359,7 @@ class NetworkSequencer(Sequencer):
             root,
             self._clock_ms(),
         )
-        home.outbox.depart(seq, root, transaction, changes)
+        home.outbox.depart(seq, root, transaction, changes, home.view)
         packed = [pack_record(records.ANCHOR, records.pack_anchor(seq, root, transaction))]
         if with_accesses:
             packed.append(pack_record(records.CUT, records.pack_cut(cut)))
@@ -358,6 +370,7 @@ class NetworkSequencer(Sequencer):
         home.access.applied()
         self._taken = set()
         self._departed += 1
+        self.anchor_times.departed()
         if with_accesses:
             self._anchored_at = time.monotonic()
 
@@ -383,4 +396,5 @@ class NetworkSequencer(Sequencer):
         """No block: what was written waits for its anchor."""
         self._home.outbox.records |= self._home.writer.touched_heads().keys()
         self._home.writer.flush()
+        self.anchor_times.wrote(time.monotonic(), sum(len(one.commit.versions) for one in accepted))
         return []

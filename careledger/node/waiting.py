@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from careledger.node.group import Group
 from careledger.vault.messages import SealedCommit
@@ -12,6 +13,9 @@ from careledger.vault.model import AccessEntry, CommitResult
 
 Entered = tuple[tuple[AccessEntry, ...], asyncio.Future[None]]
 """Access entries of one answer, and whom to tell."""
+
+
+GROUPS_KEPT = 5_000
 
 
 @dataclass(slots=True)
@@ -32,3 +36,39 @@ class SyncTimes:
     def add(self, seconds: float) -> None:
         """One more sync: a moving average over about sixteen."""
         self.seconds += (seconds - self.seconds) / 16 if self.seconds else seconds
+
+
+@dataclass(slots=True)
+class AnchorTimes:
+    """How long versions wait between their durability and their block, on a network."""
+
+    anchored: int = 0
+    _waiting: list[tuple[float, int]] = field(default_factory=list)
+    _flying: list[tuple[float, int]] = field(default_factory=list)
+    _landed: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=GROUPS_KEPT))
+
+    def wrote(self, now: float, versions: int) -> None:
+        """A group of versions is about to be durable."""
+        if versions:
+            self._waiting.append((now, versions))
+
+    def departed(self) -> None:
+        """What waited is in flight."""
+        self._flying += self._waiting
+        self._waiting = []
+
+    def landed(self, now: float) -> None:
+        """What was in flight is anchored."""
+        self._landed += [(now - then, versions) for then, versions in self._flying]
+        self.anchored += sum(versions for _, versions in self._flying)
+        self._flying = []
+
+    def quantile_ms(self, share: float) -> float:
+        """Of the newest groups, each as often as it has versions; 0 before the first."""
+        times = sorted(self._landed)
+        left = share * sum(versions for _, versions in times)
+        for seconds, versions in times:
+            left -= versions
+            if left <= 0:
+                return 1000 * seconds
+        return 0.0

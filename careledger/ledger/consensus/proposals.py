@@ -17,8 +17,8 @@ from careledger.ledger.consensus.queues import compute_wire_size
 from careledger.ledger.execution import BlockInput, Execution, Outcome, Read, Rules
 from careledger.primitives.errors import Invalid
 
-BLOCK_TRANSACTIONS_MAX: Final = 5_000
-"""In a block; on one core about half a second of unseen Ed25519 signatures. Every node of a network has the same."""
+BLOCK_TRANSACTIONS_MAX: Final = 1_500
+"""In a block; on one core about 0.2 s of unseen Ed25519 signatures. Every node of a network has the same."""
 
 
 class ProposalRefused(Invalid):
