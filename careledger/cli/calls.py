@@ -32,6 +32,11 @@ The methods and what they take and give are this table; `node` implements the sa
 | org.list | | organisations (list of did, name, active, operator, roles, end_points, height) |
 | parameters.show | | height, profile, parameters (list of name, value, least, most, meaning) |
 | parameters.set | name, value | name, value, height |
+| governance.propose | what, days, at_height; file, did, validator, weight, name, value as it needs | as a row of governance.list, block |
+| governance.vote | number, is_for, hash | as a row of governance.list, block |
+| governance.list | | height, weight, validators (list), proposals (list of number, by, status, hash, votes_for, votes_against, weight, actions) |
+| network.describe | rpc (list), address | file (text), height, hash |
+| network.admit_peer | peer (`NODE-ID@HOST:PORT`) | peer |
 | config | | did, name, home, settings (name -> value, origin) |
 """
 

@@ -59,6 +59,12 @@ COMMANDS: tuple[Command, ...] = (
         "Admit organisations to the ledger, list them, or ask to be admitted",
     ),
     Command("parameters", "careledger.cli.governance:parameters", "Show or set the ledger's parameters"),
+    Command(
+        "governance", "careledger.cli.voting:app", "Propose, vote and list what a network decides together"
+    ),
+    Command(
+        "join", "careledger.cli.joining:join", "Make the home of an organisation that comes to a network"
+    ),
     Command("network", "careledger.cli.network:app", "Organisations that keep one ledger, on this machine"),
     Command("engine", "careledger.cli.engine:app", "Build the consensus engine, or say what is missing"),
     Command("doctor", "careledger.cli.node:doctor", "Say what is wrong with this machine, home or node"),

@@ -45,6 +45,7 @@ BASES: Final = range(28_000, 60_000, 500)
 READY_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 30.0
 PORTS_EACH: Final = 3
+SNAPSHOT_BLOCKS: Final = 100
 PASSED: Final = ("CARELEDGER_ENGINE", "CARELEDGER_ENGINE_CACHE", "CARELEDGER_TRACEBACK")
 """Of the environment's variables of this program, what the nodes get: their settings are in their homes."""
 
@@ -97,14 +98,14 @@ class LocalNetwork:
                 f"{folder} is not empty", hint="choose an empty folder, or: careledger network reset"
             )
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        first = _find_ports(len(names), base)
+        first = find_ports(len(names), base)
         found = []
         for name in names:
             report(f"keys of {name}")
             passphrase = secrets.token_urlsafe(24)
             place = folder / name
             place.mkdir(mode=0o700)
-            _write_private(place / "passphrase", passphrase + "\n")
+            write_private(place / "passphrase", passphrase + "\n")
             found.append((name, passphrase, founders.prepare(place / "home", name, passphrase, key_type)))
         genesis = founders.make_network_genesis([one for _, _, one in found], key_type)
         engine_genesis = founders.engine_genesis(genesis, [one for _, _, one in found], key_type)
@@ -263,15 +264,15 @@ def _write_config(path: Path, one: Organisation, organisations: list[Organisatio
     path.write_text(
         f'[server]\nlisten = "127.0.0.1:{one.fhir}"\n\n'
         f'[network]\np2p = "127.0.0.1:{one.p2p}"\nrpc = "127.0.0.1:{one.rpc}"\n'
-        f"peers = [{peers}]\nrelayed = true\n"
+        f"peers = [{peers}]\nrelayed = true\nsnapshot_blocks = {SNAPSHOT_BLOCKS}\n"
     )
 
 
-def _find_ports(organisations: int, base: int | None) -> int:
+def find_ports(organisations: int, base: int | None) -> int:
     """The first of as many free ports as the network needs. Raises Misconfigured if `base` has too few."""
     count = PORTS_EACH * organisations
     if base is not None:
-        taken = next((port for port in range(base, base + count) if not _is_free(port)), None)
+        taken = next((port for port in range(base, base + count) if not is_free(port)), None)
         if taken is not None:
             raise Misconfigured(
                 f"port {taken} is in use",
@@ -280,12 +281,13 @@ def _find_ports(organisations: int, base: int | None) -> int:
             )
         return base
     for first in BASES:
-        if all(_is_free(port) for port in range(first, first + count)):
+        if all(is_free(port) for port in range(first, first + count)):
             return first
     raise Misconfigured("no free ports were found", hint="name one with --base-port")
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Whether nobody listens there."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -309,7 +311,8 @@ def _term(pid: int) -> bool:
     return True
 
 
-def _write_private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
+    """A new file that only this user reads."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
 

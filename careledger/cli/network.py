@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from careledger.cli.errors import FAILURE, OK
-from careledger.cli.options import JsonFlag
-from careledger.cli.output import note, print_result
+from careledger.cli.options import JsonFlag, NodeOptions, Output
+from careledger.cli.output import note, print_result, write_file
 from careledger.primitives.errors import Invalid
 
 app = App(
@@ -154,6 +154,79 @@ def heal(*, dir: Folder = Path("network"), json: JsonFlag = False) -> None:
     names = frozenset(one.name for one in network.plan.organisations)
     _link(network, dict.fromkeys(names, names))
     print_result({"healed": str(dir)}, as_json=json)
+
+
+@app.command
+def join(
+    name: Annotated[str, Parameter(name="NAME", help="Of the organisation that comes.")],
+    /,
+    *,
+    dir: Folder = Path("network"),
+    json: JsonFlag = False,
+) -> None:
+    """Let one more organisation come, all of it: keys, peers, state sync, admission by vote, validator by vote."""
+    from careledger.cli import localnet, newcomer
+
+    network, steps = newcomer.join(
+        localnet.LocalNetwork.open(dir), name, (lambda text: None) if json else note
+    )
+    one = network.find(name)
+    result = _show(network, one) | {"height": network.height(one), "seconds": steps}
+    print_result(result, as_json=json)
+
+
+@app.command
+def describe(
+    *,
+    rpc: Annotated[
+        list[str] | None,
+        Parameter(negative="", help="HOST:PORT of an RPC server that who joins can reach; name two or more."),
+    ] = None,
+    address: Annotated[
+        str | None, Parameter(help="HOST:PORT where peers reach this member, if it is not network.p2p.")
+    ] = None,
+    output: Output = Path("-"),
+    dir: Annotated[
+        Path | None, Parameter(name=("--dir",), help="A network's folder; else name --home.")
+    ] = None,
+    options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
+) -> None:
+    """Write the network file, with which an organisation joins; it holds no secret."""
+    from careledger.cli import calls, localnet
+
+    params = {"rpc": rpc or [], "address": address or ""}
+    if dir is None:
+        result = calls.call(options, "network.describe", params)
+    else:
+        network = localnet.LocalNetwork.open(dir)
+        members = [one for one in network.plan.organisations if network.pid(one) is not None]
+        params["rpc"] = rpc or [f"127.0.0.1:{one.rpc}" for one in members]
+        result = network.ask(
+            members[0] if members else network.plan.organisations[0], "network.describe", params
+        )
+    content = result["file"].encode()
+    write_file(output, content)
+    if str(output) != "-":
+        shown = {
+            "file": str(output),
+            "bytes": len(content),
+            "height": result["height"],
+            "hash": result["hash"],
+        }
+        print_result(shown, as_json=options.json)
+
+
+@app.command(name="admit-peer")
+def admit_peer(
+    peer: Annotated[str, Parameter(name="PEER", help="NODE-ID@HOST:PORT, as `careledger join` prints it.")],
+    /,
+    *,
+    options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
+) -> None:
+    """Let a peer's engine connect to this node's, and dial it; the engine starts anew for that."""
+    from careledger.cli import calls
+
+    print_result(calls.call(options, "network.admit_peer", {"peer": peer}), as_json=options.json)
 
 
 @app.command

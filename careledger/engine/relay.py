@@ -169,6 +169,11 @@ class Relays:
         """Listen for all; the address at which to dial each peer."""
         return {name: await relay.start() for name, relay in self._relays.items()}
 
+    async def add(self, name: str, target: Address) -> Address:
+        """One more link; the address at which to dial this peer."""
+        relay = self._relays[name] = Relay(target)
+        return await relay.start()
+
     async def cut(self, names: Iterable[str]) -> None:
         """Cut exactly the links to these peers; the others pass."""
         cut = set(names)

@@ -75,11 +75,16 @@ def make_request(
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """Who asks, and the `governance.admit` that admits them."""
+    """Who asks, and what admits them."""
 
     did: Did
     name: str
-    message: bytes
+    admit: Admit
+
+    @property
+    def message(self) -> bytes:
+        """The operator's `governance.admit`."""
+        return ADMIT.encode(self.admit)
 
 
 def read_request(data: bytes, operator: Did) -> Asked:
@@ -92,26 +97,26 @@ def read_request(data: bytes, operator: Did) -> Asked:
         raise Invalid(
             "the request is to another operator", hint=f"careledger org request --to {did_text(operator)}"
         )
-    (root, root_proof), (node, node_proof) = (_read_key(one) for one in (request.root, request.node))
+    (root, root_proof), (node, node_proof) = (read_key(one) for one in (request.root, request.node))
     try:
-        message = ADMIT.encode(
-            Admit(operator, request.name, root, node, request.end_points, root_proof, node_proof)
-        )
+        admit = Admit(operator, request.name, root, node, request.end_points, root_proof, node_proof)
+        ADMIT.encode(admit)
     except Invalid as error:
         raise VerificationFailed(f"the request for admission: {error.message}") from None
-    return Asked(compute_did(ORGANISATION, *root), request.name, message)
+    return Asked(compute_did(ORGANISATION, *root), request.name, admit)
 
 
 def _prove(secret: SecretKey, statement: bytes) -> ProvenKey:
-    key = secret.key
-    return ProvenKey(
-        alg=_NAMES[key.algorithm],
-        key=encode_binary(key.public),
-        proof=encode_binary(secret.sign(statement)),
-    )
+    return prove_key(secret.key, secret.sign(statement))
 
 
-def _read_key(one: ProvenKey) -> tuple[Key, bytes]:
+def prove_key(key: Key, proof: bytes) -> ProvenKey:
+    """The key with its signature."""
+    return ProvenKey(alg=_NAMES[key.algorithm], key=encode_binary(key.public), proof=encode_binary(proof))
+
+
+def read_key(one: ProvenKey) -> tuple[Key, bytes]:
+    """The key and its signature. Raises VerificationFailed; whether it signed, the contract checks."""
     algorithm = _NUMBERS[one.alg]
     public, signature = _SIZES[algorithm]
     key = Key(algorithm, decode_binary(one.key, public, public))

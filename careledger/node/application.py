@@ -15,10 +15,11 @@ from typing import Final, Protocol
 from careledger.contracts.validators import Power, genesis_validators, validator_updates
 from careledger.ledger.consensus import index, proposals
 from careledger.ledger.consensus.abci import schema
-from careledger.ledger.consensus.abci.table import OfferSnapshotResult, ProposalStatus, VerifyStatus
+from careledger.ledger.consensus.abci.table import ProposalStatus, VerifyStatus
 from careledger.ledger.consensus.pool import Pool
 from careledger.ledger.consensus.proposals import ProposalRefused
 from careledger.ledger.consensus.replica import Decided
+from careledger.ledger.consensus.snapshots import FORMAT, compute_hash
 from careledger.ledger.consensus.verdicts import Gone, InsertCode, Source, Verdict
 from careledger.ledger.execution import Overlay
 from careledger.ledger.kernel import ED25519, Evidence
@@ -27,7 +28,9 @@ from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.tree import ValueReader
 from careledger.node.home import OpenHome
 from careledger.node.networked import NetworkSequencer
-from careledger.primitives.errors import CareLedgerError, Conflict, Misconfigured, Unavailable
+from careledger.node.snapshots import Snapshots
+from careledger.node.statesync import Offered, StateSync
+from careledger.primitives.errors import Conflict, Misconfigured, Unavailable
 
 REAP_COUNT_MAX: Final = 2_000
 REAP_BYTES: Final = 1 << 20
@@ -54,6 +57,7 @@ class NodePool:
 
     def __init__(self, home: OpenHome, clock_ms: Callable[[], int], idle_s: float) -> None:
         replica = home.replica
+        self._home = home
         self._idle_s = idle_s
         self._arrived = asyncio.Event()
         self.read = StateReader(home)
@@ -99,6 +103,11 @@ class NodePool:
             await asyncio.wait_for(self._arrived.wait(), self._idle_s)
         return self.pool.select(bytes_max, proposals.BLOCK_TRANSACTIONS_MAX)
 
+    def refresh(self) -> None:
+        """The ledger stands elsewhere than one block further: what waits is judged anew."""
+        replica = self._home.replica
+        self.pool.update((), self.read, replica.height, replica.time_ms)
+
     def reap(self) -> list[bytes]:
         """What peers shall hear of."""
         return self.pool.reap(REAP_BYTES, REAP_COUNT_MAX, self._clock_ms())
@@ -113,7 +122,11 @@ class NodeApplication:
         sequencer: NetworkSequencer,
         pool: NodePool,
         tell_gone: Callable[[Gone], None],
+        snapshots: Snapshots | None = None,
+        state_sync: StateSync | None = None,
     ) -> None:
+        self._snapshots = snapshots or Snapshots(home, 0)
+        self._state_sync = state_sync or StateSync(home, sequencer, None)
         self._home = home
         self._sequencer = sequencer
         self._pool = pool
@@ -234,6 +247,7 @@ class NodeApplication:
         done = await self._sequencer.commit_block()
         self._pool.pool.update(self._transactions, self._pool.read, done.height, done.time_ms)
         self._tell_all_gone()
+        self._snapshots.after_block()
         return schema.ResponseCommit()
 
     def _decided(
@@ -260,24 +274,43 @@ class NodeApplication:
         return schema.ResponseQuery(code=1, log="ask the node: careledger network status")
 
     async def list_snapshots(self, request: schema.RequestListSnapshots) -> schema.ResponseListSnapshots:
-        """None yet."""
-        return schema.ResponseListSnapshots()
+        """Those that others may begin with."""
+        return schema.ResponseListSnapshots(
+            snapshots=[
+                schema.Snapshot(
+                    height=one.height,
+                    format=FORMAT,
+                    chunks=one.chunks,
+                    hash=compute_hash(one.metadata),
+                    metadata=one.metadata,
+                )
+                for one in self._snapshots.list_kept()
+            ]
+        )
 
     async def offer_snapshot(self, request: schema.RequestOfferSnapshot) -> schema.ResponseOfferSnapshot:
-        """None is taken yet."""
-        return schema.ResponseOfferSnapshot(result=OfferSnapshotResult.REJECT_FORMAT)
+        """Whether this node begins with it; see `statesync`."""
+        one = request.snapshot
+        offered = Offered(one.height, one.format, one.chunks, one.hash, one.metadata, request.app_hash)
+        return schema.ResponseOfferSnapshot(result=await self._state_sync.offer(offered))
 
     async def load_snapshot_chunk(
         self, request: schema.RequestLoadSnapshotChunk
     ) -> schema.ResponseLoadSnapshotChunk:
-        """None yet."""
-        return schema.ResponseLoadSnapshotChunk()
+        """A chunk for somebody else; empty if the snapshot is gone."""
+        found = b""
+        if request.format == FORMAT:
+            found = self._snapshots.read_chunk(request.height, request.chunk)
+        return schema.ResponseLoadSnapshotChunk(chunk=found)
 
     async def apply_snapshot_chunk(
         self, request: schema.RequestApplySnapshotChunk
     ) -> schema.ResponseApplySnapshotChunk:
-        """None is taken yet."""
-        raise CareLedgerError("no snapshot was accepted", hint="careledger engine doctor")
+        """With the last chunk this node stands where the snapshot does."""
+        applied = await self._state_sync.apply(request.index, request.chunk, request.sender)
+        return schema.ResponseApplySnapshotChunk(
+            result=applied.result, refetch_chunks=applied.refetch, reject_senders=applied.reject
+        )
 
 
 class Moment(Protocol):

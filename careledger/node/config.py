@@ -100,6 +100,13 @@ SETTINGS: tuple[Setting, ...] = (
         "network.idle_ms", 1000, "how long the proposer of an empty block waits before it proposes", 0, 1500
     ),
     Setting(
+        "network.snapshot_blocks",
+        1000,
+        "every so many blocks a snapshot is taken for nodes that join; a young ledger takes some more; 0: none",
+        0,
+        1_000_000,
+    ),
+    Setting(
         "retention.medical_records_years", 0, "years to keep records after the last entry; 0: no duty", 0, 200
     ),
     Setting("retention.imaging_years", 0, "the same for images and their studies", 0, 200),
@@ -197,6 +204,7 @@ class NetworkConfig:
     peers: str
     relayed: bool
     idle_ms: int
+    snapshot_blocks: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +19,7 @@ from careledger.ledger.light_files import BRIDGES_MAX, PastProof, compose_signed
 from careledger.ledger.light_rpc import read_light_block
 from careledger.ledger.proof_files import SignedPart
 from careledger.ledger.store.lmdb import LmdbKV
-from careledger.primitives.errors import Corrupt
+from careledger.primitives.errors import Corrupt, NotFound
 
 if TYPE_CHECKING:
     from careledger.node.home import OpenHome
@@ -90,7 +91,8 @@ class Headers:
         wanted = [1, *heights]
         for height in wanted:
             if height not in self._sets and height < target.header.height:
-                self._sets[height] = await self.light_block(height)
+                with contextlib.suppress(NotFound):  # of before this node began with a snapshot
+                    self._sets[height] = await self.light_block(height)
         known = [self._sets[height] for height in wanted if height in self._sets]
         if not known:
             return []

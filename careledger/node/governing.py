@@ -53,7 +53,7 @@ async def request_admission(
 async def admit(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """The organisation that asked is on the ledger when this returns."""
     asked = read_request(str(params["file"]).encode(), Did(node.home.organisation))
-    height = await _submit(node, asked.message)
+    height = await submit(node, asked.message)
     return {"did": did_text(asked.did), "name": asked.name, "height": height}
 
 
@@ -61,7 +61,7 @@ async def deactivate(node: CommandContext, params: dict[str, Any], progress: Pro
     """The organisation acts no more from the block on that is named: first in it, and for ever."""
     did = parse_did(params["did"])
     message = DEACTIVATE.encode(Deactivate(did, Did(node.home.organisation)))
-    return {"did": did_text(did), "height": await _submit(node, message, URGENT_LANE)}
+    return {"did": did_text(did), "height": await submit(node, message, URGENT_LANE)}
 
 
 async def list_organisations(
@@ -119,11 +119,11 @@ async def set_parameter(node: CommandContext, params: dict[str, Any], progress: 
             code="out-of-bounds",
         )
     message = SET_PARAMETER.encode(SetParameter(Did(node.home.organisation), name, value))
-    return {"name": name, "value": value, "height": await _submit(node, message)}
+    return {"name": name, "value": value, "height": await submit(node, message)}
 
 
-async def _submit(node: CommandContext, message: bytes, lane: int = GOVERNANCE_LANE) -> int:
-    """One message of the operator's, signed by its root and node key; the height of its block.
+async def submit(node: CommandContext, message: bytes, lane: int = GOVERNANCE_LANE) -> int:
+    """One message of this organisation's, signed by its root and node key; the height of its block.
 
     Raises Conflict with the ledger's reason if it refuses.
     """

@@ -42,6 +42,11 @@ def add_size(txn: lmdb.Transaction, tables: Tables, size: int) -> None:
     txn.put(_SIZES, struct.pack(f">{len(sizes)}Q", *sizes), db=tables.meta)
 
 
+def forget(txn: lmdb.Transaction, tables: Tables) -> None:
+    """The ledger goes on from a snapshot: that it continues what was before cannot be shown any more."""
+    txn.delete(_SIZES, db=tables.meta)
+
+
 def mark_day(txn: lmdb.Transaction, tables: Tables, size: int, time_ms: int) -> None:
     """The newest block makes the history `size` long; the first one of a day is kept."""
     day = (time_ms // DAY_MS).to_bytes(8, "big")

@@ -11,9 +11,17 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
-from careledger.engine.configuration import Address, EngineSettings, Peer, read_node_id, write_home
+from careledger.engine.configuration import (
+    Address,
+    EngineSettings,
+    Peer,
+    read_node_id,
+    write_durably,
+    write_home,
+)
 from careledger.engine.install import find_engine
 from careledger.engine.process import EngineProcess
 from careledger.engine.relay import Relays
@@ -24,12 +32,17 @@ from careledger.ledger.consensus.abci.server import Server, serve
 from careledger.node.application import NodeApplication, NodePool
 from careledger.node.config import Config, NetworkConfig, split_listen
 from careledger.node.home import OpenHome
+from careledger.node.joining import read_own_network
 from careledger.node.layout import Layout
 from careledger.node.log import logger
 from careledger.node.networked import NetworkSequencer
-from careledger.primitives.errors import CareLedgerError, Misconfigured, NotFound, Unavailable
+from careledger.node.networkfile import TrustedTimes, parse_peer
+from careledger.node.snapshots import Snapshots
+from careledger.node.statesync import StateSync
+from careledger.primitives.errors import CareLedgerError, Conflict, Misconfigured, NotFound, Unavailable
 
 SIGNER: Final = "signer.sock"
+PEERS_NAME: Final = "peers"
 STALE_SECONDS: Final = 10.0
 """A node whose newest block is older knows too little to let others in (protocol.md, Network)."""
 
@@ -56,8 +69,12 @@ class Networking:
         self._key = key
         self._folder = home.layout.engine
         self.pool = NodePool(home, clock_ms, config.network.idle_ms / 1000)
-        self._peers = _peers(config.network)
+        self._peers = _list_peers(config.network, self._folder)
         self._relays = Relays({peer.id: peer.address for peer in self._peers})
+        self._dialled: dict[str, Address] = {}
+        self._network = read_own_network(home.layout)
+        self.snapshots = Snapshots(home, config.network.snapshot_blocks)
+        self.state_sync: StateSync | None = None
         self._server: Server | None = None
         self._signer: asyncio.Task[None] | None = None
         self.engine: EngineProcess | None = None
@@ -71,10 +88,14 @@ class Networking:
             raise Misconfigured(
                 "the home has no genesis of the engine", hint="careledger join, or careledger network up"
             )
-        dialled = await self._relays.start() if self._config.relayed else {}
-        settings = self._settings(dialled)
+        self._dialled = await self._relays.start() if self._config.relayed else {}
+        settings = self._settings()
         write_home(self._folder, settings, genesis.read_bytes(), secrets.token_bytes(32))
-        application = NodeApplication(self._home, sequencer, self.pool, sequencer.tell_gone)
+        find_time = None if self._network is None else TrustedTimes(self._network).find
+        self.state_sync = StateSync(self._home, sequencer, find_time, self.pool.refresh)
+        application = NodeApplication(
+            self._home, sequencer, self.pool, sequencer.tell_gone, self.snapshots, self.state_sync
+        )
         self._server = await serve(self._folder / settings.application, application, sequencer.fail)
         if self._key is not None:
             self._signer = asyncio.create_task(self._sign(sequencer), name="signer")
@@ -96,13 +117,14 @@ class Networking:
         except CareLedgerError as error:
             logger().error("the validator signs nothing more", reason=error.message, hint=error.hint)
 
-    def _settings(self, dialled: dict[str, Address]) -> EngineSettings:
+    def _settings(self) -> EngineSettings:
         return EngineSettings(
             moniker=_moniker(self._home.file.name),
             p2p=_address(self._config.p2p),
             rpc=_address(self._config.rpc),
-            peers=tuple(Peer(peer.id, dialled.get(peer.id, peer.address)) for peer in self._peers),
+            peers=tuple(Peer(peer.id, self._dialled.get(peer.id, peer.address)) for peer in self._peers),
             signer=None if self._key is None else SIGNER,
+            state_sync=None if self._network is None else self._network.state_sync(),
         )
 
     async def stop(self) -> None:
@@ -115,6 +137,30 @@ class Networking:
         await self._relays.stop()
         if self._server is not None:
             await self._server.close()
+        await self.snapshots.stop()
+
+    async def admit(self, peer: Peer) -> None:
+        """Let this peer in and dial it, from now on and after every start. The engine starts anew for it."""
+        if peer in self._peers or self.engine is None:
+            return
+        configured = self._config.peers.splitlines()
+        if any(parse_peer(line).id == peer.id for line in configured):
+            raise Conflict(
+                "the configuration names this peer", hint="change network.peers, and restart the node"
+            )
+        self._peers = (*(one for one in self._peers if one.id != peer.id), peer)
+        lines = "".join(f"{one}\n" for one in self._peers if str(one) not in configured)
+        write_durably(self._folder / PEERS_NAME, lines.encode())
+        if self._config.relayed:
+            self._dialled[peer.id] = await self._relays.add(peer.id, peer.address)
+        genesis = (self._folder / "config" / "genesis.json").read_bytes()
+        write_home(self._folder, self._settings(), genesis, secrets.token_bytes(32))
+        self.engine.restart()
+
+    @property
+    def peers(self) -> tuple[Peer, ...]:
+        """Whom this node lets in and dials."""
+        return self._peers
 
     async def cut(self, peers: frozenset[str]) -> None:
         """Let nothing through to these peers (node ids), and everything to the others."""
@@ -135,12 +181,12 @@ def open_own_validator(layout: Layout, passphrase: str) -> ValidatorKey | None:
     return open_validator_key(layout.keys, passphrase)
 
 
-def _peers(config: NetworkConfig) -> tuple[Peer, ...]:
-    found = []
-    for line in config.peers.splitlines():
-        id, _, address = line.partition("@")
-        found.append(Peer(id, _address(address)))
-    return tuple(found)
+def _list_peers(config: NetworkConfig, folder: Path) -> tuple[Peer, ...]:
+    """Those of the configuration, and those that were admitted since (HOME/engine/peers); an id counts once."""
+    admitted = folder / PEERS_NAME
+    lines = config.peers.splitlines() + (admitted.read_text().splitlines() if admitted.exists() else [])
+    found = {peer.id: peer for peer in map(parse_peer, reversed(lines))}
+    return tuple(reversed(found.values()))
 
 
 def _address(text: str) -> Address:

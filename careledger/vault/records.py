@@ -12,6 +12,7 @@
 | RESEAL | chart u32, its new epoch u32, closed u8, length of the wrap u16, count u32; wrapped keys; for each leaf that is kept: index u32, erased u8, meta length u16, meta |
 | REWRAP | chart u32, the same chart keys wrapped anew |
 | DESTROY | u32: wrap masters below this one are to be destroyed |
+| SNAPSHOT | one chunk of the snapshot of a network's ledger with which the home goes on (`ledger.consensus.snapshots`) |
 | ANCHOR | on a network: seq u64, root 32 of the heads map as it is up to here, the transaction that anchors it |
 """
 
@@ -34,6 +35,7 @@ RESEAL: Final = 8
 REWRAP: Final = 9
 DESTROY: Final = 10
 ANCHOR: Final = 11
+SNAPSHOT: Final = 12
 
 _CHART = struct.Struct(">I16s32sI32sH")
 _VERSION = struct.Struct(">II32sIH")
