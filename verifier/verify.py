@@ -428,8 +428,10 @@ def header_hash(h, chain):
     last = h.get("last", {"hash": b"", "total": 0, "parts": b""})
     fields = [proto(h["version"]["block"], h["version"]["app"]), proto(chain.encode()), proto(h["height"])]
     fields += [time_field(h), block_id(last["hash"], last["total"], last["parts"])]
-    names = "last_commit data validators next_validators consensus app last_results evidence".split()
-    fields += [proto(h[f"{name}_hash"]) for name in names]
+    for name in ("last_commit", "data", "validators", "next_validators"):
+        fields.append(proto(h[f"{name}_hash"]))
+    for name in ("consensus", "app", "last_results", "evidence"):
+        fields.append(proto(h[f"{name}_hash"]))
     return tree_root([*fields, proto(h["proposer"])])
 
 
