@@ -16,9 +16,9 @@ import msgspec
 from careledger.ledger import export_files as files
 from careledger.ledger.export_files import UNSET, AccessContent
 from careledger.ledger.kernel import compute_state_key
+from careledger.ledger.map_proof import MapProof, root_from_proof
 from careledger.ledger.proof_fields import TIME_MS_MAX
 from careledger.ledger.proof_files import decode_binary, decode_file, decode_map_path
-from careledger.ledger.tree import MapProof, root_from_proof
 from careledger.primitives.encoding import DIGEST, U8, U32, U64, Bytes, Pair
 from careledger.primitives.errors import VerificationFailed
 from careledger.primitives.hashing import sha256, tagged

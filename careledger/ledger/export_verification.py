@@ -25,10 +25,10 @@ from careledger.ledger.export_files import UNSET, AccessContent, AccessLogFile, 
 from careledger.ledger.export_past import LATE_MS_MAX, check_dated, check_kept, check_standings
 from careledger.ledger.light_files import NetworkTrust
 from careledger.ledger.log import EMPTY_ROOT, leaf_hash, node_hash
+from careledger.ledger.map_proof import root_from_proof
 from careledger.ledger.pins import check_pinned, check_pinned_state, check_pins
 from careledger.ledger.proof_fields import decode_digest
 from careledger.ledger.proof_files import INTEGER_MAX, decode_binary, decode_file, decode_map_path
-from careledger.ledger.tree import root_from_proof
 from careledger.ledger.verification import (
     ACCESS,
     HEAD_VALUE,

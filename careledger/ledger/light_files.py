@@ -40,9 +40,9 @@ from careledger.ledger.light_encoding import (
     prove_time,
 )
 from careledger.ledger.log import leaf_hash, verify_inclusion
+from careledger.ledger.map_proof import MapProof, root_from_proof
 from careledger.ledger.proof_fields import check_time, check_whole, decode_digest, refusal
 from careledger.ledger.proof_files import UNSET, decode_binary, encode_binary
-from careledger.ledger.tree import MapProof, root_from_proof
 from careledger.primitives.errors import VerificationFailed
 from careledger.primitives.signing import (
     ED25519_PUBLIC_SIZE,

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from careledger.ledger.map_proof import EMPTY, MapProof, hash_leaf, hash_value, key_bit
 from careledger.ledger.store.kv import KV
-from careledger.ledger.tree import EMPTY, MapProof, MapTree, hash_leaf, hash_value, key_bit
+from careledger.ledger.tree import MapTree
 from careledger.ledger.tree import _Bucket as Bucket
 from careledger.primitives.errors import Corrupt
 

@@ -15,6 +15,7 @@ import msgspec
 from careledger.ledger.blocks import encode_history_leaf
 from careledger.ledger.kernel import compute_state_key
 from careledger.ledger.log import EMPTY_ROOT, Frontier, leaf_hash, verify_inclusion
+from careledger.ledger.map_proof import MapProof, root_from_proof
 from careledger.ledger.proof_fields import check_time, check_whole, decode_digest, refusal
 from careledger.ledger.proof_files import (
     AnchorPart,
@@ -25,7 +26,6 @@ from careledger.ledger.proof_files import (
     encode_binary,
     encode_map_path,
 )
-from careledger.ledger.tree import MapProof, root_from_proof
 from careledger.ledger.verification import ANCHOR_VALUE, HEAD_VALUE
 from careledger.primitives.errors import VerificationFailed
 from careledger.primitives.hashing import tagged

@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeVar
 
 import msgspec
 
-from careledger.ledger.tree import EMPTY, MapProof
+from careledger.ledger.map_proof import EMPTY, MapProof
 from careledger.primitives.errors import VerificationFailed
 
 RECEIPT_FORMAT: Final[Literal["careledger/receipt/1"]] = "careledger/receipt/1"

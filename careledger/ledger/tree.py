@@ -1,9 +1,6 @@
-"""The sparse Merkle map of protocol.md: one root over many keys, with proofs of existence and of absence.
+"""The sparse Merkle map of protocol.md, kept in a store (`map_proof` says what its root is): one writer, many readers.
 
-Keys are 256-bit digests, most significant bit first. empty = 32 zero bytes; leaf = SHA-256(02 | key |
-H(`cl1.value`, value)); node = SHA-256(03 | left | right); a subtree with exactly one leaf is that leaf.
-
-Storage: the tree is cut into buckets of at most `BUCKET_LIMIT` keys, each one value in the store under its place
+The tree is cut into buckets of at most `BUCKET_LIMIT` keys, each one value in the store under its place
 (depth and path); a bucket that grows over the limit is split in two. What lies above the buckets is held in memory
 and rebuilt from the store by `open`. Buckets never change a root (tests compare with `compute_root`).
 """
@@ -12,88 +9,26 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from careledger.ledger.map_proof import (
+    EMPTY,
+    VALUE_PREFIX,
+    MapProof,
+    hash_leaf,
+    hash_node,
+    hash_value,
+    key_bit,
+)
 from careledger.ledger.store.kv import KV
-from careledger.primitives.encoding import DIGEST, List, Option, Pair, Schema
-from careledger.primitives.errors import Corrupt, Invalid, VerificationFailed
-from careledger.primitives.hashing import ZERO_DIGEST, new_sha256, tag_prefix
+from careledger.primitives.errors import Corrupt, Invalid
+from careledger.primitives.hashing import new_sha256
 
-EMPTY = ZERO_DIGEST
-"""Root of a map without keys."""
-
-KEY_BITS = 256
 BUCKET_LIMIT = 6
 DEPTH_LIMIT = 62
 """Buckets at this depth are never split: keys are digests, so nobody fills one."""
 
-_VALUE_PREFIX = tag_prefix("cl1.value")
 _ROOT_PLACE = 1
 """Places are heap indexes: 1 is the root, 2·p and 2·p+1 are the halves of p."""
-
-
-def hash_value(value: bytes) -> bytes:
-    """H(`cl1.value`, value)."""
-    return new_sha256(_VALUE_PREFIX + value).digest()
-
-
-def hash_leaf(key: bytes, value_hash: bytes) -> bytes:
-    """SHA-256(02 | key | value hash)."""
-    return new_sha256(b"\x02" + key + value_hash).digest()
-
-
-def hash_node(left: bytes, right: bytes) -> bytes:
-    """SHA-256(03 | left | right)."""
-    return new_sha256(b"\x03" + left + right).digest()
-
-
-def key_bit(key: bytes, depth: int) -> int:
-    """Which half the key belongs to at `depth`: 0 left, 1 right."""
-    return key[depth >> 3] >> (7 - (depth & 7)) & 1
-
-
-@dataclass(frozen=True, slots=True)
-class MapProof:
-    """Siblings from the root down (None = empty subtree), and the leaf found in place of an absent key, if any."""
-
-    siblings: tuple[bytes | None, ...]
-    other: tuple[bytes, bytes] | None = None
-    """(key, value hash) of the only leaf of the subtree in which an absent key would lie."""
-
-
-MAP_PROOF: Schema[MapProof] = Schema(
-    MapProof, siblings=List(Option(DIGEST), KEY_BITS), other=Option(Pair(DIGEST, DIGEST))
-)
-
-
-def root_from_proof(key: bytes, value: bytes | None, proof: MapProof) -> bytes:
-    """The root under which this proof shows that `key` has `value` (None: is absent). Raises VerificationFailed."""
-    depth = len(proof.siblings)
-    if len(key) != 32 or depth > KEY_BITS:
-        raise VerificationFailed("the map proof is malformed")
-    if value is not None:
-        if proof.other is not None:
-            raise VerificationFailed("a proof of existence names no other leaf")
-        root = hash_leaf(key, hash_value(value))
-    elif proof.other is None:
-        root = EMPTY
-    else:
-        other_key = proof.other[0]
-        if other_key == key or any(key_bit(key, at) != key_bit(other_key, at) for at in range(depth)):
-            raise VerificationFailed("the other leaf does not stand in the absent key's place")
-        root = hash_leaf(*proof.other)
-    if depth and proof.siblings[-1] is None:
-        raise VerificationFailed("the map proof is longer than its path")
-    for at in range(depth - 1, -1, -1):
-        sibling = proof.siblings[at] or EMPTY
-        root = hash_node(sibling, root) if key_bit(key, at) else hash_node(root, sibling)
-    return root
-
-
-def verify_map_proof(root: bytes, key: bytes, value: bytes | None, proof: MapProof) -> None:
-    """Returns only if the map under `root` holds `value` at `key`, or (value None) does not hold `key`."""
-    if root_from_proof(key, value, proof) != root:
-        raise VerificationFailed("the map proof does not lead to the root")
 
 
 class _Bucket:
@@ -144,7 +79,7 @@ class _Bucket:
                 if present:
                     del keys[at], self.leaves[at], self.values[at]
                 continue
-            leaf = new_sha256(b"\x02" + key + new_sha256(_VALUE_PREFIX + value).digest()).digest()
+            leaf = new_sha256(b"\x02" + key + new_sha256(VALUE_PREFIX + value).digest()).digest()
             if present:
                 self.leaves[at] = leaf
                 self.values[at] = value

@@ -19,9 +19,9 @@ from careledger.ledger.execution import History
 from careledger.ledger.kernel import compute_state_key
 from careledger.ledger.light_files import NetworkTrust, check_final, read_network_trust
 from careledger.ledger.log import leaf_hash, verify_inclusion
+from careledger.ledger.map_proof import root_from_proof
 from careledger.ledger.proof_fields import check_time, check_whole, decode_digest, refusal
 from careledger.ledger.proof_files import UNSET
-from careledger.ledger.tree import root_from_proof
 from careledger.primitives.encoding import DIGEST, U8, U64, Pair, Schema, Text
 from careledger.primitives.errors import Invalid, VerificationFailed
 from careledger.primitives.hashing import tagged

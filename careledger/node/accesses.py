@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from careledger.node.home import OpenHome
-from careledger.primitives.errors import CareLedgerError, Corrupt
+from careledger.node.waiting import Entered
+from careledger.primitives.errors import CareLedgerError, Corrupt, Unavailable
 from careledger.vault import journal as frames
 from careledger.vault import records
 from careledger.vault.envelope import open_access, seal_access
@@ -89,3 +91,89 @@ class AccessEntries:
             self.give_back(sealed)
             raise
         self.place(base, sealed)
+
+
+class AccessQueue:
+    """Entries that wait for the journal. `run` takes all that wait in one frame and one sync.
+
+    `failure` says why nothing may be journalled now, if so; `sync` makes durable what was appended; `fail` is called if
+    it cannot; `journalled` after each batch.
+    """
+
+    def __init__(
+        self,
+        entries: AccessEntries,
+        failure: Callable[[], Unavailable | None],
+        sync: Callable[[], Awaitable[None]],
+        fail: Callable[[BaseException], Unavailable],
+        journalled: Callable[[], None],
+    ) -> None:
+        self._entries = entries
+        self._failure = failure
+        self._sync = sync
+        self._fail = fail
+        self._journalled = journalled
+        self._waiting: list[Entered] = []
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    async def enter(self, entries: tuple[AccessEntry, ...]) -> None:
+        """The entries are durable when it returns. Raises Unavailable."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((entries, done))
+        self._wake.set()
+        await done
+
+    def stop(self) -> None:
+        """`run` ends once nothing waits."""
+        self._stopping = True
+        self._wake.set()
+
+    def wake(self) -> None:
+        """There is a failure: whoever waits is told so."""
+        self._wake.set()
+
+    def refuse_all(self, failure: Unavailable) -> None:
+        """A defect ended a loop: nobody may wait for ever."""
+        for _, done in self._waiting:
+            if not done.done():
+                done.set_exception(failure)
+        self._waiting.clear()
+
+    async def run(self) -> None:
+        """Journal what is entered, until `stop`."""
+        while not (self._stopping and not self._waiting):
+            await self._wake.wait()
+            self._wake.clear()
+            batch, self._waiting = self._waiting, []
+            if batch:
+                await self._journal(batch)
+
+    async def _journal(self, batch: list[Entered]) -> None:
+        error = self._failure()
+        try:
+            if error is None:
+                batch = self._append(batch)
+                await self._sync()
+        except OSError as failure:
+            error = self._fail(failure)
+        for _, done in batch:
+            if done.done():
+                continue
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+        self._journalled()
+
+    def _append(self, batch: list[Entered]) -> list[Entered]:
+        """Journal all of them in one frame; if that is refused, each caller's alone. Returns those journalled."""
+        try:
+            self._entries.append([entry for entries, _ in batch for entry in entries])
+            return batch
+        except CareLedgerError as refusal:
+            if len(batch) == 1:
+                if not batch[0][1].done():
+                    batch[0][1].set_exception(refusal)
+                return []
+        return [one for waiting in batch for one in self._append([waiting])]

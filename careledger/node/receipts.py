@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import msgspec
 
 from careledger.ledger.kernel import compute_state_key
+from careledger.ledger.map_proof import MapProof, root_from_proof
 from careledger.ledger.proof_files import (
     CHECKPOINT_FORMAT,
     RECEIPT_FORMAT,
@@ -30,7 +31,6 @@ from careledger.ledger.proof_files import (
     encode_file,
     encode_map_path,
 )
-from careledger.ledger.tree import MapProof, root_from_proof
 from careledger.ledger.verification import ANCHOR_VALUE, HEADER, KINDS, Header
 from careledger.ledger.witnessing import WitnessKey
 from careledger.primitives.errors import Corrupt

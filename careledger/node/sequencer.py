@@ -15,10 +15,10 @@ from contextlib import asynccontextmanager
 import lmdb
 
 from careledger.ledger.consensus.chain import is_urgent
-from careledger.node.accesses import AccessEntries
+from careledger.node.accesses import AccessEntries, AccessQueue
 from careledger.node.group import Group, Handed, NextBlock, encode_event
 from careledger.node.home import OpenHome, head_changes
-from careledger.node.waiting import Entered, SyncTimes, Waiting
+from careledger.node.waiting import SyncTimes, Waiting
 from careledger.node.workers import Workers
 from careledger.primitives.errors import CareLedgerError, Unavailable
 from careledger.vault import journal as journal_frames
@@ -49,10 +49,11 @@ class Sequencer:
         self._home = home
         self._clock_ms = clock_ms
         self._commits: list[Waiting] = []
-        self._accesses: list[Entered] = []
         self._entries = AccessEntries(home)
+        self._accesses = AccessQueue(
+            self._entries, lambda: self._failure, self._sync, self._fail, self._watch_pending
+        )
         self._wake = asyncio.Event()
-        self._wake_access = asyncio.Event()
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._failure: Unavailable | None = None
@@ -81,10 +82,7 @@ class Sequencer:
     async def log_access(self, entries: tuple[AccessEntry, ...]) -> None:
         """The entries are durable when it returns. Raises Unavailable."""
         self._check_open()
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._accesses.append((entries, done))
-        self._wake_access.set()
-        await done
+        await self._accesses.enter(entries)
 
     @asynccontextmanager
     async def conditional_lock(self, type: str) -> AsyncIterator[None]:
@@ -144,7 +142,7 @@ class Sequencer:
         """Measure the disk and begin to work."""
         for _ in range(5):
             self.sync_times.add(self._timed_sync())
-        self._tasks = [asyncio.create_task(self._run_records()), asyncio.create_task(self._run_accesses())]
+        self._tasks = [asyncio.create_task(self._run_records()), asyncio.create_task(self._accesses.run())]
         for task in self._tasks:
             task.add_done_callback(self._ended)
 
@@ -153,7 +151,7 @@ class Sequencer:
         async with self.steady:  # an erasure that has begun comes to its end
             self._stopping = True
         self._wake.set()
-        self._wake_access.set()
+        self._accesses.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._failure is None:
             await self._leave()
@@ -168,61 +166,18 @@ class Sequencer:
         error = None if task.cancelled() else task.exception()
         if error is None:
             return
-        self._fail(error)
-        self._refuse_all(self._failure or Unavailable("the node has stopped"))
-        for _, done in self._accesses:
-            if not done.done():
-                done.set_exception(self._failure or error)
-        self._accesses.clear()
+        failure = self._fail(error)
+        self._refuse_all(failure)
+        self._accesses.refuse_all(failure)
 
-    def _fail(self, error: BaseException) -> None:
+    def _fail(self, error: BaseException) -> Unavailable:
         """Nothing can be promised any more: refuse everything until the node is started anew."""
         self._failure = Unavailable(
             f"the node has stopped accepting work: {type(error).__name__}", hint=STOPPED_HINT
         )
         self._wake.set()
-        self._wake_access.set()
-
-    # Access entries
-
-    async def _run_accesses(self) -> None:
-        while not (self._stopping and not self._accesses):
-            await self._wake_access.wait()
-            self._wake_access.clear()
-            batch, self._accesses = self._accesses, []
-            if batch:
-                await self._journal_accesses(batch)
-
-    async def _journal_accesses(self, batch: list[Entered]) -> None:
-        error: BaseException | None = self._failure
-        try:
-            if error is None:
-                batch = self._append_accesses(batch)
-                await self._sync()
-        except OSError as failure:
-            self._fail(failure)
-            error = self._failure
-        for _, done in batch:
-            if done.done():
-                continue
-            if error is None:
-                done.set_result(None)
-            else:
-                done.set_exception(error)
-        if self._home.access.pending > PENDING_ACCESS_MAX:
-            self._wake.set()
-
-    def _append_accesses(self, batch: list[Entered]) -> list[Entered]:
-        """Journal all of them in one frame; if that is refused, each caller's alone. Returns those journalled."""
-        try:
-            self._entries.append([entry for entries, _ in batch for entry in entries])
-            return batch
-        except CareLedgerError as refusal:
-            if len(batch) == 1:
-                if not batch[0][1].done():
-                    batch[0][1].set_exception(refusal)
-                return []
-        return [one for waiting in batch for one in self._append_accesses([waiting])]
+        self._accesses.wake()
+        return self._failure
 
     # Record groups
 
@@ -284,6 +239,11 @@ class Sequencer:
             if len(self._commits) == arrived:
                 return
 
+    def _watch_pending(self) -> None:
+        """Entries were journalled: once too many are not indexed, the index is brought up at once."""
+        if self._home.access.pending > PENDING_ACCESS_MAX:
+            self._wake.set()
+
     def _due(self, since: float, seconds: float) -> bool:
         return time.monotonic() - since >= seconds
 
@@ -343,8 +303,7 @@ class Sequencer:
             self._undo(waiting, Unavailable(f"the index cannot be written ({type(failure).__name__})"))
             return
         except OSError as failure:
-            self._fail(failure)
-            self._undo(waiting, self._failure or Unavailable("the node has stopped"))
+            self._undo(waiting, self._fail(failure))
             return
         self._commits[:0] = later
         for one in accepted:

@@ -21,8 +21,8 @@ from careledger.ledger.checkpoint import (
 from careledger.ledger.consensus.embedded import EmbeddedLedger
 from careledger.ledger.execution import HISTORY
 from careledger.ledger.log import leaf_hash, verify_consistency, verify_inclusion
+from careledger.ledger.map_proof import verify_map_proof
 from careledger.ledger.store.memory import MemoryKV
-from careledger.ledger.tree import verify_map_proof
 from careledger.primitives.errors import Corrupt, Invalid, NotFound, VerificationFailed
 from careledger.primitives.hashing import sha256
 from careledger.primitives.signing import ed25519_public_key

@@ -7,9 +7,10 @@ import hashlib
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from careledger.ledger.map_proof import verify_map_proof
 from careledger.ledger.past import Keeper, PastMap, past_key
 from careledger.ledger.store.memory import MemoryKV
-from careledger.ledger.tree import MapTree, compute_root, verify_map_proof
+from careledger.ledger.tree import MapTree, compute_root
 
 KEYS = [hashlib.sha256(bytes([i])).digest() for i in range(40)]
 # Some keys that share long beginnings: splits, single leaves, deep walks.

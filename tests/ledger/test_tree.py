@@ -9,18 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from careledger.ledger.map_proof import EMPTY, MAP_PROOF, MapProof, hash_value, verify_map_proof
 from careledger.ledger.store.memory import MemoryKV
-from careledger.ledger.tree import (
-    BUCKET_LIMIT,
-    EMPTY,
-    MAP_PROOF,
-    MapProof,
-    MapTree,
-    ValueReader,
-    compute_root,
-    hash_value,
-    verify_map_proof,
-)
+from careledger.ledger.tree import BUCKET_LIMIT, MapTree, ValueReader, compute_root
 from careledger.primitives.errors import Corrupt, VerificationFailed
 from careledger.primitives.hashing import sha256
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
+from careledger.ledger.map_proof import MapProof
 from careledger.ledger.proof_files import SignedPart, encode_binary
-from careledger.ledger.tree import MapProof
 from careledger.ledger.verification import Header
 from careledger.node.receipts import Anchor, Batch, Block, Head, build_checkpoint, build_receipt
 

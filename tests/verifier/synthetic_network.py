@@ -26,8 +26,8 @@ from careledger.ledger.light_encoding import (
     hash_header,
 )
 from careledger.ledger.light_files import PastProof, compose_signed_part, make_trust_file
+from careledger.ledger.map_proof import MapProof
 from careledger.ledger.proof_files import SignedPart, encode_part
-from careledger.ledger.tree import MapProof
 from careledger.node.receipts import Anchor, Block
 from tests.verifier.synthetic_chart import SyntheticChart, canonical
 from tests.verifier.synthetic_ledger import Log, SparseMap, SyntheticLedger, counted, sha256, tagged, u64

@@ -27,9 +27,10 @@ from careledger.ledger.execution import (
 from careledger.ledger.genesis import GENESIS, Genesis, compute_chain_id, compute_genesis_hash
 from careledger.ledger.kernel import Parameters, compute_state_key
 from careledger.ledger.log import Frontier, consistency_path, inclusion_path, subtrees_between
+from careledger.ledger.map_proof import MapProof
 from careledger.ledger.store.kv import KV, PrefixKV
 from careledger.ledger.transaction import TRANSACTION_SIZE_MAX
-from careledger.ledger.tree import MapProof, MapTree
+from careledger.ledger.tree import MapTree
 from careledger.primitives.encoding import Schema
 from careledger.primitives.errors import Conflict, Corrupt, Misconfigured, NotFound
 from careledger.primitives.hashing import ZERO_DIGEST

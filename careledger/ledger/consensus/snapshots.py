@@ -21,8 +21,9 @@ from careledger.ledger.consensus import index
 from careledger.ledger.consensus.chain import HISTORY_PREFIX
 from careledger.ledger.execution import HISTORY
 from careledger.ledger.log import SIZE_LIMIT, Frontier, Node
+from careledger.ledger.map_proof import EMPTY, hash_leaf, hash_value
 from careledger.ledger.store.kv import KV, PrefixKV
-from careledger.ledger.tree import EMPTY, MapTree, hash_leaf, hash_value
+from careledger.ledger.tree import MapTree
 from careledger.primitives.encoding import DIGEST, U64, Bytes, List, Pair, Schema
 from careledger.primitives.errors import Corrupt, Invalid, VerificationFailed
 from careledger.primitives.hashing import DIGEST_SIZE, sha256, tagged
