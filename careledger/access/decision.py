@@ -68,6 +68,7 @@ RULES: Mapping[str, Answer] = MappingProxyType(
         "house-read-only": "forbidden",
         "own-chart": "permit",
         "emergency": "permit",
+        "stale": "absent",
         "directive-deny": "absent",
         "directive-permit": "permit",
         "custodian-default": "permit",
@@ -87,7 +88,8 @@ class AccessRequest:
 
     `patients` are the logical ids of those whose charts hold it, () the house chart. A search asks with the chart
     it runs in; an update asks twice, for the old and for the new version. `custodian` is this node's DID. `time_ms`
-    is the time of the request; `emergency` says that an emergency grant of this caller for this chart is in force.
+    is the time of the request; `emergency` says that an emergency grant of this caller for this chart is in force,
+    `stale` that this node does not have the ledger's newest blocks: what they revoke, it does not know.
     """
 
     interaction: str
@@ -97,6 +99,7 @@ class AccessRequest:
     categories: tuple[Coding, ...] = ()
     time_ms: int = 0
     emergency: bool = False
+    stale: bool = False
 
 
 class Condition(msgspec.Struct, frozen=True, gc=False):
@@ -216,6 +219,8 @@ def withholding(request: AccessRequest, actor: Actor, directives: Sequence[Direc
     rule = _outright(request, actor)
     if rule:
         return _WHOLE[rule]
+    if request.stale and RULES[_default(request, actor)] != "permit":
+        return _WHOLE["stale"]
     counting = compute_in_force(directives, actor, request.time_ms) if directives else ()
     if not request.patients:
         return _WHOLE[_of_house(request, actor, counting)]

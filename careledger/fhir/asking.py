@@ -23,6 +23,7 @@ from careledger.access.directives import Directive
 from careledger.access.emergency import charts_in_emergency
 from careledger.access.force import compute_in_force
 from careledger.fhir.context import Context
+from careledger.fhir.freshness import compute_age_ms, is_stale
 from careledger.fhir.messages import FhirRequest
 from careledger.primitives.errors import Unauthenticated
 from careledger.vault.model import HOUSE_CHART, Snapshot
@@ -54,6 +55,8 @@ class Asking:
     """Acts under the custodian's default policy; everybody else needs a directive or an emergency in each chart."""
     emergencies: frozenset[int]
     """Charts to which an emergency access of this practitioner is in force."""
+    stale: bool = False
+    """The view may lack what other organisations' blocks revoked: nothing is opened on a directive."""
     ruled: dict[int, Decision] = field(default_factory=dict)
     _parts: dict[tuple[str, str, tuple[str, ...], int], Partition] = field(default_factory=dict)
     _decisions: dict[tuple[str, str], Decision] = field(default_factory=dict)
@@ -83,7 +86,14 @@ class Asking:
             backend = self.context.backend
             time_ms = backend.now_ms() if directives else 0
             asked = AccessRequest(
-                interaction, type, patients, backend.organisation, (), time_ms, emergency=emergency
+                interaction,
+                type,
+                patients,
+                backend.organisation,
+                (),
+                time_ms,
+                emergency=emergency,
+                stale=self.stale,
             )
             found = self._parts[key] = withholding(asked, self.actor, directives)
         return found
@@ -160,6 +170,7 @@ def ask(context: Context, request: FhirRequest, snapshot: Snapshot) -> Asking:
         -1 if own is None else own,
         at_home and actor.purpose in DEFAULT_PURPOSES,
         emergencies,
+        is_stale(compute_age_ms(context.backend, snapshot)),
     )
 
 

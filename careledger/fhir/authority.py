@@ -101,7 +101,14 @@ def judge_new(
     (So a write into a chart that is closed to its writer is answered like one into a new chart.)
     """
     emergency = asking is not None and _all_in_emergency(asking, patients)
-    asked = AccessRequest(interaction, type, patients, context.backend.organisation, emergency=emergency)
+    asked = AccessRequest(
+        interaction,
+        type,
+        patients,
+        context.backend.organisation,
+        emergency=emergency,
+        stale=asking is not None and asking.stale,
+    )
     return decide(asked, actor_of(request), (), (), height)
 
 

@@ -47,3 +47,6 @@ class Backend(Protocol):
 
     def now_ms(self) -> int:
         """Milliseconds since 1970, UTC."""
+
+    def monotonic_ms(self) -> int:
+        """Milliseconds of the machine's monotonic clock, as `BlockMark` has them."""

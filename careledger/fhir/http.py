@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from types import MappingProxyType
 
-from careledger.fhir import auditlog, bundles, histories, interactions, searches
+from careledger.fhir import auditlog, bundles, freshness, histories, interactions, searches
 from careledger.fhir.asking import actor_of
 from careledger.fhir.backend import Backend
 from careledger.fhir.capability import Capability
@@ -51,6 +51,9 @@ AUDIT: MappingProxyType[str, Handler] = MappingProxyType(
 )
 """The same for AuditEvent, where the access log is a view besides."""
 
+SHOWING = frozenset(("read", "vread"))
+"""Interactions that show one version: its level can be asked for."""
+
 
 class FhirApp:
     """The FHIR interface of one node, in one process."""
@@ -75,7 +78,14 @@ class FhirApp:
 
     async def handle(self, request: FhirRequest) -> FhirResponse:
         """Answer a request. Refusals are answers; any exception that leaves here is a defect."""
-        return await self._dispatch(self.context, request)
+        if request.actor is None:
+            return await self._dispatch(self.context, request)
+        try:
+            height = await freshness.reach(self.context, request)
+        except CareLedgerError as error:
+            return await refuse(self.context, request, error)
+        answer = await self._dispatch(self.context, request)
+        return freshness.mark(self.context, request, answer, height)
 
     async def _dispatch(self, context: Context, request: FhirRequest) -> FhirResponse:
         route = ""
@@ -96,4 +106,7 @@ class FhirApp:
             return await bundles.bundle(context, request, self._dispatch)
         if found.type == "AuditEvent" and found.interaction in AUDIT:
             return await AUDIT[found.interaction](context, request, found)
-        return await HANDLERS[found.interaction](context, request, found)
+        answer = await HANDLERS[found.interaction](context, request, found)
+        if found.interaction in SHOWING and freshness.LEVEL in request.headers:
+            return freshness.tell_level(context, found, answer)
+        return answer

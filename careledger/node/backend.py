@@ -72,6 +72,10 @@ class NodeBackend:
         what others have seen, and verifiers refuse the whole chart for it."""
         return max(time.time_ns() // 1_000_000, self._reader.newest_ms())
 
+    def monotonic_ms(self) -> int:
+        """The machine's monotonic clock, the same in every process."""
+        return time.monotonic_ns() // 1_000_000
+
     def problems(self) -> tuple[str, ...]:
         """Why the node cannot serve now, in fixed phrases; empty when it can."""
         try:

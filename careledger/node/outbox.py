@@ -17,7 +17,7 @@ from careledger.contracts.records import FIRST_PREVIOUS
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.node import founding
 from careledger.primitives.errors import Corrupt
-from careledger.vault.tables import CHART_KEY, Tables
+from careledger.vault.tables import CHART_KEY, LANDING, LANDINGS_KEY, Tables
 
 if TYPE_CHECKING:
     from careledger.node.home import OpenHome
@@ -27,12 +27,13 @@ _FLIGHT: Final = b"flight"
 
 
 class Flight(msgspec.Struct, frozen=True, array_like=True):
-    """A batch on its way into a block. `changes` are the new values of the heads map."""
+    """A batch on its way into a block. `changes` are the new values of the heads map, `view` the newest commit in it."""
 
     seq: int
     root: bytes
     transaction: bytes
     changes: dict[bytes, bytes]
+    view: int = 0
 
 
 class Outbox:
@@ -41,6 +42,7 @@ class Outbox:
     def __init__(self) -> None:
         self.records: set[int] = set()
         self.flight: Flight | None = None
+        self.landings: tuple[tuple[int, int], ...] = ()
 
     def reset(self, txn: lmdb.Transaction, tables: Tables) -> None:
         """As the index holds it."""
@@ -48,11 +50,14 @@ class Outbox:
         flight = txn.get(_FLIGHT, b"", db=tables.meta)
         self.records = {number for (number,) in CHART_KEY.iter_unpack(waiting)}
         self.flight = msgspec.msgpack.decode(flight, type=Flight) if flight else None
+        landings = LANDING.iter_unpack(txn.get(LANDINGS_KEY, b"", db=tables.meta))
+        self.landings = tuple([(view, height) for view, height in landings])
 
     def store(self, txn: lmdb.Transaction, tables: Tables) -> None:
         """Into the open transaction."""
         txn.put(_WAITING, b"".join(map(CHART_KEY.pack, sorted(self.records))), db=tables.meta)
         txn.put(_FLIGHT, msgspec.msgpack.encode(self.flight) if self.flight else b"", db=tables.meta)
+        txn.put(LANDINGS_KEY, b"".join([LANDING.pack(*one) for one in self.landings]), db=tables.meta)
 
     def changes(self, home: OpenHome, access_charts: Collection[int]) -> dict[bytes, bytes]:
         """Heads of what waits, and of these charts' access logs, as they are now."""
@@ -67,9 +72,11 @@ class Outbox:
             found[founding.head_key(1, handle)] = founding.head_value(frontier.size, frontier.root())
         return found
 
-    def depart(self, seq: int, root: bytes, transaction: bytes, changes: Mapping[bytes, bytes]) -> None:
-        """What waited is in flight from here on."""
-        self.flight = Flight(seq, root, transaction, dict(changes))
+    def depart(
+        self, seq: int, root: bytes, transaction: bytes, changes: Mapping[bytes, bytes], view: int
+    ) -> None:
+        """What waited, up to the commit `view`, is in flight from here on."""
+        self.flight = Flight(seq, root, transaction, dict(changes), view)
         self.records = set()
 
     def settle(self, home: OpenHome, txn: lmdb.Transaction) -> Flight | None:
@@ -82,6 +89,7 @@ class Outbox:
         if flight is not None and anchored is not None and anchored.seq >= flight.seq:
             home.update_heads(txn, flight.changes)
             landed, self.flight = flight, None
+            self.landings = (*self.landings[-1:], (flight.view, home.height))
         if (FIRST_PREVIOUS if anchored is None else anchored.root) != home.heads.root:
             raise Corrupt(
                 f"block {home.height} anchors other records than this home holds",

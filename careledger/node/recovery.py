@@ -266,7 +266,7 @@ class Replay:
                     f"batch {seq} anchors other records than the journal holds",
                     hint="run `careledger fsck`",
                 )
-            home.outbox.depart(seq, root, transaction, changes)
+            home.outbox.depart(seq, root, transaction, changes, home.view)
         if block:
             home.replica.replay(LmdbKV(txn, home.tables.ledger), block)
             home.outbox.settle(home, txn)

@@ -7,7 +7,7 @@ storage and no key, so a handler can be tested with a snapshot of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -146,6 +146,18 @@ class RowColumns(msgspec.Struct, frozen=True, gc=False):
         return len(self.id)
 
 
+class BlockMark(msgspec.Struct, frozen=True, gc=False):
+    """The newest block of a network as this node has it: its time, and when it came here, by the machine's monotonic
+    clock; None if no block came since the node was started."""
+
+    time_ms: int
+    committed_ms: int | None
+
+
+Level = Literal["pending", "anchored", "final"]
+"""How far a version's proof is: in no block yet; anchored in one; in a state that the validators have signed."""
+
+
 class Snapshot(Protocol):
     """A consistent view of everything committed at `height`. Cheap; close it before awaiting anything.
 
@@ -157,6 +169,13 @@ class Snapshot(Protocol):
     @property
     def ledger_height(self) -> int:
         """Height of the newest block that the view holds: what directives and decisions count by."""
+
+    @property
+    def block(self) -> BlockMark | None:
+        """The newest block that the view holds; None where the home orders its own: nobody else knows a newer one."""
+
+    def level(self, version: Version) -> Level:
+        """How far the version's proof is. Embedded a version is anchored before it is acknowledged."""
 
     def current(self, type: str, id: str) -> Version | None:
         """The newest version (it may be a deletion), or None if there never was one."""

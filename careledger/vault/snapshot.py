@@ -22,14 +22,17 @@ from careledger.vault.index import Current, open_segment, unpack_resource
 from careledger.vault.journal import Journal
 from careledger.vault.keyring import Keyring
 from careledger.vault.leaves import OpenedLeaf, open_leaf_meta, read_leaf, resealed
-from careledger.vault.model import HOUSE_CHART, AccessEntry, Row, RowColumns, Version
+from careledger.vault.model import HOUSE_CHART, AccessEntry, BlockMark, Level, Row, RowColumns, Version
 from careledger.vault.records import unpack_access, unpack_version
 from careledger.vault.rows import from_row, row_at, rows_of
 from careledger.vault.tables import (
     ACCESS_LOG,
     CHART,
     CHART_KEY,
+    COMMITTED_KEY,
     FIND,
+    LANDING,
+    LANDINGS_KEY,
     LEAF,
     LEAF_KEY,
     PATIENT_TABLE,
@@ -144,6 +147,28 @@ class VaultSnapshot:
         """Height of the newest block: `height`, unless a network orders the blocks."""
         data = self._txn.get(b"block", db=self._tables.meta)
         return self.height if data is None else int.from_bytes(data, "big")
+
+    @property
+    def block(self) -> BlockMark | None:
+        """As the sequencer noted it; a mark that it took back is None."""
+        txn, meta = self._txn, self._tables.meta
+        if txn.get(b"block", db=meta) is None:
+            return None
+        committed = txn.get(COMMITTED_KEY, db=meta)
+        return BlockMark(
+            int.from_bytes(txn.get(b"time", b"", db=meta), "big"),
+            None if committed is None else int.from_bytes(committed, "big"),
+        )
+
+    def level(self, version: Version) -> Level:
+        """By the batches that landed last: a batch holds all that was committed before it departed."""
+        block = self._txn.get(b"block", db=self._tables.meta)
+        if block is None:
+            return "anchored"
+        for departed, landed in LANDING.iter_unpack(self._txn.get(LANDINGS_KEY, b"", db=self._tables.meta)):
+            if version.height <= departed:
+                return "final" if landed < int.from_bytes(block, "big") else "anchored"
+        return "pending"
 
     def __enter__(self) -> VaultSnapshot:
         return self

@@ -45,6 +45,13 @@ ROW_KEY: Final = struct.Struct(">II")
 CHART_KEY: Final = struct.Struct(">I")
 SEGMENT: Final = struct.Struct(">H")  # rows in the sealed segment that follows
 FIND: Final = struct.Struct(">II")
+LANDING: Final = struct.Struct(
+    ">QQ"
+)  # the view before which a batch departed, height of the block that anchors it
+LANDINGS_KEY: Final = b"landings"
+"""In `meta`, on a network: LANDING of the last two batches, the older first."""
+COMMITTED_KEY: Final = b"committed"
+"""In `meta`, on a network: monotonic ms u64 at which the newest block came; absent until one came since the start."""
 
 DELETED: Final = 1
 ERASED: Final = 2  # with DELETED: its secret is destroyed

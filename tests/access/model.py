@@ -14,6 +14,7 @@ ANSWERS = {
     "house-read-only": "forbidden",
     "own-chart": "permit",
     "emergency": "permit",
+    "stale": "absent",
     "directive-deny": "absent",
     "directive-permit": "permit",
     "custodian-default": "permit",
@@ -179,6 +180,8 @@ def decided(request, actor, directives, labels):
     if not house and request.emergency and actor.purpose == "ETREAT":
         if of_the_house(request, actor) or looks(request):
             return "emergency", ""
+    if request.stale and not (of_the_house(request, actor) and actor.purpose in CARE):
+        return "stale", ""
     if not house:
         denies = matching("deny", request, actor, directives, labels)
         if denies:

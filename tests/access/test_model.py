@@ -86,6 +86,7 @@ def a_request(pick: Pick) -> AccessRequest:
         some(pick, CODES, 2),
         DAY * DAY_MS + pick((-1, 0, 1, DAY_MS // 2, DAY_MS - 1, DAY_MS)),
         pick(range(8)) == 0,
+        pick(range(6)) == 0,
     )
 
 

@@ -13,8 +13,10 @@ from careledger.primitives.errors import Conflict, Unavailable
 from careledger.vault.model import (
     HOUSE_CHART,
     AccessEntry,
+    BlockMark,
     Commit,
     CommitResult,
+    Level,
     ResourceWrite,
     Row,
     RowColumns,
@@ -41,6 +43,9 @@ class FakeStore:
         self.chart_terms: dict[bytes, list[int]] = defaultdict(list)
         self.accesses: list[AccessEntry] = []
         self.states: dict[bytes, bytes] = {}
+        self.block: BlockMark | None = None  # set: the node of a network
+        self.monotonic_ms = 0
+        self.level: Level = "anchored"
 
     @property
     def fingerprint(self) -> tuple[int, int]:
@@ -122,6 +127,7 @@ class FakeSnapshot:
         self._opened = opened
         self.height = store.height
         self.ledger_height = store.height
+        self.block = store.block
 
     def __enter__(self) -> FakeSnapshot:
         self._opened[0] += 1
@@ -129,6 +135,9 @@ class FakeSnapshot:
 
     def __exit__(self, *exc: object) -> None:
         self._opened[0] -= 1
+
+    def level(self, version: Version) -> Level:
+        return self._store.level
 
     def current(self, type: str, id: str) -> Version | None:
         known = self._store.versions.get((type, id))
@@ -255,3 +264,6 @@ class FakeBackend:
 
     def now_ms(self) -> int:
         return next(self._clock)
+
+    def monotonic_ms(self) -> int:
+        return self.store.monotonic_ms
