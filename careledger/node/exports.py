@@ -33,7 +33,7 @@ from careledger.ledger.proof_files import (
     encode_map_path,
 )
 from careledger.ledger.store.lmdb import LmdbKV
-from careledger.ledger.verification import HEAD_VALUE, HEADER, KINDS, read_trust
+from careledger.ledger.verification import HEAD_VALUE, HEADER, KINDS, read_any_trust
 from careledger.node import founding, handed, pins
 from careledger.node.consents import operator_entry
 from careledger.node.finality import prove_history
@@ -136,7 +136,7 @@ def _since(home: OpenHome, checkpoint: bytes) -> tuple[int, ...]:
     """The size of a checkpoint that the export shall continue. Raises where this history does not."""
     if not checkpoint:
         return ()
-    trust = read_trust(checkpoint)
+    trust = read_any_trust(checkpoint)
     ledger = home.the_ledger
     if trust.chain != ledger.chain_id:
         raise Invalid("the checkpoint is of another ledger", hint="name one that this node handed out")

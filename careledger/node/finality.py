@@ -35,6 +35,8 @@ class SignedState:
 
     blocks: tuple[LightBlock, ...]
     previous: EngineHeader
+    known: tuple[bytes, ...] = ()
+    """Hashes of validator sets that every reader has: the only one, as long as it never changed."""
 
     @property
     def header(self) -> EngineHeader:
@@ -43,11 +45,11 @@ class SignedState:
 
     def sign_newest(self) -> SignedPart:
         """The signed part of a receipt of the newest block."""
-        return compose_signed_part(self.blocks, previous=self.previous)
+        return compose_signed_part(self.blocks, previous=self.previous, known=self.known)
 
     def sign_with_history(self, past: PastProof) -> SignedPart:
         """The signed part of an export."""
-        return compose_signed_part(self.blocks, previous=self.previous, past=past)
+        return compose_signed_part(self.blocks, previous=self.previous, past=past, known=self.known)
 
     def trust_file(self) -> bytes:
         """What others keep: `checkpoint -o`."""
@@ -83,8 +85,10 @@ class Headers:
                 "the validators signed another state than this node has",
                 hint="stop the node and run `careledger fsck`",
             )
-        bridges = await self._bridges(_changes(home), target)
-        return SignedState((*bridges, target), previous.header)
+        changes = _changes(home)
+        if not changes:
+            return SignedState((target,), previous.header, (target.validators.hash,))
+        return SignedState((*await self._bridges(changes, target), target), previous.header)
 
     async def _bridges(self, heights: Sequence[int], target: LightBlock) -> list[LightBlock]:
         """One signed header of each validator set since the first that skipping cannot leap over."""

@@ -14,8 +14,9 @@ from typing import Any
 import lmdb
 
 from careledger.ledger.checkpoint import parse_note
+from careledger.ledger.light_files import NetworkTrust
 from careledger.ledger.store.lmdb import LmdbKV
-from careledger.ledger.verification import read_trust
+from careledger.ledger.verification import read_any_trust
 from careledger.node.home import OpenHome
 from careledger.node.recovery import catch_up
 from careledger.primitives.errors import CareLedgerError, Corrupt
@@ -83,17 +84,26 @@ def run(home: OpenHome, view: View, progress: Progress, trusted: bytes = b"") ->
     return {"ok": not problems, "checked": counts, "problems": problems}
 
 
+def _newest(view: View, home: OpenHome) -> bytes:
+    """Height of the ledger's newest block in the view."""
+    kept = view.txn.get(b"block", db=home.tables.meta)
+    return view.txn.get(b"height", b"", db=home.tables.meta)[:8] if kept is None else kept
+
+
 def _rolled_back(home: OpenHome, view: View, trusted: bytes) -> list[str]:
     """Why this history does not continue the checkpoint; empty if it does."""
-    trust, ledger = read_trust(trusted), home.the_ledger
+    trust, ledger = read_any_trust(trusted), home.the_ledger
     if trust.chain != ledger.chain_id:
         return ["the checkpoint is of another ledger"]
-    height = int.from_bytes(view.txn.get(b"height", b"", db=home.tables.meta)[:8], "big")
+    height = int.from_bytes(_newest(view, home), "big")
     if trust.size > height + 1:
         ahead = trust.size - 1 - height
         return [f"the home was rolled back: the checkpoint is {ahead} blocks ahead of its block {height}"]
-    own = parse_note(home.embedded.checkpoint(LmdbKV(view.txn, home.tables.ledger), trust.size - 1))
-    same = own.checkpoint.root == trust.root
+    kv = LmdbKV(view.txn, home.tables.ledger)
+    if isinstance(trust, NetworkTrust):
+        same = ledger.block(kv, trust.size - 1).app_hash == trust.point.app_hash
+    else:
+        same = parse_note(home.embedded.checkpoint(kv, trust.size - 1)).checkpoint.root == trust.root
     return [] if same else [f"the history up to block {trust.size - 1} was written anew"]
 
 

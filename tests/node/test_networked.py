@@ -1,0 +1,183 @@
+"""A network's node acknowledges before a block and anchors by one: whatever happens in between, nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from careledger.contracts import anchor_message, consent
+from careledger.ledger.kernel import ED25519
+from careledger.ledger.store.lmdb import LmdbKV
+from careledger.ledger.transaction import SecretKey, build_transaction
+from careledger.node import founding
+from careledger.node.founding import ANCHOR_LANE
+from careledger.node.group import LEDGER_REFUSES
+from careledger.primitives.errors import CareLedgerError, Conflict, Unavailable
+from careledger.primitives.types import Did
+from careledger.vault.model import Commit
+from tests.node.solo import Solo, new_solo, solo_of
+
+PATIENT = {"resourceType": "Patient", "name": [{"family": "Test"}]}
+HOUR_MS = 3_600_000
+
+
+def write(node: Solo) -> str:
+    answer = node.client.post("/Patient", PATIENT)
+    assert answer.status == 201
+    return str(json.loads(answer.body)["id"])
+
+
+def anchored(node: Solo) -> Any:
+    with node.home.tables.env.begin() as txn:
+        kv = LmdbKV(txn, node.home.tables.ledger)
+        return founding.newest_anchor(node.home.the_ledger, kv, node.home.organisation)
+
+
+def depart(node: Solo) -> bytes:
+    """Until a batch is in flight: its transaction."""
+    for _ in range(100):
+        if node.home.outbox.flight is not None:
+            return node.home.outbox.flight.transaction
+        node.run(asyncio.sleep(0.01))
+    raise AssertionError("nothing departs")
+
+
+def state(node: Solo) -> tuple[Any, ...]:
+    home = node.home
+    return (
+        home.height,
+        home.the_ledger.app_hash,
+        home.heads.root,
+        sorted(home.outbox.records),
+        home.outbox.flight,
+    )
+
+
+def build(node: Solo, lane: int, message: bytes, *keys: SecretKey) -> bytes:
+    ledger, did = node.home.the_ledger, Did(node.home.organisation)
+    with node.home.tables.env.begin() as txn:
+        sequence = ledger.next_sequence(LmdbKV(txn, node.home.tables.ledger), did, lane)
+    valid_until = node.now_ms + HOUR_MS
+    return build_transaction(ledger.genesis_hash, valid_until, did, lane, sequence, [message], keys)
+
+
+def test_what_is_acknowledged_waits_for_one_batch_at_a_time(tmp_path: Path) -> None:
+    with solo_of(new_solo(tmp_path / "home")) as node:
+        node.anchor()
+        before = state(node)
+        write(node)
+        first = depart(node)
+        assert state(node)[:3] == before[:3], "heads move with the block, not before"
+        other = write(node)
+        node.run(asyncio.sleep(0.1))
+        assert node.home.outbox.flight is not None and node.home.outbox.flight.transaction == first
+        assert node.home.outbox.records
+        node.block()
+        assert node.home.heads.root == anchored(node).root != before[2]
+        node.anchor()
+        assert anchored(node).seq == 2
+        assert node.client.get(f"/Patient/{other}").status == 200
+
+
+def test_a_kill_at_any_step_leaves_a_home_that_goes_on_to_the_same(tmp_path: Path) -> None:
+    """After the write, with the batch in flight, with the block executed, with the block committed: with its index,
+    and with the index made again from the journal."""
+    steps = []
+    with solo_of(new_solo(tmp_path / "home")) as node:
+        node.anchor()
+
+        def keep(name: str) -> None:
+            shutil.copytree(tmp_path / "home", tmp_path / name)
+            steps.append((name, state(node)))
+
+        id = write(node)
+        depart(node)
+        keep("in flight")
+        request = node.run(propose(node))
+        node.run(node.application.finalize_block(request))
+        shutil.copytree(tmp_path / "home", tmp_path / "executed")
+        steps.append(("executed", steps[-1][1]))
+        node.sequencer.abort_block()
+        assert state(node) == steps[-1][1]
+        node.block()
+        keep("committed")
+        end = state(node)[2:]
+    for name, expected in steps:
+        for is_rebuilt in (False, True):
+            copy = tmp_path / f"{name} {is_rebuilt}"
+            shutil.copytree(tmp_path / name, copy)
+            if is_rebuilt:
+                shutil.rmtree(copy / "index")
+            with solo_of(copy) as again:
+                assert state(again) == expected, (name, is_rebuilt)
+                again.anchor()
+                assert state(again)[2:] == end, (name, is_rebuilt)
+                assert again.client.get(f"/Patient/{id}").status == 200
+
+
+async def propose(node: Solo) -> Any:
+    from careledger.ledger.consensus.abci import schema
+    from tests.node.solo import _timestamp
+
+    moment = _timestamp(node.now_ms)
+    asked = schema.RequestPrepareProposal(height=node.home.height + 1, time=moment, max_tx_bytes=1 << 20)
+    proposed = await node.application.prepare_proposal(asked)
+    return schema.RequestFinalizeBlock(height=node.home.height + 1, time=moment, txs=proposed.txs)
+
+
+def test_a_commit_whose_transaction_is_refused_changes_nothing(tmp_path: Path) -> None:
+    with solo_of(new_solo(tmp_path / "home")) as node:
+        node.anchor()
+        before = state(node), node.home.journal.position
+        code = bytes(32)
+        message = consent.revoke_message(consent.compute_revocation_hash(code), code=code)
+        key = SecretKey(ED25519, node.home.keys.node_seed)
+        node.finalise(build(node, 5, message, key))
+        again = build(node, 5, message, key)
+        with pytest.raises(Conflict) as refused:
+            node.run(refuse(node, again))
+        assert refused.value.code == LEDGER_REFUSES
+        assert state(node)[2:] == before[0][2:]
+
+
+async def refuse(node: Solo, transaction: bytes) -> None:
+    waiting = asyncio.ensure_future(node.backend.commit(Commit(transactions=(transaction,))))
+    await asyncio.sleep(0)
+    await node._block()
+    await waiting
+
+
+def test_an_anchor_that_is_not_this_homes_stops_the_node(tmp_path: Path) -> None:
+    with solo_of(new_solo(tmp_path / "home")) as node:
+        node.anchor()
+        head = anchored(node)
+        forged = anchor_message(Did(node.home.organisation), head.seq + 1, head.root, b"\7" * 32)
+        key = SecretKey(ED25519, node.home.keys.node_seed)
+        transaction = build(node, ANCHOR_LANE, forged, key)
+        before = node.home.height
+        with pytest.raises(CareLedgerError, match="anchors other records"):
+            node.finalise(transaction)
+        assert node.home.height == before
+        with pytest.raises(Unavailable):
+            node.sequencer.check_health()
+
+
+def test_an_anchor_that_expired_is_signed_anew_for_the_same_batch(tmp_path: Path) -> None:
+    with solo_of(new_solo(tmp_path / "home")) as node:
+        node.anchor()
+        write(node)
+        first = depart(node)
+        root = node.home.outbox.flight.root if node.home.outbox.flight else b""
+        node.now_ms += 2 * HOUR_MS
+        node.empty_block()
+        node.sequencer._submitted_at = 0.0
+        node.anchor()
+        assert anchored(node).root == root
+        with node.home.tables.env.begin() as txn:
+            block = node.home.the_ledger.block(LmdbKV(txn, node.home.tables.ledger), node.home.height)
+        assert first not in block.transactions
