@@ -132,19 +132,12 @@ class NetworkSequencer(Sequencer):
         entries = compose()
         if entries:
             await self.log_access(entries)
-        home = self._home
-        wanted = self._departed
-        if home.access.changed or home.outbox.records:
-            wanted += 1  # the next batch that departs holds it
         self._anchored_at = 0.0
         self._wake.set()
-        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         finished = asyncio.Event()
-        view = (wanted, granted, finished)
-        self._views.append(view)
         try:
             async with asyncio.timeout(FINAL_SECONDS):
-                await granted
+                await self._await_view(finished)
             yield
         except TimeoutError:
             raise Unavailable(
@@ -152,8 +145,18 @@ class NetworkSequencer(Sequencer):
             ) from None
         finally:
             finished.set()
-            if view in self._views:
-                self._views.remove(view)
+            self._views[:] = [view for view in self._views if view[2] is not finished]
+
+    async def _await_view(self, finished: asyncio.Event) -> None:
+        """Until the batch is anchored that holds what is journalled now; the next block then waits for `finished`."""
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        async with self._busy:  # a batch that departs is counted at its end
+            home, wanted = self._home, self._departed
+            if home.access.changed or home.outbox.records:
+                wanted += 1  # the next batch that departs holds it
+            self._views.append((wanted, granted, finished))
+        self._wake.set()
+        await granted
 
     # Blocks
 
