@@ -99,7 +99,7 @@ def match(method: str, path: Sequence[str], types: frozenset[str]) -> Match:
 def _match(route: Route, segments: tuple[str, ...]) -> Match:
     pattern = route.pattern
     if not pattern or pattern == "metadata":
-        return Match(route.interaction, route=pattern)
+        return Match(route.interaction, route=pattern or "/")
     logical_id = segments[1] if "{id}" in pattern else ""
     if logical_id and not is_id(logical_id):
         raise Refused(400, "value", "The id in the path is not a FHIR id.", hint="1 to 64 of A-Z a-z 0-9 - .")

@@ -107,6 +107,12 @@ SETTINGS: tuple[Setting, ...] = (
         1_000_000,
     ),
     Setting(
+        "metrics.listen",
+        "",
+        "where figures are read (HTTP, /metrics): on loopback, it asks nobody; empty: nowhere",
+    ),
+    Setting("metrics.engine_listen", "", "the same for the engine's own figures"),
+    Setting(
         "retention.medical_records_years", 0, "years to keep records after the last entry; 0: no duty", 0, 200
     ),
     Setting("retention.imaging_years", 0, "the same for images and their studies", 0, 200),
@@ -208,6 +214,14 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """[metrics]: where figures of the node and of its engine can be read."""
+
+    listen: str
+    engine_listen: str
+
+
+@dataclass(frozen=True, slots=True)
 class KeysConfig:
     """[keys]: where the passphrase comes from."""
 
@@ -249,6 +263,7 @@ class Config:
     keys: KeysConfig
     retention: RetentionConfig
     log: LogConfig
+    metrics: MetricsConfig
     network: NetworkConfig
     witness: WitnessConfig
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
@@ -417,6 +432,7 @@ def _build(values: Mapping[str, Value], origins: Mapping[str, str]) -> Config:
         keys=KeysConfig(**section("keys")),
         retention=RetentionConfig(**section("retention")),
         log=LogConfig(**section("log")),
+        metrics=MetricsConfig(**section("metrics")),
         network=NetworkConfig(**section("network")),
         witness=WitnessConfig(**section("witness")),
         origins=MappingProxyType(dict(origins)),
@@ -440,3 +456,13 @@ def _check_together(config: Config) -> None:
             hint="add --tls-cert FILE --tls-key FILE (server.tls_cert, server.tls_key), or --behind-proxy"
             " (server.behind_proxy) if a proxy does TLS, or listen on 127.0.0.1",
         )
+    for name, listen in (
+        ("metrics.listen", config.metrics.listen),
+        ("metrics.engine_listen", config.metrics.engine_listen),
+    ):
+        if listen and not is_loopback(split_listen(listen)[0]):
+            raise Misconfigured(
+                f"{name} would be open to others: it asks nobody who they are",
+                code="metrics-open",
+                hint="listen on 127.0.0.1; let an agent on this machine pass the figures on",
+            )

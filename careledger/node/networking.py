@@ -66,6 +66,7 @@ class Networking:
     ) -> None:
         self._home = home
         self._config = config.network
+        self._metrics = config.metrics.engine_listen
         self._key = key
         self._folder = home.layout.engine
         self.pool = NodePool(home, clock_ms, config.network.idle_ms / 1000)
@@ -137,6 +138,7 @@ class Networking:
         await self._relays.stop()
         if self._server is not None:
             await self._server.close()
+            metrics=_address(self._metrics) if self._metrics else None,
         await self.snapshots.stop()
 
     async def admit(self, peer: Peer) -> None:

@@ -14,11 +14,13 @@ from careledger.node.backend import NodeBackend
 from careledger.node.commands import COMMANDS, CommandContext, Progress
 from careledger.node.config import Config
 from careledger.node.door import Command, Door
+from careledger.node.figures import RequestCounts, compose, list_samples
 from careledger.node.finality import Headers
 from careledger.node.group import BaseUrl, encode_event
 from careledger.node.home import LockedHome, OpenHome
 from careledger.node.layout import HomeFile
 from careledger.node.networked import NetworkSequencer
+from careledger.node.metrics import MetricsListener
 from careledger.node.networking import Networking, NotServed
 from careledger.node.profile import check_profile
 from careledger.node.sequencer import Sequencer, system_clock_ms
@@ -43,6 +45,7 @@ class NodeService:
         any_profile: bool = False,
         validator: ValidatorKey | None = None,
     ) -> None:
+        requests: RequestCounts | None = None,
         self._path = path
         self._file = file
         self._keys = keys
@@ -56,6 +59,8 @@ class NodeService:
         self._witnesses: Witnesses | None = None
         self._validator = validator
         self.networking: Networking | None = None
+        self._requests = requests or RequestCounts(1)
+        self._metrics: MetricsListener | None = None
 
     async def start(self) -> None:
         """Lock, unlock, recover, begin. Raises with a hint; then nothing is left running."""
@@ -87,6 +92,7 @@ class NodeService:
                 self._witnesses = witnesses
                 witnesses.start()
         except BaseException:
+                await self._listen_for_metrics()
             locked.close()
             raise
 
@@ -105,12 +111,22 @@ class NodeService:
 
     async def stop(self) -> None:
         """Finish what was accepted and leave a clean home."""
+    async def _listen_for_metrics(self) -> None:
+        if self.config.metrics.listen:
+            metrics = MetricsListener(
+                self.config.metrics.listen, lambda: compose(list_samples(self.context, self._requests))
+            )
+            await metrics.start()
+            self._metrics = metrics
+
         if self._witnesses is not None:
             await self._witnesses.stop()
         if self._door is not None:
             await self._door.close()
         if self.networking is not None:
             await self.networking.stop()
+        if self._metrics is not None:
+            await self._metrics.stop()
         if self._sequencer is not None:
             await self._sequencer.stop()
         if self._locked is not None:

@@ -9,6 +9,9 @@ from careledger.node.config import Config
 from careledger.node.log import logger
 from careledger.web.app import FhirHandler, RequestLog, Services
 
+Count = Callable[[str, str, int], None]
+"""Takes note of an answer: method, route as a template, status."""
+
 SLOW_MS = 5000
 """A request that took longer is logged with the errors."""
 
@@ -18,13 +21,14 @@ def services_of(
     fhir: FhirHandler,
     authenticate: Callable[[bytes | None], Actor],
     problems: Callable[[], tuple[str, ...]],
+    count: Count = lambda method, route, status: None,
 ) -> Services:
     """The services of a worker under this configuration."""
     return Services(
         fhir=fhir,
         authenticate=authenticate,
         problems=problems,
-        log=request_log(config.log.requests),
+        log=_counted(request_log(config.log.requests), count),
         max_body_bytes=config.limits.max_body_bytes,
         max_gzip_ratio=config.limits.max_gzip_ratio,
         body_seconds=config.server.body_seconds,
@@ -56,3 +60,11 @@ def request_log(mode: str) -> Callable[[RequestLog], None]:
             logger().info("request", **entry)
 
     return (lambda _request: None) if mode == "none" else write
+
+
+def _counted(log: Callable[[RequestLog], None], count: Count) -> Callable[[RequestLog], None]:
+    def write(request: RequestLog) -> None:
+        count(request.method, request.route, request.status)
+        log(request)
+
+    return write

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from careledger.node import config as configuration
 from careledger.node import log
 from careledger.node.config import Config, Value
+from careledger.node.figures import RequestCounts
 from careledger.node.home import open_keys
 from careledger.node.layout import Layout
 from careledger.node.networking import open_own_validator
@@ -15,7 +17,7 @@ from careledger.node.service import NodeService
 from careledger.node.worker import LocalWorker, RemoteWorker
 from careledger.vault.keystore import KeyStore
 from careledger.web.app import AsgiApp, create_app
-from careledger.web.requests import services_of
+from careledger.web.requests import Count, services_of
 from careledger.web.server import announce
 from careledger.web.server import serve as serve_http
 
@@ -35,17 +37,22 @@ def serve(
     file, keys = open_keys(Layout(home), passphrase)
     validator = open_own_validator(Layout(home), passphrase)
     keys = keys.without_masters()  # the process that starts the others must not outlive an erasure with them
+    counts = RequestCounts(config.server.workers)
     service: list[NodeService] = []
 
     def make_writer() -> NodeService:
         fresh = KeyStore.reload(Layout(home).keys, keys)
-        service.append(NodeService(home, file, fresh, served=True, config=config, validator=validator))
+        fresh_service = NodeService(
+            home, file, fresh, served=True, config=config, validator=validator, requests=counts
+        )
+        service.append(fresh_service)
         return service[0]
 
     def make_worker(number: int) -> HttpWorker:
+        count = partial(counts.add, number)
         if config.server.workers > 1:
-            return HttpWorker(RemoteWorker(Layout(home), file, keys, config), config)
-        return HttpWorker(LocalWorker(service[0], keys, config), config)
+            return HttpWorker(RemoteWorker(Layout(home), file, keys, config), config, count)
+        return HttpWorker(LocalWorker(service[0], keys, config), config, count)
 
     serve_http(make_worker, config, make_writer, on_ready)
 
@@ -53,14 +60,17 @@ def serve(
 class HttpWorker:
     """A worker of the node behind the ASGI application."""
 
-    def __init__(self, worker: LocalWorker | RemoteWorker, config: Config) -> None:
+    def __init__(self, worker: LocalWorker | RemoteWorker, config: Config, count: Count) -> None:
         self._worker = worker
         self._config = config
+        self._count = count
 
     async def start(self) -> AsgiApp:
         """The application, once the worker is open."""
         parts = await self._worker.open()
-        return create_app(services_of(self._config, parts.fhir, parts.authenticate, parts.problems))
+        return create_app(
+            services_of(self._config, parts.fhir, parts.authenticate, parts.problems, self._count)
+        )
 
     async def stop(self) -> None:
         """Nothing is asked of the worker any more."""
