@@ -8,7 +8,7 @@ validators is a network: there no operator decides anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
@@ -283,16 +283,26 @@ def validator_updates(outcome: BlockOutcome) -> tuple[Power, ...]:
     Whoever came and went within the block is left out: the engine refuses to remove whom it does not know, and halts.
     """
     events = [*outcome.begin_events, *[event for receipt in outcome.receipts for event in receipt.events]]
+    changed = [
+        VALIDATOR_CHANGED.schema.decode(event.data)
+        for event in events
+        if event.type == VALIDATOR_CHANGED.name
+    ]
+    return compute_updates(changed, outcome.changes.get)
+
+
+def compute_updates(
+    changed: Iterable[ValidatorChanged], read: Callable[[bytes], bytes | None]
+) -> tuple[Power, ...]:
+    """As `validator_updates`, from the block's events in their order; `read` knows the changed validators' entries."""
     before: dict[bytes, int] = {}
     after: dict[bytes, int] = {}
-    for event in events:
-        if event.type == VALIDATOR_CHANGED.name:
-            changed = VALIDATOR_CHANGED.schema.decode(event.data)
-            before.setdefault(changed.address, changed.weight_before)
-            after[changed.address] = changed.weight
+    for one in changed:
+        before.setdefault(one.address, one.weight_before)
+        after[one.address] = one.weight
     return tuple(
         [
-            _compute_power(outcome.changes.get, address, after[address])
+            _compute_power(read, address, after[address])
             for address in sorted(after)
             if after[address] != before[address]
         ]

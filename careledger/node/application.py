@@ -28,6 +28,7 @@ from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.tree import ValueReader
 from careledger.node.home import OpenHome
 from careledger.node.networked import NetworkSequencer
+from careledger.node.retelling import Retelling
 from careledger.node.snapshots import Snapshots
 from careledger.node.statesync import Offered, StateSync
 from careledger.primitives.errors import Conflict, Misconfigured, Unavailable
@@ -132,18 +133,20 @@ class NodeApplication:
         self._pool = pool
         self._tell_gone = tell_gone
         self._transactions: tuple[bytes, ...] = ()
+        self._retelling = Retelling(home)
+        self._is_retold = False  # the block between `finalize_block` and `commit`
 
     # the engine begins
 
     async def info(self, request: schema.RequestInfo) -> schema.ResponseInfo:
         """Where this replica stands: the engine replays what is missing."""
-        replica = self._home.replica
+        retelling = self._retelling
         return schema.ResponseInfo(
             data=self._home.did,
             version="careledger",
             app_version=APP_VERSION,
-            last_block_height=replica.height,
-            last_block_app_hash=replica.app_hash if replica.height else b"",
+            last_block_height=retelling.height,
+            last_block_app_hash=retelling.app_hash if retelling.height else b"",
         )
 
     async def init_chain(self, request: schema.RequestInitChain) -> schema.ResponseInitChain:
@@ -153,11 +156,17 @@ class NodeApplication:
             told = bytes.fromhex(json.loads(request.app_state_bytes)["genesis"])
         except (ValueError, KeyError, TypeError):
             told = b""
-        if request.chain_id != replica.chain_id or told != replica.genesis.to_bytes() or replica.height:
+        if (
+            request.chain_id != replica.chain_id
+            or told != replica.genesis.to_bytes()
+            or self._retelling.height
+        ):
             raise Misconfigured(
                 "the engine's genesis is not this home's",
                 hint="remove the home's folder `engine`, it is made again; or run `careledger engine doctor`",
             )
+        if self._retelling.is_behind:
+            return schema.ResponseInitChain(app_hash=self._retelling.app_hash)
         expected = [_update(power) for power in genesis_validators(Overlay(self._pool.read))]
         if sorted(map(_as_bytes, expected)) != sorted(map(_as_bytes, request.validators)):
             raise Misconfigured(
@@ -187,19 +196,17 @@ class NodeApplication:
     async def prepare_proposal(
         self, request: schema.RequestPrepareProposal
     ) -> schema.ResponsePrepareProposal:
-        """A block of what executes."""
+        """A block of what executes. Raises Unavailable if this node cannot follow the ledger any more."""
+        self._sequencer.check_health()
         bytes_max = min(request.max_tx_bytes, BLOCK_BYTES_MAX)
         candidates = await self._pool.candidates(bytes_max)
         known = frozenset(candidates)
         overdue = [one for one in self._pool.pool.list_overdue(OVERDUE_BLOCKS) if one not in known]
-        prepared = proposals.prepare(
-            self._home.replica.rules,
-            self._pool.read,
-            self._home.replica.block_input(self._decided(request, ())),
-            [*candidates, *overdue],
-            bytes_max,
-        )
-        self._pool.pool.refuse(prepared.refused)
+        rules, read = self._home.replica.rules, self._pool.read
+        block = self._home.replica.block_input(self._decided(request, ()))
+        prepared = proposals.prepare(rules, read, block, [*candidates, *overdue], bytes_max)
+        refused = [data for data, _ in prepared.refused]
+        self._pool.pool.refuse(proposals.confirm_refused(rules, read, block, refused))
         self._tell_all_gone()
         return schema.ResponsePrepareProposal(txs=prepared.transactions)
 
@@ -207,6 +214,7 @@ class NodeApplication:
         self, request: schema.RequestProcessProposal
     ) -> schema.ResponseProcessProposal:
         """Whether every transaction executes, in this order; what came out is kept for when it is decided."""
+        self._sequencer.check_health()
         replica = self._home.replica
         decided = self._decided(request, tuple(request.txs))
         if decided.height != replica.height + 1 or decided.time_ms < replica.time_ms:
@@ -233,6 +241,14 @@ class NodeApplication:
     async def finalize_block(self, request: schema.RequestFinalizeBlock) -> schema.ResponseFinalizeBlock:
         """The decided block, executed; nothing of it lasts before `commit`."""
         decided = self._decided(request, tuple(request.txs))
+        self._is_retold = decided.height <= self._home.height
+        if self._is_retold:
+            codes, powers, app_hash = self._retelling.tell(decided)
+            return schema.ResponseFinalizeBlock(
+                tx_results=[schema.ExecTxResult(code=code) for code in codes],
+                validator_updates=[_update(power) for power in powers],
+                app_hash=app_hash,
+            )
         done = await self._sequencer.begin_block(decided)
         self._transactions = decided.transactions
         updates = validator_updates(done.outcome)
@@ -244,11 +260,22 @@ class NodeApplication:
 
     async def commit(self, request: schema.RequestCommit) -> schema.ResponseCommit:
         """The block is durable when this returns."""
+        if self._is_retold:
+            self._retelling.told()
+            return schema.ResponseCommit()
         done = await self._sequencer.commit_block()
+        self._retelling.moved()
         self._pool.pool.update(self._transactions, self._pool.read, done.height, done.time_ms)
+        self._refuse_overdue()
         self._tell_all_gone()
         self._snapshots.after_block()
-        return schema.ResponseCommit()
+        return schema.ResponseCommit(retain_height=self._snapshots.compute_retain_height())
+
+    def _refuse_overdue(self) -> None:
+        """What every proposer passes over may be refused: a node that never proposes learns it only so."""
+        replica, overdue = self._home.replica, self._pool.pool.list_overdue(OVERDUE_BLOCKS)
+        block = replica.block_input(Decided(replica.height + 1, replica.time_ms, ()))
+        self._pool.pool.refuse(proposals.confirm_refused(replica.rules, self._pool.read, block, overdue))
 
     def _decided(
         self,
@@ -308,6 +335,7 @@ class NodeApplication:
     ) -> schema.ResponseApplySnapshotChunk:
         """With the last chunk this node stands where the snapshot does."""
         applied = await self._state_sync.apply(request.index, request.chunk, request.sender)
+        self._retelling.moved()
         return schema.ResponseApplySnapshotChunk(
             result=applied.result, refetch_chunks=applied.refetch, reject_senders=applied.reject
         )
