@@ -107,6 +107,13 @@ SETTINGS: tuple[Setting, ...] = (
         1_000_000,
     ),
     Setting(
+        "network.retain_blocks",
+        0,
+        "how many blocks the engine keeps, and never fewer than since the older of two snapshots; 0: all",
+        0,
+        1_000_000_000,
+    ),
+    Setting(
         "metrics.listen",
         "",
         "where figures are read (HTTP, /metrics): on loopback, it asks nobody; empty: nowhere",
@@ -211,6 +218,7 @@ class NetworkConfig:
     relayed: bool
     idle_ms: int
     snapshot_blocks: int
+    retain_blocks: int
 
 
 @dataclass(frozen=True, slots=True)

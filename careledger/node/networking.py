@@ -74,7 +74,7 @@ class Networking:
         self._relays = Relays({peer.id: peer.address for peer in self._peers})
         self._dialled: dict[str, Address] = {}
         self._network = read_own_network(home.layout)
-        self.snapshots = Snapshots(home, config.network.snapshot_blocks)
+        self.snapshots = Snapshots(home, config.network.snapshot_blocks, config.network.retain_blocks)
         self.state_sync: StateSync | None = None
         self._server: Server | None = None
         self._signer: asyncio.Task[None] | None = None

@@ -32,6 +32,8 @@ FOLDER: Final = "snapshots"
 KEPT: Final = 2
 FIRST_HEIGHT: Final = 16
 """A young ledger's snapshots are taken at each power of two from here on, so that who comes early finds one."""
+PRUNE_EVERY: Final = 10
+"""Blocks between two times that the engine forgets some."""
 PAUSE_SECONDS: Final = 0.005
 _METADATA: Final = "metadata"
 
@@ -59,9 +61,10 @@ def is_due(height: int, every: int) -> bool:
 class Snapshots:
     """Those of one home. `after_block` and `stop` belong to the event loop."""
 
-    def __init__(self, home: OpenHome, every: int) -> None:
+    def __init__(self, home: OpenHome, every: int, retain_blocks: int = 0) -> None:
         self._home = home
         self._every = every
+        self._retain_blocks = retain_blocks
         self._folder = home.layout.engine / FOLDER
         self._taking: asyncio.Task[None] | None = None
         self._stopping = threading.Event()
@@ -122,6 +125,19 @@ class Snapshots:
                 if path.name.isdecimal() and (path / _METADATA).is_file():
                     found.append(Kept(int(path.name), (path / _METADATA).read_bytes()))
         return sorted(found, key=lambda one: -one.height)
+
+    def compute_retain_height(self) -> int:
+        """From which height on the engine shall keep its blocks; 0: it forgets none now.
+
+        Who begins with a snapshot that is offered here must find the blocks after it.
+        """
+        height, blocks = self._home.height, self._retain_blocks
+        if not blocks or height % PRUNE_EVERY:
+            return 0
+        kept = self.list_kept()
+        if self._every and len(kept) < KEPT:
+            return 0
+        return max(0, min([height - blocks, *[one.height - 1 for one in kept]]))
 
     def read_chunk(self, height: int, number: int) -> bytes:
         """One chunk as it was written; nothing if it is not there any more: the asker turns to another peer."""
