@@ -34,7 +34,7 @@ class AccessEntries:
     def __init__(self, home: OpenHome) -> None:
         self._home = home
         self.newest_ms = max([home.the_ledger.time_ms, *map(self._last_ms, home.access.changed)])
-        """Time of the newest entry of any chart: none is earlier than one that stands before it."""
+        """Of the newest entry or block: no entry is earlier than what stands before it."""
 
     def _last_ms(self, chart: int) -> int:
         """Time of the last entry of a chart that the newest block does not hold yet."""
@@ -57,6 +57,7 @@ class AccessEntries:
 
     def _seal(self, entries: Iterable[AccessEntry]) -> SealedEntries:
         access, keyring = self._home.access, self._home.keyring
+        self.newest_ms = max(self.newest_ms, self._home.the_ledger.time_ms)
         packed, placed = [], []
         for entry in entries:
             keys = keyring.get(entry.chart)

@@ -13,7 +13,7 @@ from careledger.ledger.execution import SequenceMismatch
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.node import handed
 from careledger.node.home import OpenHome
-from careledger.primitives.errors import Conflict
+from careledger.primitives.errors import Conflict, Unavailable
 from careledger.vault import records
 from careledger.vault.access_entries import encode_entry
 from careledger.vault.envelope import ChartKeys, Sealed, redate
@@ -26,6 +26,8 @@ from careledger.vault.tables import RECORD_LOG
 
 STEP_VERSIONS = 16
 DAY_MS = 86_400_000
+COMPOSED_MS_MAX = 1_800_000
+"""How long before the newest block a version may have been composed."""
 
 
 class ChartExists(Conflict):
@@ -103,6 +105,7 @@ class Group:
             if writer.chart_of(chart.patient) is not None:
                 raise ChartExists("the patient's chart began meanwhile", hint="seal again and repeat")
         self._check_keys(commit)
+        self._check_times(commit)
         for entry in commit.accesses:
             encode_entry(entry)  # one that cannot be sealed refuses this commit alone
         if len({version.token for version in commit.versions}) != len(commit.versions):
@@ -113,6 +116,12 @@ class Group:
                 raise Conflict("the resource was changed meanwhile", hint="read it again and repeat")
         if commit.transactions:
             self._check_transactions(commit.transactions, now_ms)
+
+    def _check_times(self, commit: SealedCommit) -> None:
+        """A version says when it was composed; one that blocks have left far behind would be refused by verifiers."""
+        since_ms = self._home.the_ledger.time_ms - COMPOSED_MS_MAX
+        if any(version.time_ms < since_ms for version in commit.versions):
+            raise Unavailable("the clock went on while this was written", hint="repeat the request")
 
     def _check_keys(self, commit: SealedCommit) -> None:
         """What was sealed under keys that an erasure has replaced meanwhile would be lost with them."""

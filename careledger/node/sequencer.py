@@ -31,6 +31,7 @@ GROUP_VERSIONS_MAX = 2_000
 GROUP_TRANSACTIONS_MAX = 64
 SLICE_SECONDS = 0.003
 ACCESS_ANCHOR_SECONDS = 1.0
+AHEAD_MS = 60_000
 INDEX_LAG_SECONDS = 0.25
 PENDING_ACCESS_MAX = 4_000
 INLINE_SYNC_SECONDS = 0.002
@@ -60,7 +61,7 @@ class Sequencer:
         self._index_behind = False
         self._stopping = False
         self._staged = False  # frames of an unfinished group are in the journal
-        self._anchored_at = time.monotonic()
+        self._anchored_at, self._anchored_ms = time.monotonic(), clock_ms()
         self._indexed_at = time.monotonic()
         self._reaped_at = 0.0
         self._taken: set[int] = set()  # access heads on their way into a block
@@ -217,7 +218,13 @@ class Sequencer:
 
     def _takes_accesses(self, waiting: list[Waiting]) -> bool:
         """Whether the group's anchor holds the access heads too: each second, or if there is nothing else."""
-        return not waiting or self._due(self._anchored_at, ACCESS_ANCHOR_SECONDS)
+        return not waiting or self._accesses_due()
+
+    def _accesses_due(self) -> bool:
+        """A second after the last time; or if the clock has gone ahead of that, as after a machine slept: a block must
+        not be an hour later than what was looked at before it and is not in it (docs/spec/export.md, 8)."""
+        jumped = self._clock_ms() - self._anchored_ms > AHEAD_MS
+        return jumped or self._due(self._anchored_at, ACCESS_ANCHOR_SECONDS)
 
     async def _wait_for_work(self) -> None:
         if self._stopping:
@@ -358,7 +365,7 @@ class Sequencer:
         home.access.applied()
         self._taken = set()
         if with_accesses:
-            self._anchored_at = time.monotonic()
+            self._anchored_at, self._anchored_ms = time.monotonic(), self._clock_ms()
         return home.height
 
     async def _close_group(self, group: Group, accepted: list[Waiting], with_accesses: bool) -> list[bytes]:

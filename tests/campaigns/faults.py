@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Kills, flipped bits and failing system calls by the thousand; `make campaign-faults`, about an hour on two cores.
 
-Usage: python tests/campaigns/faults.py [kills N] [flips N] [syscalls N]. Prints a line a round and a closing table;
+Usage: python tests/campaigns/faults.py [kills N] [flips N] [syscalls N] [erasures N]. Prints a line a round and a closing table;
 exit code 0 if nothing was lost, altered or left unnoticed. Each round's seed is its number.
 """
 
@@ -18,12 +18,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.faults import flipping, killing, rig
-from tests.faults.rig import new_home
+from tests.faults import flipping, killed_erasing, killing, rig
+from tests.faults.rig import copy_home, new_home
 
 rig.WAIT_SECONDS = 300.0  # hours beside other work: a slow check is no finding
 ROUNDS_A_HOME = 10
-KILLS, FLIPS, SYSCALLS = 200, 10_000, 150
+KILLS, FLIPS, SYSCALLS, ERASURES = 200, 10_000, 150, 260
 COUNTS = {"pwrite64": 400, "fdatasync": 100, "write": 40, "openat": 40}
 """How many of a call a few seconds of load make, in one thread."""
 CALLS = "pwrite64,fdatasync,pwrite64,write,pwritev,fdatasync,fsync,openat"
@@ -93,6 +93,32 @@ def run_syscalls(folder: Path, rounds: int) -> list[str]:
     return wrong
 
 
+def run_erasures(folder: Path, rounds: int) -> list[str]:
+    """SIGKILL in the middle of an erasure or a shred: at a call that changes a file, or at any moment, by turns."""
+    wrong: list[str] = []
+    states: collections.Counter[str] = collections.Counter()
+    ground = killed_erasing.make_ground(folder / "ground")
+    points: dict[str, list[tuple[str, int]]] = {}
+    for work in killed_erasing.WORKS if shutil.which("strace") else ():
+        points[work.method] = killed_erasing.find_points(ground, work, folder)
+        random.Random(work.method).shuffle(points[work.method])
+    for number in range(rounds):
+        work = killed_erasing.WORKS[number % 2]
+        places = points.get(work.method) if number % 8 < 6 else None
+        point = places[number // 2 % len(places)] if places else None
+        home = copy_home(ground.path, folder / f"erasure-{number}", index=True)
+        asked = killed_erasing.erase_and_kill(home, work, number, point)
+        state, found = killed_erasing.find_wrong(home, ground, work, asked)
+        states[f"{work.method}: {state}"] += 1
+        wrong += [f"erasure {number}, {work.method} {point}: {one}" for one in found]
+        print(f"erasure {number}: {work.method} {point or 'any moment'}: {state}, {found}", flush=True)
+        shutil.rmtree(home)
+    if not points:
+        print("strace is absent: no kill was placed at a system call (apt-get install strace)", flush=True)
+    print(f"erasures: {rounds} rounds, {dict(states)}, {len(wrong)} wrong", flush=True)
+    return wrong
+
+
 def run_flips(folder: Path, rounds: int) -> list[str]:
     """One bit of one file flipped; everything read; nothing altered may leave."""
     wrong: list[str] = []
@@ -114,8 +140,8 @@ def run_flips(folder: Path, rounds: int) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     wanted = dict(zip(arguments[::2], map(int, arguments[1::2]), strict=True))
-    wanted = wanted or {"kills": KILLS, "flips": FLIPS, "syscalls": SYSCALLS}
-    runs = {"kills": run_kills, "flips": run_flips, "syscalls": run_syscalls}
+    wanted = wanted or {"kills": KILLS, "flips": FLIPS, "syscalls": SYSCALLS, "erasures": ERASURES}
+    runs = {"kills": run_kills, "flips": run_flips, "syscalls": run_syscalls, "erasures": run_erasures}
     wrong: list[str] = []
     for name, rounds in wanted.items():
         started = time.monotonic()

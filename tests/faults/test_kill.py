@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from careledger.vault.journal import start_position
+from tests.faults import killed_erasing
 from tests.faults.killing import Told, find_losses, load_and_kill, prepare
 from tests.faults.rig import copy_home, impatient, new_home, node_of, observation, patient, transaction
 
@@ -93,3 +94,13 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("work", killed_erasing.WORKS, ids=lambda work: work.method)
+def test_kill_9_in_the_middle_of_an_erasure(work: killed_erasing.Work, tmp_path: Path) -> None:
+    """The real process; at every call that changes a file: `make campaign-faults`."""
+    ground = killed_erasing.make_ground(tmp_path / "ground")
+    home = copy_home(ground.path, tmp_path / "home", index=True)
+    asked = killed_erasing.erase_and_kill(home, work, 3, None)
+    assert killed_erasing.find_wrong(home, ground, work, asked)[1] == []

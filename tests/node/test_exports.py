@@ -170,6 +170,7 @@ def test_what_a_node_that_was_tampered_with_records_is_caught(node: Node) -> Non
     early = backend.now_ms() - 86_400_000
     with (
         mock.patch.object(group.Group, "_in_time", lambda self, version, first: version),
+        mock.patch.object(group.Group, "_check_times"),
         mock.patch.object(backend, "now_ms", return_value=early),
     ):
         assert node.client.put("Observation/early", observation("early", "a", 1.5)).status == 201

@@ -101,3 +101,23 @@ def test_a_clock_that_is_set_back_dates_nothing_before_what_others_saw(tmp_path:
         log = node.command("access_log", patient="a")["entries"]
         assert min(one["time"] for one in log[1:]) >= instant(newest)
         assert node.fsck() == []
+
+
+def test_a_machine_that_slept_leaves_nothing_dated_before_its_next_block(tmp_path: Path) -> None:
+    """What was looked at before is in the first block after; what was composed or decided before is told to repeat."""
+    path, clock, ahead = new_home(tmp_path / "home"), time.time_ns, [0]
+    with mock.patch.object(time, "time_ns", side_effect=lambda: clock() + ahead[0]), node_of(path) as node:
+        node.client.put("Patient/a", patient("a"))
+        backend = node.service.context.backend
+        node.rest()
+        asleep_ms = backend.now_ms()
+        node.client.get("Patient/a")
+        ahead[0] += 30 * 3_600_000_000_000
+        node.client.put("Observation/o", observation("o", "a", 1.5))
+        trust = node.command("checkpoint")["file"].encode()
+        with mock.patch.object(backend, "now_ms", return_value=asleep_ms):
+            assert node.client.put("Observation/late", observation("late", "a", 1.5)).status == 503
+            node.client.get("Observation/o")
+        for kind in ("chart", "access_log"):
+            node.command(f"{kind}.export", patient="a", path=str(tmp_path / kind))
+            assert export_verdicts((tmp_path / kind).read_bytes(), trust) == ("anchored", "", "")
