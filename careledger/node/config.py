@@ -11,7 +11,7 @@ import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -281,6 +281,13 @@ class Config:
         section, _, key = name.partition(".")
         value: Value = getattr(getattr(self, section), key)
         return value
+
+    def listening_at(self, port: int) -> Config:
+        """The configuration once the port is known: links must not name port 0."""
+        host, asked = self.server.address
+        if asked:
+            return self
+        return replace(self, server=replace(self.server, listen=f"{host}:{port}"))
 
     def show_origin(self) -> list[tuple[str, Value, str]]:
         """(name, value, where it came from) of every setting, in the order of `SETTINGS`."""

@@ -61,16 +61,15 @@ def serve(
     config: Config,
     make_writer: MakeWriter | None = None,
     on_ready: OnReady = announce,
+    listener: socket.socket | None = None,
 ) -> None:
     """Run in the foreground until SIGINT or SIGTERM, then end cleanly: requests finish, workers stop, writer stops.
 
     `make_worker` is called in the process that runs the worker, with its number from 0; `make_writer` likewise.
-    `on_ready` is called once, in the calling process, with the address. Raises Misconfigured if the port is in
-    use, the certificate unusable or TLS missing, and whatever `start` raises.
+    `on_ready` is called once, in the calling process, with the address. `listener` is what `bind` gave, if the caller
+    had to know its port before. Raises as `bind` does, and whatever `start` raises.
     """
-    check_exposure(config)
-    tls_context(config)  # fail before anything is started
-    listener = bind(config)
+    listener = listener or bind(config)
     try:
         if config.server.workers > 1:
             from careledger.web.processes import supervise
@@ -104,7 +103,10 @@ def check_exposure(config: Config) -> None:
 
 
 def bind(config: Config) -> socket.socket:
-    """The listening socket. Raises Misconfigured with what to type."""
+    """The listening socket. Raises Misconfigured, with what to type, if the port is in use, the certificate unusable or
+    TLS missing."""
+    check_exposure(config)
+    tls_context(config)  # fail before anything is started
     host, port = config.server.address
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

@@ -18,7 +18,7 @@ from careledger.node.worker import LocalWorker, RemoteWorker
 from careledger.vault.keystore import KeyStore
 from careledger.web.app import AsgiApp, create_app
 from careledger.web.requests import Count, services_of
-from careledger.web.server import announce
+from careledger.web.server import announce, bind
 from careledger.web.server import serve as serve_http
 
 
@@ -37,6 +37,8 @@ def serve(
     file, keys = open_keys(Layout(home), passphrase)
     validator = open_own_validator(Layout(home), passphrase)
     keys = keys.without_masters()  # the process that starts the others must not outlive an erasure with them
+    listener = bind(config)
+    config = config.listening_at(listener.getsockname()[1])
     counts = RequestCounts(config.server.workers)
     service: list[NodeService] = []
 
@@ -54,7 +56,7 @@ def serve(
             return HttpWorker(RemoteWorker(Layout(home), file, keys, config), config, count)
         return HttpWorker(LocalWorker(service[0], keys, config), config, count)
 
-    serve_http(make_worker, config, make_writer, on_ready)
+    serve_http(make_worker, config, make_writer, on_ready, listener)
 
 
 class HttpWorker:

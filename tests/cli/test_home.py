@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -125,3 +126,15 @@ def test_every_shell_gets_its_completion(call: Call) -> None:
         code, out, _ = call("completion", shell)
         assert code == 0
         assert "careledger" in out
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_links_of_a_node_on_a_free_port_lead_to_it(tmp_path: Path, workers: int) -> None:
+    """`--listen HOST:0` takes a free port; addresses in answers name that one, in every worker."""
+    with serving(new_home(tmp_path / "home"), workers) as (_process, port):
+        for _ in range(4):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/fhir/metadata") as answer:
+                statement = json.load(answer)
+            assert statement["implementation"]["url"] == f"http://localhost:{port}/fhir"
+        found = client.call(tmp_path / "home", "config", {}, PASSPHRASE)
+        assert found["settings"]["server.listen"]["value"] == f"127.0.0.1:{port}"
