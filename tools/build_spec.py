@@ -12,7 +12,7 @@ from careledger.contracts import CONTRACTS  # noqa: E402
 from careledger.contracts.actions import ACTIONS  # noqa: E402
 from careledger.contracts.proposals import BODY, DUE  # noqa: E402
 from careledger.contracts.validators import SEAT  # noqa: E402
-from careledger.ledger import genesis, transaction, tree  # noqa: E402
+from careledger.ledger import genesis, map_proof, transaction  # noqa: E402
 from careledger.ledger.blocks import BLOCK, TRANSACTIONS_MAX  # noqa: E402
 from careledger.ledger.execution import ENVELOPE_REFUSALS_OF_EXECUTION, SYSTEM_STATE  # noqa: E402
 from careledger.ledger.kernel import EVIDENCE, KEY, VALID_MS_MAX, Contract, NotSigned, Rejected  # noqa: E402
@@ -47,7 +47,7 @@ The protocol says what these things mean; this page holds the numbers that it le
 | Quota | bytes of bodies a sponsor and day of block time (UTC); {genesis.QUOTA_BYTES_DAY_DEFAULT:,} unless the genesis says otherwise |
 | Transactions in a block | {TRANSACTIONS_MAX:,} |
 | First batch of an organisation | seq 0, previous root 32 zero bytes; leaf seq of the log of batches |
-| Keys of the state map | depth at most {tree.KEY_BITS} |
+| Keys of the state map | depth at most {map_proof.KEY_BITS} |
 
 ## Decisions
 
@@ -153,7 +153,7 @@ def build() -> str:
         ("key", KEY),
         ("block", BLOCK),
         ("genesis", genesis.GENESIS),
-        ("map proof", tree.MAP_PROOF),
+        ("map proof", map_proof.MAP_PROOF),
         ("evidence", EVIDENCE),
         ("seat", SEAT),
         ("proposal's body", BODY),

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from careledger.cli.errors import FAILURE, OK
-from careledger.cli.options import JsonFlag
+from careledger.cli.options import JsonFlag, NodeOptions, get_home, read_passphrase
 from careledger.cli.output import Progress, note, print_result, progress_bar
 
 LINE_SECONDS = 10.0
@@ -65,6 +65,33 @@ def doctor(*, json: JsonFlag = False) -> int:
     ]
     print_result({"ok": is_ok, "checks": found}, as_json=json, text="".join(lines))
     return OK if is_ok else FAILURE
+
+
+@app.command(name="recover-guard")
+def recover_guard(
+    *,
+    above: Annotated[
+        int, Parameter(help="A height that the network has passed since this key signed last, anywhere.")
+    ],
+    options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
+) -> None:
+    """Let a validator sign again whose guard was lost or came from a copy; you answer for it that nobody else does."""
+    from careledger.engine import signing_guard
+    from careledger.engine.validator_key import open_validator_key
+    from careledger.node.layout import HomeLock, Layout
+
+    layout = Layout(get_home(options))
+    file = layout.read()
+    lock = HomeLock(layout)
+    try:
+        key = open_validator_key(layout.keys, read_passphrase(options.passphrase_file))
+        layout.engine.mkdir(mode=0o700, exist_ok=True)
+        signing_guard.recover_guard(
+            layout.engine / signing_guard.GUARD_NAME, file.chain_id, key.public, above
+        )
+    finally:
+        lock.release()
+    print_result({"validator": key.address.hex(), "signs_above": above}, as_json=options.json)
 
 
 @contextmanager

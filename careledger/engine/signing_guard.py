@@ -25,6 +25,8 @@ from careledger.engine.stamped import Stamp, read_stamped, write_stamped
 from careledger.primitives.errors import Conflict, Corrupt, Invalid, Misconfigured, Unavailable
 from careledger.primitives.hashing import sha256
 
+GUARD_NAME: Final = "signed.json"
+"""In the engine's home."""
 GUARD_BYTES_MAX: Final = 1 << 16
 ROUND_MAX: Final = 2**31 - 1
 HEIGHT_MAX: Final = 2**63 - 1
@@ -76,8 +78,8 @@ class GuardRefused(Misconfigured):
     def __init__(self, message: str) -> None:
         super().__init__(
             message,
-            hint="take care that no other machine signs with this key; then recover the guard with a floor: a height "
-            "that the network has passed since this key signed last",
+            hint="take care that no other machine signs with this key; then careledger engine recover-guard "
+            "--above HEIGHT: one that the network has passed since this key signed last",
         )
 
 
@@ -255,6 +257,6 @@ def _take_lock(path: Path) -> int:
 def _damaged() -> Corrupt:
     return Corrupt(
         "the signing guard is damaged",
-        hint="recover it with a floor: a height that the network has passed since this key signed last",
+        hint="careledger engine recover-guard --above HEIGHT: one that the network has passed since it signed last",
         code="signing-guard-damaged",
     )

@@ -27,6 +27,7 @@ from careledger.engine.process import EngineProcess
 from careledger.engine.relay import Relays
 from careledger.engine.rpc import Rpc
 from careledger.engine.signer import run_signer
+from careledger.engine.signing_guard import GUARD_NAME
 from careledger.engine.validator_key import FILE_NAME, ValidatorKey, open_validator_key
 from careledger.ledger.consensus.abci.server import Server, serve
 from careledger.node.application import NodeApplication, NodePool
@@ -111,7 +112,7 @@ class Networking:
             await run_signer(
                 self._folder / SIGNER,
                 self._key,
-                self._folder / "signed.json",
+                self._folder / GUARD_NAME,
                 self._home.the_ledger.chain_id,
                 _refused,
             )
