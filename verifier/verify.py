@@ -654,6 +654,7 @@ def read_entries(r):
             need(instant(e["time"] - HOUR) <= said <= instant(e["time"]), f"{where}: re-dated")
         elif kind == "key":
             named += parse(body, KEY_EVENT, where)["leaves"]
+            need(max(named, default=0) < number, f"{where}: it names what came later")
         elif body:
             take_leaf(r, chart, e, kind, body, where)
     chart["bare"] = len(bare)
@@ -681,7 +682,10 @@ def take_leaf(r, chart, e, kind, body, where):
         chart["mandates"][e["id"]] = mandate
     elif kind == "version":
         leaf = parse(body, EMERGENCY, where)
-        leaf["until_ms"] = min(leaf["until_ms"], e["time"] + DAY)
+        leaf["from_ms"], leaf["until_ms"] = (
+            max(leaf["from_ms"], e["time"]),
+            min(leaf["until_ms"], e["time"] + DAY),
+        )
         chart["emergencies"].append(leaf)
 
 

@@ -198,10 +198,10 @@ class Consents:
         return text
 
     def override(self, body: bytes, time_ms: int) -> None:
-        """One more emergency access, recorded at `time_ms`; none holds longer than a day."""
+        """One more emergency access, recorded at `time_ms`: none holds before that, nor longer than a day."""
         leaf = decode_file(body, Emergency, "an emergency access")
-        until_ms = min(leaf.until_ms, time_ms + DAY_MS)
-        self.emergencies.append(msgspec.structs.replace(leaf, until_ms=until_ms))
+        from_ms, until_ms = max(leaf.from_ms, time_ms), min(leaf.until_ms, time_ms + DAY_MS)
+        self.emergencies.append(msgspec.structs.replace(leaf, from_ms=from_ms, until_ms=until_ms))
 
     def stand(self, parts: list[files.StandingPart], state_root: bytes) -> None:
         """What the ledger says of each directive, in the chart's order."""

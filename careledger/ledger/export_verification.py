@@ -289,7 +289,10 @@ def _take_leaf(logs: Logs, header: Header, kind: str, body: bytes) -> None:
     elif kind == "directive" and header.version == 1:  # nothing that comes later changes what it says
         logs.consents.add(header.id, body, header.time_ms)
     elif kind == "key":
-        logs.named.update(decode_file(body, KeyEvent, "a key event").leaves)
+        leaves = decode_file(body, KeyEvent, "a key event").leaves
+        if max(leaves, default=0) >= len(logs.times) - 1:
+            raise _refused("a key event names what came later")
+        logs.named.update(leaves)
     elif header.type == EMERGENCY_TYPE and body:
         logs.consents.override(body, header.time_ms)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from careledger.ledger.export_verification import verify_export
-from tests.verifier.synthetic_chart import DAY, HEIGHT, START, Patient, SyntheticChart
+from tests.verifier.synthetic_chart import DAY, HEIGHT, START, Patient, SyntheticChart, canonical
 from tests.verifier.twins import export_verdict, export_verdicts
 
 ADA, EVE = Patient("ada"), Patient("eve")
@@ -118,6 +118,33 @@ def test_a_chart_begun_anew_under_another_handle_is_dated_by_its_enrolment() -> 
     trust = chart.checkpoint(HEIGHT + 1)
     verdict, reason = verdict_of(chart, trust)
     assert (verdict, "dated back" in reason) == ("refused", True)
+
+
+def test_an_emergency_that_was_entered_afterwards_allows_nothing_before() -> None:
+    body = {
+        "client": "app", "format": "careledger/emergency/1", "from_ms": START, "practitioner": "p-1", "task": "t",
+        "until_ms": START + DAY,
+    }  # fmt: skip
+    for recorded, holds in ((START + 4_000, True), (START + 4_000 + 10 * 60_000, False)):
+        chart = Chart()
+        chart.block_time = START + DAY
+        chart.add("EmergencyAccess", "e", time=recorded, body=canonical(body).decode())
+        look = replace(chart.accesses[0], rule="emergency", purpose="ETREAT", time=START + 5_000)
+        chart.accesses = [look, chart.shown(time=START + DAY - 1)]
+        assert (verdict_of(chart, chart.checkpoint())[0] == "anchored") == holds
+
+
+def test_nothing_is_erased_in_advance() -> None:
+    """A key event that names a place that is not filled yet would excuse whatever is withheld there later."""
+    for named, holds in (("2", True), ("5", False)):
+        chart = Chart()
+        chart.add("KeyEvent", "e", kind="key", body=ERASED.replace("LEAF", named))
+        chart.add("Basic", "b")
+        at = int(named)
+        chart.entries[at] = replace(chart.entries[at], is_bare=True)
+        verdict, reason = verdict_of(chart, chart.checkpoint())
+        assert (verdict == "anchored") == holds, reason
+        assert holds or "came later" in reason
 
 
 # ---- Erasing more than records ------------------------------------------------------------------------------
