@@ -10,8 +10,9 @@ from cyclopts import App, Parameter
 from careledger.cli import calls
 from careledger.cli.errors import UsageError
 from careledger.cli.governance import read_request
-from careledger.cli.options import NodeOptions
-from careledger.cli.output import compute_lines, compute_table, print_result
+from careledger.cli.options import NodeOptions, Output
+from careledger.cli.output import compute_lines, compute_table, print_result, write_file
+from careledger.node.program import running_program, write_program
 
 PROPOSAL_COLUMNS = ("number", "status", "votes_for", "votes_against", "weight", "what")
 VALIDATOR_COLUMNS = ("address", "weight", "since", "organisation")
@@ -125,6 +126,27 @@ def parameter(
 ) -> None:
     """Set a parameter of the ledger."""
     _propose(options, "parameter", days, name=name, value=value)
+
+
+@propose.command
+def upgrade(
+    file: Annotated[Path, Parameter(name="FILE", help="What `careledger governance program` wrote there.")],
+    /,
+    *,
+    at_height: Annotated[
+        int, Parameter(help="The first block that it executes; every node stops before it.")
+    ],
+    days: Days = 7,
+    options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
+) -> None:
+    """Let another program execute the ledger, from a block on."""
+    _propose(options, "upgrade", days, file=read_request(file), at_height=at_height)
+
+
+@app.command
+def program(*, output: Output = Path("-")) -> None:
+    """Write which program this is: its versions, and the hash of the code that executes blocks."""
+    write_file(output, write_program(running_program()))
 
 
 @app.command

@@ -256,6 +256,7 @@ async def network_status(node: CommandContext, params: dict[str, Any], progress:
     home = node.home
     shown: dict[str, Any] = {"height": home.height, "app_hash": home.the_ledger.app_hash.hex(), "peers": 0}
     shown |= membership.show_standing(node)
+    shown["upgrades"] = profile.show_upgrades(home)
     if isinstance(node.sequencer, NetworkSequencer):
         times = node.sequencer.anchor_times
         shown |= {

@@ -25,6 +25,7 @@ from careledger.node import founding
 from careledger.node.finality import Headers
 from careledger.node.group import LEDGER_REFUSES, Group, apply_event
 from careledger.node.home import OpenHome
+from careledger.node.profile import ProfileDiffers, check_profile
 from careledger.node.sequencer import ACCESS_ANCHOR_SECONDS, HANDED, Sequencer
 from careledger.node.waiting import AnchorTimes, Waiting
 from careledger.primitives.errors import CareLedgerError, Conflict, Corrupt, NotFound, Unavailable
@@ -71,6 +72,8 @@ class NetworkSequencer(Sequencer):
         self.anchor_times = AnchorTimes()
         self.block_at = time.monotonic()
         """When the newest block was committed."""
+        self.failed = asyncio.Event()
+        """Set once the node cannot follow the ledger any more."""
 
     async def start(self) -> None:
         """As `Sequencer.start`. What the ledger decided while this node was away it does not know yet: readers see
@@ -166,6 +169,7 @@ class NetworkSequencer(Sequencer):
         try:
             await self._grant_views()
             self._check_failed()
+            check_profile(self._home)
             txn = self._home.writer.begin()
             done = self._home.replica.finalise(LmdbKV(txn, self._home.tables.ledger), decided)
             self._decided = done
@@ -206,6 +210,7 @@ class NetworkSequencer(Sequencer):
             self.anchor_times.landed(self.block_at)
         self._tell(done)
         self._wake.set()
+        self._check_program()
         return done
 
     def abort_block(self) -> None:
@@ -306,6 +311,17 @@ class NetworkSequencer(Sequencer):
     def fail(self, error: BaseException) -> None:
         """The engine's application cannot follow the ledger any more: nothing more is accepted or answered."""
         self._fail(error)
+        cause = error.__cause__ if isinstance(error.__cause__, ProfileDiffers) else error
+        if isinstance(cause, ProfileDiffers):
+            self._failure = Unavailable(cause.message, hint=cause.hint, code=cause.code)
+        self.failed.set()
+
+    def _check_program(self) -> None:
+        """Before anything of the next block is asked for: a node that may not execute it stops here."""
+        try:
+            check_profile(self._home)
+        except ProfileDiffers as error:
+            self.fail(error)
 
     def _check_failed(self) -> None:
         if self._failure is not None:
@@ -349,7 +365,7 @@ class NetworkSequencer(Sequencer):
         home = self._home
         self._abandon_staged()
         txn = home.writer.begin()
-        with_accesses = self._due(self._anchored_at, ACCESS_ANCHOR_SECONDS)
+        with_accesses = self._accesses_due()
         cut = home.journal.position.sequence
         changed = self._taken = home.access.take_changed() if with_accesses else set()
         changes = home.outbox.changes(home, changed)
@@ -375,7 +391,7 @@ class NetworkSequencer(Sequencer):
         self._departed += 1
         self.anchor_times.departed()
         if with_accesses:
-            self._anchored_at = time.monotonic()
+            self._anchored_at, self._anchored_ms = time.monotonic(), self._clock_ms()
 
     def _submit_flight(self) -> None:
         """Give the anchor to the pool; one that expired meanwhile is signed anew for the same batch."""

@@ -79,6 +79,7 @@ class Networking:
         self.state_sync: StateSync | None = None
         self._server: Server | None = None
         self._signer: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
         self.engine: EngineProcess | None = None
         self.rpc = Rpc(_address(config.network.rpc))
 
@@ -103,7 +104,18 @@ class Networking:
             self._signer = asyncio.create_task(self._sign(sequencer), name="signer")
         self.engine = EngineProcess(engine.path, self._folder, settings, _log, environment=os.environ)
         await self.engine.start()
+        self._watch = asyncio.create_task(self._stop_with(sequencer, self.engine), name="failure")
         await self.engine.wait_until_ready()
+
+    @staticmethod
+    async def _stop_with(sequencer: NetworkSequencer, engine: EngineProcess) -> None:
+        """A node that cannot follow takes no part in deciding either. What it has stays, and says why it stopped."""
+        await sequencer.failed.wait()
+        try:
+            sequencer.check_health()
+        except CareLedgerError as error:
+            logger().error("the node has stopped", reason=error.message, hint=error.hint)
+        await engine.stop()
 
     async def _sign(self, sequencer: NetworkSequencer) -> None:
         """A signer that cannot go on silences the validator, not the node: others may be enough."""
@@ -127,10 +139,14 @@ class Networking:
             peers=tuple(Peer(peer.id, self._dialled.get(peer.id, peer.address)) for peer in self._peers),
             signer=None if self._key is None else SIGNER,
             state_sync=None if self._network is None else self._network.state_sync(),
+            metrics=_address(self._metrics) if self._metrics else None,
         )
 
     async def stop(self) -> None:
         """Engine first: it needs the others until it is gone."""
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
         if self.engine is not None:
             await self.engine.stop()
         if self._signer is not None:
@@ -139,7 +155,6 @@ class Networking:
         await self._relays.stop()
         if self._server is not None:
             await self._server.close()
-            metrics=_address(self._metrics) if self._metrics else None,
         await self.snapshots.stop()
 
     async def admit(self, peer: Peer) -> None:

@@ -18,9 +18,10 @@ from careledger.node.figures import RequestCounts, compose, list_samples
 from careledger.node.finality import Headers
 from careledger.node.group import BaseUrl, encode_event
 from careledger.node.home import LockedHome, OpenHome
+from careledger.node.joining import read_own_network
 from careledger.node.layout import HomeFile
-from careledger.node.networked import NetworkSequencer
 from careledger.node.metrics import MetricsListener
+from careledger.node.networked import NetworkSequencer
 from careledger.node.networking import Networking, NotServed
 from careledger.node.profile import check_profile
 from careledger.node.sequencer import Sequencer, system_clock_ms
@@ -44,8 +45,8 @@ class NodeService:
         config: Config | None = None,
         any_profile: bool = False,
         validator: ValidatorKey | None = None,
-    ) -> None:
         requests: RequestCounts | None = None,
+    ) -> None:
         self._path = path
         self._file = file
         self._keys = keys
@@ -58,15 +59,15 @@ class NodeService:
         self._context: CommandContext | None = None
         self._witnesses: Witnesses | None = None
         self._validator = validator
-        self.networking: Networking | None = None
         self._requests = requests or RequestCounts(1)
         self._metrics: MetricsListener | None = None
+        self.networking: Networking | None = None
 
     async def start(self) -> None:
         """Lock, unlock, recover, begin. Raises with a hint; then nothing is left running."""
         locked = LockedHome(self._path, self._file, self._keys)
         try:
-            if not self._any_profile:
+            if not self._any_profile and not self._begins_with_snapshot(locked.home):
                 check_profile(locked.home)
             sequencer = self._sequencer_of(locked.home)
             reader = locked.home.reader(self.config.cache.body_bytes)
@@ -91,10 +92,15 @@ class NodeService:
                 await self._door.open()
                 self._witnesses = witnesses
                 witnesses.start()
-        except BaseException:
                 await self._listen_for_metrics()
+        except BaseException:
             locked.close()
             raise
+
+    @staticmethod
+    def _begins_with_snapshot(home: OpenHome) -> bool:
+        """It executes nothing of the beginning: what may execute, the snapshot's state says."""
+        return home.is_network and home.height == 0 and read_own_network(home.layout) is not None
 
     def _sequencer_of(self, home: OpenHome) -> Sequencer:
         """Who orders: this home itself, or a network."""
@@ -105,12 +111,6 @@ class NodeService:
         self.networking = Networking(home, self.config, self._validator, system_clock_ms)
         return NetworkSequencer(home, system_clock_ms, self.networking.pool, Headers(self.networking.rpc))
 
-    def _base(self, home: OpenHome) -> str:
-        """A served node is where its configuration says; a stopped one is still where it was served last."""
-        return fhir_base(self.config) if self._served else home.base_url or fhir_base(self.config)
-
-    async def stop(self) -> None:
-        """Finish what was accepted and leave a clean home."""
     async def _listen_for_metrics(self) -> None:
         if self.config.metrics.listen:
             metrics = MetricsListener(
@@ -119,14 +119,20 @@ class NodeService:
             await metrics.start()
             self._metrics = metrics
 
+    def _base(self, home: OpenHome) -> str:
+        """A served node is where its configuration says; a stopped one is still where it was served last."""
+        return fhir_base(self.config) if self._served else home.base_url or fhir_base(self.config)
+
+    async def stop(self) -> None:
+        """Finish what was accepted and leave a clean home."""
+        if self._metrics is not None:
+            await self._metrics.stop()
         if self._witnesses is not None:
             await self._witnesses.stop()
         if self._door is not None:
             await self._door.close()
         if self.networking is not None:
             await self.networking.stop()
-        if self._metrics is not None:
-            await self._metrics.stop()
         if self._sequencer is not None:
             await self._sequencer.stop()
         if self._locked is not None:

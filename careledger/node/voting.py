@@ -14,6 +14,7 @@ from careledger.contracts.actions import (
     REMOVE_VALIDATOR,
     SET_WEIGHT,
     UNJAIL,
+    UPGRADE,
     ChangeParameter,
     Jail,
     RemoveOrganisation,
@@ -42,9 +43,10 @@ from careledger.contracts.voting import PROPOSE, VOTE, Propose, Vote
 from careledger.engine.genesis import ADDRESS_SIZE
 from careledger.ledger.execution import Overlay
 from careledger.ledger.kernel import Key, State
-from careledger.ledger.store.lmdb import LmdbKV
+from careledger.node.application import StateReader
 from careledger.node.governing import submit
 from careledger.node.joining import read_join_request
+from careledger.node.program import read_upgrade
 from careledger.primitives.errors import Conflict, Invalid, NotFound
 from careledger.primitives.types import Did, did_text, parse_did
 
@@ -99,6 +101,12 @@ async def vote(node: CommandContext, params: dict[str, Any], progress: Progress)
     number = int(params["number"])
     async with node.sequencer.quiet():
         proposal = _get(_state(node), number)
+    if proposal.status != OPEN:
+        raise Conflict(
+            f"the proposal is {STATUS[proposal.status]} already",
+            hint="careledger governance list",
+            code="not-open",
+        )
     said = str(params.get("hash") or "")
     if said and said != proposal.body_hash.hex():
         raise Conflict(
@@ -141,15 +149,8 @@ async def list_proposals(node: CommandContext, params: dict[str, Any], progress:
 
 
 def _state(node: CommandContext) -> Overlay:
-    """The newest state. Hold `quiet` while it is read."""
-    home = node.home
-    reader = home.the_ledger.reader
-
-    def read(key: bytes) -> bytes | None:
-        with home.tables.env.begin() as txn:
-            return reader(LmdbKV(txn, home.tables.ledger))(key)
-
-    return Overlay(read)
+    """The newest committed state. Hold `quiet` while it is read, so that it is one."""
+    return Overlay(StateReader(node.home))
 
 
 def _get(state: State, number: int) -> Proposal:
@@ -226,6 +227,7 @@ _COMPOSERS: Mapping[str, Composer] = MappingProxyType(
         "remove-validator": lambda did, params: REMOVE_VALIDATOR.encode(RemoveValidator(_address(params))),
         "jail": lambda did, params: JAIL.encode(Jail(_address(params))),
         "unjail": lambda did, params: UNJAIL.encode(Unjail(_address(params), int(params["weight"]))),
+        "upgrade": lambda did, params: UPGRADE.encode(read_upgrade(_request(params))),
         "parameter": lambda did, params: CHANGE_PARAMETER.encode(
             ChangeParameter(str(params["name"]), int(params["value"]))
         ),

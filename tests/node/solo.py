@@ -130,8 +130,11 @@ class Solo:
 
         async def both() -> int:
             waiting = asyncio.ensure_future(self.sequencer.finalise((transaction,)))
-            await asyncio.sleep(0)
-            await self._block()
+            for _ in range(5):
+                await asyncio.sleep(0.01)
+                await self._block()
+                if waiting.done():
+                    break
             return await waiting
 
         return int(self.run(both()))
