@@ -84,6 +84,7 @@ def _decide(network: LocalNetwork, members: list[Organisation], params: dict[str
     proposal = network.ask(members[0], "governance.propose", params)
     for one in members[1:]:
         if proposal["status"] == "open":
+            network.wait_ready([one], proposal["block"], lambda text: None)
             try:
                 proposal = network.ask(one, "governance.vote", {"number": proposal["number"], "is_for": True})
             except Conflict:

@@ -9,7 +9,7 @@ from careledger.contracts.validators import compute_weights, get_seats
 from careledger.engine.configuration import Address, Peer
 from careledger.ledger.execution import Overlay
 from careledger.ledger.light_files import make_trust_file
-from careledger.ledger.store.lmdb import LmdbKV
+from careledger.node.application import StateReader
 from careledger.node.finality import Headers
 from careledger.node.networkfile import parse_address, parse_peer, write_network
 from careledger.node.networking import Networking
@@ -52,12 +52,10 @@ async def admit_peer(node: CommandContext, params: dict[str, Any], progress: Pro
 
 def show_standing(node: CommandContext) -> dict[str, Any]:
     """Whether this organisation is admitted, its validators have weight, and why state sync cannot go on."""
-    home = node.home
-    with home.tables.env.begin() as txn:
-        read = home.the_ledger.reader(LmdbKV(txn, home.tables.ledger))
-        state = Overlay(read)
-        subject = SUBJECTS.get(state, Did(home.organisation))
-        weight = compute_weights(get_seats(state)).get(Did(home.organisation), 0)
+    state = Overlay(StateReader(node.home))  # what is committed, whatever is being executed
+    did = Did(node.home.organisation)
+    subject = SUBJECTS.get(state, did)
+    weight = compute_weights(get_seats(state)).get(did, 0)
     sync = None if node.networking is None else node.networking.state_sync
     problem = "" if sync is None else sync.problem
     shown: dict[str, Any] = {"admitted": subject is not None and subject.is_active, "weight": weight}

@@ -15,10 +15,12 @@ import msgspec
 from careledger.access.directives import leaf_terms
 from careledger.fhir import json as fhir_json
 from careledger.fhir.search.extract import Extracted, extract
+from careledger.ledger.consensus.snapshots import read_chunks
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.node import founding
 from careledger.node.group import apply_event, departed_row, erased_row
 from careledger.node.home import OpenHome, head_changes
+from careledger.node.statesync import restore_ledger
 from careledger.node.tombstones import Tombstones, read_tombstones
 from careledger.primitives.errors import Corrupt
 from careledger.vault import journal as frames
@@ -191,12 +193,14 @@ class Replay:
         home = self._home
         txn = home.writer.begin()
         height = home.view + 1
-        block, anchor, cut, late = b"", b"", None, []
+        block, anchor, cut, late, chunks = b"", b"", None, [], list[bytes]()
         for record in self._group(frame):
             if record.kind == records.BLOCK:
                 block = record.content
             elif record.kind == records.ANCHOR:
                 anchor = record.content
+            elif record.kind == records.SNAPSHOT:
+                chunks.append(record.content)
             elif record.kind == records.CUT:
                 cut = records.unpack_cut(record.content)
             elif record.kind == records.EVENT:
@@ -213,6 +217,8 @@ class Replay:
             else:
                 self._place(record, height)
         self._flush_pending(height)
+        if chunks:
+            restore_ledger(home, txn, read_chunks(chunks))
         if home.is_network:
             self._network(txn, block, anchor, cut)
         else:
