@@ -81,3 +81,18 @@ def test_a_directives_signature_serves_one_transaction():
     assert play.refuse(swapped) == BadAuthenticator.number
     backwards = TRANSACTION.encode(Transaction(grant.body, grant.authenticators[::-1]))
     assert play.refuse(backwards) == Malformed.number
+
+
+def test_in_each_branch_of_a_fork_or_restored_copy_once():
+    """A copy of the ledger knows what it held when it was made, and takes what came later once, like the original."""
+    play = Play(with_clinic=True)
+    before = play.build([end_points("https://a")], KEYS, sponsor=CLINIC)
+    assert play.run([before]).receipts[0].code == 0
+    copy = play.kv.copy()
+    later = play.build([end_points("https://b")], KEYS, sponsor=CLINIC)
+    restored = EmbeddedLedger.open(copy, CONTRACTS, SIGNER)
+    for ledger, kv in ((play.ledger, play.kv), (restored, copy)):
+        codes = [one.code for one in ledger.execute(kv, [later, later, before], play.now_ms).receipts]
+        assert codes == [0, ONCE, ONCE]
+        assert ledger.try_out(kv, [later], play.now_ms).receipts[0].code == ONCE
+    assert restored.app_hash == play.ledger.app_hash
