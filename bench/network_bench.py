@@ -21,7 +21,7 @@ from typing import Any
 
 import uvloop
 
-from bench import light_bench
+from bench import join_bench, light_bench
 from bench.client import Client
 from bench.figures import COLUMNS, Figure, compute_row, compute_table
 from careledger.contracts.consent import compute_revocation_hash, revoke_message
@@ -52,6 +52,7 @@ FIGURES = (
     Figure("anchored", "FHIR writes anchored, clients at all four nodes", "/s", 1000, 2000, True),
     Figure("anchor_p95", "from 201 to anchored, p95", "s", 1.5, 0.8, False),
     Figure("growth", "ledger growth a write at 100 writes/s, without commit signatures", "B", 100, 50, False),
+    Figure("join", "new node by state sync, 100,000 state keys", "s", 30, 10, False),
     Figure("light", "light client: a header with four ML-DSA signatures", "ms", 10, 5, False),
 )
 
@@ -316,6 +317,9 @@ async def main(arguments: argparse.Namespace) -> dict[str, Any]:
             measured["anchored"] = raw["writes"]["anchored_s"]
             measured["anchor_p95"] = max(raw["writes"]["anchor_p95_ms"]) / 1000
             measured["growth"] = raw["writes"]["growth"]["bytes_a_write"]
+        if "join" in arguments.parts:
+            raw["join"] = {"keys": await join_bench.fill(network)} | join_bench.join(network)
+            measured["join"] = raw["join"]["joined_s"]
     finally:
         network.remove()
     rows = [compute_row(figure, measured.get(figure.key), None) for figure in FIGURES]
@@ -326,7 +330,7 @@ async def main(arguments: argparse.Namespace) -> dict[str, Any]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="light,transactions,writes")
+    parser.add_argument("--only", default="light,transactions,writes,join")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     options.parts = frozenset(options.only.split(","))
