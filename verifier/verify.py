@@ -572,9 +572,26 @@ def head_root(r, log, size, root, path):
     return map_root(H("cl1.head", bytes([log]) + r["handle"]), enc(size) + root, path)
 
 
+def compare(other, trust):
+    """Two checkpoints alone show a fork, or which is the older one; not that one continues the other. Always refuses."""
+    need(other["chain"] == trust["chain"], "the checkpoint is of another ledger")
+    size, name = other["size"], "root" if "root" in trust else "hash"
+    need(
+        size >= trust["size"],
+        f"the checkpoint is an older one: size {size}, the trusted one's is {trust['size']}",
+    )
+    need(size > trust["size"] or other.get(name) == trust[name], "equal heights, other roots: a fork")
+    raise Refused(
+        "a checkpoint shows nothing beyond itself: verify an export or a receipt that was made after it"
+    )
+
+
 def verify(receipt_data, trust_data, body=None, now=None):
     """(level, receipt) if every step from the opened header to the signed checkpoint holds; else `Refused`."""
-    trust, r = read_trust(trust_data), parse(receipt_data, RECEIPT, "receipt")
+    trust = read_trust(trust_data)
+    if b'"format":"careledger/checkpoint/1"' in receipt_data:
+        compare(read_trust(receipt_data), trust)
+    r = parse(receipt_data, RECEIPT, "receipt")
     header, head, anchor = r["header"], r["head"], r["anchor"]
     need(r["chain"] == trust["chain"], "the receipt is of another ledger")
     need(len(header["author"].encode()) <= 512, "the author is too long")

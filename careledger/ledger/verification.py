@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NoReturn, Protocol
 
 import msgspec
 
@@ -48,6 +48,7 @@ CHAIN: Final = re.compile("cl-[0-9a-f]{32}")
 KEY_NAME: Final = re.compile("[!-*,-~]{1,255}")
 PLAIN: Final = re.compile("[!-~]*")
 CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
+CHECKPOINT_MARK: Final = b'"format":"careledger/checkpoint/1"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,8 @@ def verify_receipt(
     proofs, and on a network, whose headers are trusted for a time only.
     """
     trusted = read_any_trust(trust)
+    if CHECKPOINT_MARK in data:
+        _compare(read_any_trust(data), trusted)
     receipt = files.decode_file(data, files.ReceiptFile, "the receipt")
     if receipt.chain != trusted.chain:
         raise refusal("the receipt is of another ledger")
@@ -146,6 +149,29 @@ def verify_receipt(
         chart_size=receipt.head.size,
         body_checked=body is not None,
     )
+
+
+def _compare(other: Trust | NetworkTrust, trusted: Trust | NetworkTrust) -> NoReturn:
+    """Two checkpoints alone show a fork, or which is the older one; not that one continues the other. Always raises."""
+    if other.chain != trusted.chain:
+        raise refusal("the checkpoint is of another ledger")
+    if other.size < trusted.size:
+        raise VerificationFailed(
+            f"the checkpoint is an older one: size {other.size}, the trusted one's is {trusted.size}",
+            hint="ask for the newest; if this was given as it, keep both files",
+        )
+    if other.size == trusted.size and _head_of(other) != _head_of(trusted):
+        raise VerificationFailed(
+            "equal heights with other roots: a fork", hint="keep both files: together they prove it"
+        )
+    raise VerificationFailed(
+        "a checkpoint shows nothing beyond itself",
+        hint="verify an export or a receipt that was made after it; careledger fsck --trust checks a home",
+    )
+
+
+def _head_of(trust: Trust | NetworkTrust) -> bytes:
+    return trust.root if isinstance(trust, Trust) else trust.point.header_hash
 
 
 def read_any_trust(data: bytes) -> Trust | NetworkTrust:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from careledger.ledger.verification import verify_receipt
+from careledger.primitives.errors import VerificationFailed
 from tests.verifier.synthetic_ledger import Signer, SyntheticLedger, note_body, sha256, u64
 from tests.verifier.twins import STANDALONE, VERIFIER, package_verdict, standalone_verdict, verdict
 
@@ -332,6 +333,24 @@ def test_parts_of_another_chart_or_ledger_are_refused(ledger: SyntheticLedger, t
 def test_a_checkpoint_of_another_ledger_is_refused(ledger: SyntheticLedger) -> None:
     other = SyntheticLedger(seed=3)
     assert verdict(ledger.receipt(1), other.checkpoint(100)) == "refused"
+
+
+def test_a_checkpoint_beside_another_is_told_what_it_is(ledger: SyntheticLedger) -> None:
+    """An old one that is handed out as the newest is said to be old, a fork to be one; none is taken for a proof."""
+    fork = SyntheticLedger()
+    fork.history_entries[7] = u64(7) + u64(1) + bytes(32)
+    trust = ledger.checkpoint(200)
+    for other, why in (
+        (ledger.checkpoint(100), "an older one: size 100, the trusted one's is 200"),
+        (fork.checkpoint(200), "a fork"),
+        (ledger.checkpoint(300), "nothing beyond itself"),
+        (trust, "nothing beyond itself"),
+        (SyntheticLedger(seed=3).checkpoint(300), "of another ledger"),
+        (trust.replace(b'"embedded"', b'"embedded","more":1'), ""),
+    ):
+        for check, error in ((verify_receipt, VerificationFailed), (STANDALONE.verify, STANDALONE.Refused)):
+            with pytest.raises(error, match=why):
+                check(other, trust)
 
 
 def test_equal_heights_must_have_equal_roots(ledger: SyntheticLedger) -> None:
