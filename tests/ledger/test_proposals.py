@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from careledger.contracts import CONTRACTS, consent
 from careledger.contracts.identity import DEACTIVATE, Deactivate
-from careledger.ledger.consensus.proposals import BLOCK_TRANSACTIONS_MAX, ProposalRefused, check, prepare
+from careledger.ledger.consensus.proposals import (
+    BLOCK_TRANSACTIONS_MAX,
+    ProposalRefused,
+    check,
+    confirm_refused,
+    prepare,
+)
 from careledger.ledger.consensus.queues import compute_wire_size
 from careledger.ledger.consensus.verified import VerifiedOnce
 from careledger.ledger.execution import BlockInput, Execution, Rules, apply_block
@@ -100,6 +106,21 @@ def test_the_prepared_outcome_is_that_of_its_transactions(data):
         assert candidates.count(data_of) > proposal.transactions.count(data_of)
 
 
+def test_nobody_is_refused_for_what_only_stands_in_the_same_proposal(crowd):
+    """The proposal may never be decided: its second revocation then is as good as its first."""
+    first, again = revocation(crowd), crowd.build(HILLCREST, 0, 0, [AMINAS.revoke_by_code()])
+    never = crowd.build(HILLCREST, 1, 0, [withdrawal("Tom's"), withdrawal("Tom's")])
+
+    def refused(*transactions):
+        return [data for data, _ in confirm_refused(crowd.rules, crowd.read, crowd.block(), transactions)]
+
+    proposal = prepare(crowd.rules, crowd.read, crowd.block(), [first, again, never], MIB)
+    assert [data for data, _ in proposal.refused] == [again, never]
+    assert refused(first, again, never) == [never]
+    crowd.commit(proposal.transactions)
+    assert refused(again, never) == [again, never]
+
+
 def test_preparing_is_bounded_by_number_and_bytes(crowd, good):
     tried = []
     kind = crowd.rules.messages[consent.REVOKE.number]
@@ -186,7 +207,7 @@ def test_a_bad_proposal_costs_no_more_than_what_is_good_in_it(crowd, good):
     assert isinstance(verified, VerifiedOnce)
     assert verified.verified == 1
     too_many = [bytes(1)] * (BLOCK_TRANSACTIONS_MAX + 1)
-    with pytest.raises(ProposalRefused, match="over 5000 transactions"):
+    with pytest.raises(ProposalRefused, match=f"over {BLOCK_TRANSACTIONS_MAX} transactions"):
         check(crowd.rules, crowd.read, proposed(crowd.block(), too_many), 1 << 40)
 
 

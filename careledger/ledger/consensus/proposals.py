@@ -65,6 +65,19 @@ def prepare(
     return Proposal(tuple(taken), execution.outcome(), tuple(refused))
 
 
+def confirm_refused(
+    rules: Rules, read: Read, block: BlockInput, transactions: Iterable[bytes]
+) -> list[tuple[bytes, TransactionReceipt]]:
+    """Of these, whatever the state refuses by itself, with its receipt.
+
+    A proposal may never be decided, so nobody may be told of a refusal that follows from another transaction in it.
+    """
+    tried = [
+        (data, Execution(rules, read, block).apply(data, is_kept_if_refused=False)) for data in transactions
+    ]
+    return [(data, receipt) for data, receipt in tried if receipt.code]
+
+
 def check(
     rules: Rules, read: Read, block: BlockInput, bytes_max: int, count_max: int = BLOCK_TRANSACTIONS_MAX
 ) -> Outcome:
