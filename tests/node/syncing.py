@@ -148,5 +148,5 @@ async def node_of(
 
 async def until(is_so: Callable[[], bool], seconds: float = 20.0) -> None:
     async with asyncio.timeout(seconds):
-        while not is_so():
+        while not is_so():  # noqa: ASYNC110 (nobody tells)
             await asyncio.sleep(0.01)
