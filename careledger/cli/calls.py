@@ -42,10 +42,17 @@ The methods and what they take and give are this table; `node` implements the sa
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
+from careledger.cli.errors import UsageError
 from careledger.cli.options import NodeOptions, get_home, get_passphrase
 from careledger.cli.output import Progress
+
+_REFERENCE: Final = re.compile(
+    r"/?[A-Z][A-Za-z]{1,63}/[A-Za-z0-9\-.]{1,64}(/_history/[0-9]{1,10})?/?", re.ASCII
+)
+"""TYPE/ID, or TYPE/ID/_history/V."""
 
 
 def call(
@@ -73,6 +80,14 @@ class Calls:
 
         result: dict[str, Any] = client.call(self.home, method, params, self._passphrase)
         return result
+
+
+def check_reference(text: str, forms: str, *, versioned: bool | None = None) -> None:
+    """Raises UsageError for what names no resource; `versioned`: whether it must, or must not, name a version."""
+    found = _REFERENCE.fullmatch(text)
+    if found is None or (versioned is not None and versioned != bool(found[1])):
+        what = "version" if versioned else "resource"
+        raise UsageError(f"{text!r} names no {what}", hint=forms)
 
 
 def compute_patient_id(patient: str) -> str:

@@ -173,7 +173,7 @@ def explain(
     options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
 ) -> None:
     """Say what is decided on a read: permit or deny, by which rule and directive, as of which height."""
-    decisions.check_reference(reference)
+    calls.check_reference(reference, "TYPE/ID, e.g. Observation/123", versioned=False)
     result = calls.call(
         options, "consent.explain", {"actor": decisions.read_actor(actor), "reference": reference}
     )

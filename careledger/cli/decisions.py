@@ -36,7 +36,6 @@ TOKEN_FILE_BYTES_MAX = 16_384
 TOKEN_START = "eyJ"
 """How every token begins: base64url of `{"`."""
 _ID = re.compile("[0-9a-f]{64}")
-_REFERENCE = re.compile(r"[A-Z][A-Za-z]{1,63}/[A-Za-z0-9\-.]{1,64}", re.ASCII)
 EPOCH = date(1970, 1, 1)
 
 
@@ -212,12 +211,6 @@ def check_id(id: str) -> None:
     """Raises UsageError for what is no directive's id."""
     if not _ID.fullmatch(id):
         raise UsageError("this is no directive's id", hint="64 hex digits, as `consent grant` printed them")
-
-
-def check_reference(text: str) -> None:
-    """Raises UsageError for what names no resource."""
-    if not _REFERENCE.fullmatch(text):
-        raise UsageError("this names no resource", hint="TYPE/ID, e.g. Observation/123")
 
 
 def read_her_key(path: Path | None) -> tuple[KeyFile, PatientKey]:

@@ -28,6 +28,7 @@ def erase(
     options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
 ) -> None:
     """Destroy what opens one version of a resource, everywhere in the home; every proof stays valid."""
+    calls.check_reference(reference, "TYPE/ID/_history/V: one version is erased at a time", versioned=True)
     confirm(f"{reference} becomes unreadable for good.", yes=yes)
     result = calls.call(options, "erase", {"reference": reference, "reason": reason})
     print_result(result, as_json=options.json, text=f"erased {result['erased']}")

@@ -27,6 +27,7 @@ def receipt(
     options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
 ) -> None:
     """Write the receipt of a version: that it is in the chart, unaltered, anchored on the ledger."""
+    calls.check_reference(reference, "TYPE/ID, or TYPE/ID/_history/V")
     result = calls.call(options, "receipt", {"reference": reference, "witnessed": witnessed})
     write_proof(result["file"], output, as_json=options.json)
 

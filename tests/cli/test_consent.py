@@ -311,6 +311,8 @@ def test_what_would_silently_mean_something_else_is_told(call: Call, home: Path)
     for words, hint in (
         (("consent", "explain", whole[:200], "Observation/pulse"), "the whole token"),
         (("consent", "explain", "app", "Observation"), "TYPE/ID"),
+        (("receipt", "Observation"), "TYPE/ID"),
+        (("erase", "Observation/pulse", "--reason", "x", "--yes"), "_history"),
         (("consent", "revoke", "abc", "--key", "k"), "64 hex digits"),
         ((*token, "--purpose", "TREET"), "TREAT"),
         ((*token, "--org", "did:foo"), "64 lower-case hex digits"),
