@@ -1,4 +1,4 @@
-"""`careledger join`: the home of an organisation that comes to a network."""
+"""`careledger join` and `network found`: the home of an organisation that comes to a network, or begins one."""
 
 from __future__ import annotations
 
@@ -67,4 +67,51 @@ def join(
         note(
             f"next: send {request} to a member, who lets {made.peer} in (careledger network admit-peer) and proposes "
             f"(careledger governance propose admit FILE); then: careledger serve --home {directory}"
+        )
+
+
+def found(
+    directory: Annotated[Path, Parameter(name="DIR", help="The home to make; it must be absent or empty.")],
+    /,
+    *,
+    name: Annotated[str, Parameter(help="Name of the organisation.")],
+    listen: Annotated[str, Parameter(help="HOST:PORT of FHIR.")] = "127.0.0.1:8080",
+    p2p: Annotated[str, Parameter(help="HOST:PORT where the engine listens to peers.")] = "127.0.0.1:26656",
+    rpc: Annotated[str, Parameter(help="HOST:PORT of the engine's RPC, on loopback.")] = "127.0.0.1:26657",
+    key_type: Annotated[
+        str, Parameter(help="Of all validators to come: ml_dsa_65 (post-quantum) or ed25519.")
+    ] = "ml_dsa_65",
+    passphrase_file: PassphraseFile = None,
+    json: JsonFlag = False,
+) -> None:
+    """Begin a network of one organisation; others join it, each by votes of those who are there."""
+    from careledger.engine.genesis import PUBLIC_KEYS
+    from careledger.node import founders
+    from careledger.node.config import FILE_NAME
+    from careledger.node.layout import Layout
+    from careledger.node.networkfile import parse_address
+    from careledger.primitives.errors import Invalid
+
+    if key_type not in PUBLIC_KEYS:
+        raise Invalid("there are no such validator keys", hint="ml_dsa_65 or ed25519")
+    places = {"p2p": str(parse_address(p2p)), "rpc": str(parse_address(rpc))}
+    passphrase = read_passphrase(passphrase_file, confirm=True)
+    one = founders.prepare(directory, name, passphrase, key_type)
+    genesis = founders.make_network_genesis([one], key_type)
+    made = founders.found_network_home(directory, name, passphrase, genesis)
+    node_id = founders.begin_engine(Layout(directory), founders.engine_genesis(genesis, [one], key_type))
+    if not (directory / FILE_NAME).exists():
+        text = f'[server]\nlisten = "{parse_address(listen)}"\n\n[network]\n'
+        (directory / FILE_NAME).write_text(text + "".join(f'{key} = "{at}"\n' for key, at in places.items()))
+    result = {
+        "home": str(directory),
+        "name": name,
+        "did": made.did,
+        "chain_id": made.chain_id,
+        "node_id": node_id,
+    }
+    print_result(result, as_json=json)
+    if not json:
+        note(
+            f"next: careledger serve --home {directory}; then, for who shall join: careledger network describe -o FILE"
         )

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from careledger.cli.errors import FAILURE, OK
+from careledger.cli.joining import found
 from careledger.cli.options import JsonFlag, NodeOptions, Output
 from careledger.cli.output import note, print_result, write_file
 from careledger.primitives.errors import Invalid
@@ -18,6 +19,8 @@ app = App(
     help="Organisations that keep one ledger, on this machine: to try out, to test, to learn.",
     help_formatter="plain",
 )
+
+app.command(found)
 
 Folder = Annotated[Path, Parameter(name=("--dir",), help="The network's folder.")]
 Org = Annotated[str, Parameter(name="ORG", help="Name of an organisation of the network.")]

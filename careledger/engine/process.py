@@ -71,7 +71,8 @@ class EngineProcess:
 
         `environment`: settings of the Go runtime, such as GOMAXPROCS and GOGC; nothing else is taken.
         """
-        self._words = (str(engine), "start", "--home", str(home))
+        # Its working directory is its home: paths as the caller gives them would lead elsewhere.
+        self._words = (str(engine.absolute()), "start", "--home", str(home.absolute()))
         self._home = home
         self._settings = settings
         self._log = log

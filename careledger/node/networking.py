@@ -22,6 +22,7 @@ from careledger.engine.configuration import (
     write_durably,
     write_home,
 )
+from careledger.engine.configuration import StateSync as Begin
 from careledger.engine.install import find_engine
 from careledger.engine.process import EngineProcess
 from careledger.engine.relay import Relays
@@ -67,7 +68,7 @@ class Networking:
     ) -> None:
         self._home = home
         self._config = config.network
-        self._metrics = config.metrics.engine_listen
+        self._configured = config
         self._key = key
         self._folder = home.layout.engine
         self.pool = NodePool(home, clock_ms, config.network.idle_ms / 1000)
@@ -132,14 +133,12 @@ class Networking:
             logger().error("the validator signs nothing more", reason=error.message, hint=error.hint)
 
     def _settings(self) -> EngineSettings:
-        return EngineSettings(
-            moniker=_moniker(self._home.file.name),
-            p2p=_address(self._config.p2p),
-            rpc=_address(self._config.rpc),
-            peers=tuple(Peer(peer.id, self._dialled.get(peer.id, peer.address)) for peer in self._peers),
-            signer=None if self._key is None else SIGNER,
+        return make_settings(
+            self._home.file.name,
+            self._configured,
+            tuple(Peer(peer.id, self._dialled.get(peer.id, peer.address)) for peer in self._peers),
+            signs=self._key is not None,
             state_sync=None if self._network is None else self._network.state_sync(),
-            metrics=_address(self._metrics) if self._metrics else None,
         )
 
     async def stop(self) -> None:
@@ -195,6 +194,22 @@ class Networking:
 def open_own_validator(layout: Layout, passphrase: str) -> ValidatorKey | None:
     """The validator key of a home; None if it has none: an embedded home, or a node that only follows."""
     if not (layout.keys / FILE_NAME).exists():
+def make_settings(
+    name: str, config: Config, peers: tuple[Peer, ...], *, signs: bool, state_sync: Begin | None = None
+) -> EngineSettings:
+    """How the engine of an organisation's node is set by the node's configuration."""
+    metrics = config.metrics.engine_listen
+    return EngineSettings(
+        moniker=_moniker(name),
+        p2p=_address(config.network.p2p),
+        rpc=_address(config.network.rpc),
+        peers=peers,
+        signer=SIGNER if signs else None,
+        state_sync=state_sync,
+        metrics=_address(metrics) if metrics else None,
+    )
+
+
         return None
     return open_validator_key(layout.keys, passphrase)
 

@@ -195,6 +195,20 @@ def test_an_engine_gets_no_setting_of_its_node_s_environment(tmp_path, monkeypat
     run(test)
 
 
+def test_paths_are_the_callers_though_the_engine_works_in_its_home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    async def test():
+        process = await started(
+            Path(), 'test -d "$3" && echo "$3" > said.new; mv said.new said; exec sleep 600'
+        )
+        said = await read_when_there(tmp_path / "home" / "said")
+        await process.stop()
+        assert said == f"{tmp_path / 'home'}\n"
+
+    run(test)
+
+
 def test_an_engine_that_keeps_ending_is_named_with_its_last_words(tmp_path):
     async def test():
         body = """echo '{"level":"error","_msg":"no genesis","err":"file is damaged"}'; echo 'panic: what now'; exit 3"""
