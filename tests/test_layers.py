@@ -41,12 +41,23 @@ ONLY_IN: dict[str, tuple[tuple[str, ...], str]] = {
 }
 
 # What replicas must agree on: no clock, randomness, I/O or floats. Time and randomness arrive as arguments.
-DETERMINISTIC = ("contracts/", "ledger/execution.py", "ledger/kernel.py", "ledger/transaction.py")
+DETERMINISTIC = (
+    "contracts/",
+    "ledger/execution.py",
+    "ledger/foreign.py",
+    "ledger/kernel.py",
+    "ledger/transaction.py",
+)
 NONDETERMINISTIC_MODULES = frozenset(
     {"asyncio", "datetime", "json", "locale", "math", "os", "pathlib", "random", "re", "secrets", "socket"}
     | {"subprocess", "sys", "threading", "time", "unicodedata", "uuid"}
 )
-CONTRACTS_MAY_IMPORT = ("careledger.ledger.kernel", "careledger.primitives", "careledger.contracts")
+CONTRACTS_MAY_IMPORT = (
+    "careledger.ledger.kernel",
+    "careledger.ledger.foreign",
+    "careledger.primitives",
+    "careledger.contracts",
+)
 
 
 def list_modules() -> list[Path]:

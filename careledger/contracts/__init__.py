@@ -6,11 +6,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from careledger.contracts import consent, governance, identity, records, sys, validators
+from careledger.contracts import adoption, consent, governance, identity, records, sys, validators
 from careledger.ledger.kernel import Key
 from careledger.primitives.types import Did, compute_did
 
-CONTRACTS = (sys.CONTRACT, identity.CONTRACT, records.CONTRACT, consent.CONTRACT, governance.CONTRACT)
+CONTRACTS = (
+    sys.CONTRACT,
+    identity.CONTRACT,
+    records.CONTRACT,
+    consent.CONTRACT,
+    governance.CONTRACT,
+    adoption.CONTRACT,
+)
 
 
 def organisation_did(root: Key) -> Did:

@@ -42,12 +42,13 @@ from careledger.contracts.identity import (
 )
 from careledger.contracts.proposals import Body
 from careledger.contracts.sys import PROFILE, SET_PROFILE, SetProfile
+from careledger.contracts.voting import NotANetwork
 from careledger.ledger.execution import Overlay, ValidTooLong
 from careledger.ledger.kernel import ED25519, ML_DSA_65, Key, NotSigned
 from careledger.ledger.transaction import TRANSACTION, SecretKey, TransactionTooLarge
 from careledger.primitives.hashing import sha256
 from careledger.primitives.types import Did, compute_did
-from tests.contracts import test_governance_refusals
+from tests.contracts import test_adoption, test_governance_refusals
 from tests.contracts.network import found_message, propose_message
 from tests.ledger.play import CLINIC, HOSPITAL, STRANGER, Decided, Party, Play, register_clinic
 
@@ -423,6 +424,8 @@ def test_refused_messages_leave_the_state_untouched(table, row):
 def test_every_refusal_of_every_message_has_a_row():
     covered = {(row.message, row.refusal) for row in [*ROWS, *test_governance_refusals.ROWS]}
     covered |= {("governance.found", refusal) for _, _, refusal in test_governance_refusals.GENESES}
+    covered |= {(row.message, row.refusal) for row in test_adoption.ROWS}
+    covered.add(("ledger.adopt", NotANetwork))  # has its own test there
     for contract in CONTRACTS:
         for kind in contract.messages:
             declared = {(kind.name, refusal) for refusal in kind.refusals}
@@ -433,7 +436,7 @@ def test_every_refusal_of_every_message_has_a_row():
             assert kind.number // 100 == CONTRACT_HUNDREDS[contract.name]
 
 
-CONTRACT_HUNDREDS = {"sys": 1, "identity": 2, "records": 3, "consent": 4, "governance": 5}
+CONTRACT_HUNDREDS = {"sys": 1, "identity": 2, "records": 3, "consent": 4, "governance": 5, "ledger": 6}
 
 
 @pytest.mark.vectors
