@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from careledger.contracts.validators import Power, genesis_validators, validator_updates
 from careledger.ledger.consensus import index, proposals
 from careledger.ledger.consensus.abci import schema
-from careledger.ledger.consensus.abci.table import ProposalStatus, VerifyStatus
+from careledger.ledger.consensus.abci.table import BlockIDFlag, ProposalStatus, VerifyStatus
 from careledger.ledger.consensus.pool import Pool
 from careledger.ledger.consensus.proposals import ProposalRefused
 from careledger.ledger.consensus.replica import Decided
@@ -27,12 +27,14 @@ from careledger.ledger.store.kv import PrefixKV
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.tree import ValueReader
 from careledger.node.home import OpenHome
+from careledger.node.log import logger
 from careledger.node.networked import NetworkSequencer
 from careledger.node.retelling import Retelling
 from careledger.node.snapshots import Snapshots
 from careledger.node.statesync import Offered, StateSync
-from careledger.primitives.errors import Conflict, Misconfigured, Unavailable
+from careledger.primitives.errors import CareLedgerError, Conflict, Misconfigured, Unavailable
 
+VOTED: Final = (BlockIDFlag.COMMIT, BlockIDFlag.NIL)
 REAP_COUNT_MAX: Final = 2_000
 REAP_BYTES: Final = 1 << 20
 OVERDUE_BLOCKS: Final = 2
@@ -114,6 +116,17 @@ class NodePool:
         return self.pool.reap(REAP_BYTES, REAP_COUNT_MAX, self._clock_ms())
 
 
+class OwnSigner(Protocol):
+    """This node's validator, if it is one."""
+
+    @property
+    def address(self) -> bytes:
+        """How the engine names it."""
+
+    def saw_own_vote(self, height: int) -> None:
+        """The ledger holds a vote of its key. Raises GuardRefused if its guard knows nothing of that."""
+
+
 class NodeApplication:
     """See `abci.server.Application`."""
 
@@ -125,7 +138,9 @@ class NodeApplication:
         tell_gone: Callable[[Gone], None],
         snapshots: Snapshots | None = None,
         state_sync: StateSync | None = None,
+        signer: OwnSigner | None = None,
     ) -> None:
+        self._signer = signer
         self._snapshots = snapshots or Snapshots(home, 0)
         self._state_sync = state_sync or StateSync(home, sequencer, None)
         self._home = home
@@ -202,12 +217,14 @@ class NodeApplication:
         candidates = await self._pool.candidates(bytes_max)
         known = frozenset(candidates)
         overdue = [one for one in self._pool.pool.list_overdue(OVERDUE_BLOCKS) if one not in known]
-        rules, read = self._home.replica.rules, self._pool.read
-        block = self._home.replica.block_input(self._decided(request, ()))
+        replica = self._home.replica
+        rules, read = replica.rules, self._pool.read
+        block = replica.block_input(self._decided(request, ()))
         prepared = proposals.prepare(rules, read, block, [*candidates, *overdue], bytes_max)
         refused = [data for data, _ in prepared.refused]
         self._pool.pool.refuse(proposals.confirm_refused(rules, read, block, refused))
         self._tell_all_gone()
+        replica.plan(self._decided(request, prepared.transactions), prepared.outcome)
         return schema.ResponsePrepareProposal(txs=prepared.transactions)
 
     async def process_proposal(
@@ -219,6 +236,8 @@ class NodeApplication:
         decided = self._decided(request, tuple(request.txs))
         if decided.height != replica.height + 1 or decided.time_ms < replica.time_ms:
             return schema.ResponseProcessProposal(status=ProposalStatus.REJECT)
+        if replica.is_planned(decided):  # by this node's own proposal, which was checked when it was made
+            return schema.ResponseProcessProposal(status=ProposalStatus.ACCEPT)
         block = replica.block_input(decided)
         try:
             outcome = proposals.check(replica.rules, self._pool.read, block, BLOCK_BYTES_MAX)
@@ -240,6 +259,7 @@ class NodeApplication:
 
     async def finalize_block(self, request: schema.RequestFinalizeBlock) -> schema.ResponseFinalizeBlock:
         """The decided block, executed; nothing of it lasts before `commit`."""
+        await self._watch_own_votes(request)
         decided = self._decided(request, tuple(request.txs))
         self._is_retold = decided.height <= self._home.height
         if self._is_retold:
@@ -257,6 +277,19 @@ class NodeApplication:
             validator_updates=[_update(power) for power in updates],
             app_hash=done.app_hash,
         )
+
+    async def _watch_own_votes(self, request: schema.RequestFinalizeBlock) -> None:
+        """A vote of this key that its guard did not see means that an old copy or a stranger signs: it falls silent."""
+        signer = self._signer
+        if signer is None or not any(
+            vote.block_id_flag in VOTED and vote.validator.address == signer.address
+            for vote in request.decided_last_commit.votes
+        ):
+            return
+        try:
+            await asyncio.to_thread(signer.saw_own_vote, request.height - 1)  # it may wait for the disk
+        except CareLedgerError as error:
+            logger().error("the validator signs nothing more", reason=error.message, hint=error.hint)
 
     async def commit(self, request: schema.RequestCommit) -> schema.ResponseCommit:
         """The block is durable when this returns."""

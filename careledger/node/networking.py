@@ -27,7 +27,7 @@ from careledger.engine.install import find_engine
 from careledger.engine.process import EngineProcess
 from careledger.engine.relay import Relays
 from careledger.engine.rpc import Rpc
-from careledger.engine.signer import run_signer
+from careledger.engine.signer import Signer, open_signer
 from careledger.engine.signing_guard import GUARD_NAME
 from careledger.engine.validator_key import FILE_NAME, ValidatorKey, open_validator_key
 from careledger.ledger.consensus.abci.server import Server, serve
@@ -97,13 +97,14 @@ class Networking:
         write_home(self._folder, settings, genesis.read_bytes(), secrets.token_bytes(32))
         find_time = None if self._network is None else TrustedTimes(self._network).find
         self.state_sync = StateSync(self._home, sequencer, find_time, self.pool.refresh)
+        signer = self._open_signer()
         application = NodeApplication(
-            self._home, sequencer, self.pool, sequencer.tell_gone, self.snapshots, self.state_sync
+            self._home, sequencer, self.pool, sequencer.tell_gone, self.snapshots, self.state_sync, signer
         )
         self._server = await serve(self._folder / settings.application, application, sequencer.fail)
-        if self._key is not None:
-            self._signer = asyncio.create_task(self._sign(sequencer), name="signer")
-        self.engine = EngineProcess(engine.path, self._folder, settings, _log, environment=os.environ)
+        if signer is not None:
+            self._signer = asyncio.create_task(self._sign(signer), name="signer")
+        self.engine = EngineProcess(engine.path, self._folder, settings, log_engine, environment=os.environ)
         await self.engine.start()
         self._watch = asyncio.create_task(self._stop_with(sequencer, self.engine), name="failure")
         await self.engine.wait_until_ready()
@@ -118,19 +119,21 @@ class Networking:
             logger().error("the node has stopped", reason=error.message, hint=error.hint)
         await engine.stop()
 
-    async def _sign(self, sequencer: NetworkSequencer) -> None:
-        """A signer that cannot go on silences the validator, not the node: others may be enough."""
-        assert self._key is not None
+    def _open_signer(self) -> Signer | None:
+        """A signer that cannot begin silences the validator, not the node: others may be enough."""
+        if self._key is None:
+            return None
         try:
-            await run_signer(
-                self._folder / SIGNER,
-                self._key,
-                self._folder / GUARD_NAME,
-                self._home.the_ledger.chain_id,
-                _refused,
-            )
+            return open_signer(self._key, self._folder / GUARD_NAME, self._home.the_ledger.chain_id, _refused)
         except CareLedgerError as error:
-            logger().error("the validator signs nothing more", reason=error.message, hint=error.hint)
+            logger().error("the validator signs nothing", reason=error.message, hint=error.hint)
+            return None
+
+    async def _sign(self, signer: Signer) -> None:
+        try:
+            await signer.run(self._folder / SIGNER)
+        finally:
+            signer.close()
 
     def _settings(self) -> EngineSettings:
         return make_settings(
@@ -191,9 +194,6 @@ class Networking:
         return read_node_id(self._folder)
 
 
-def open_own_validator(layout: Layout, passphrase: str) -> ValidatorKey | None:
-    """The validator key of a home; None if it has none: an embedded home, or a node that only follows."""
-    if not (layout.keys / FILE_NAME).exists():
 def make_settings(
     name: str, config: Config, peers: tuple[Peer, ...], *, signs: bool, state_sync: Begin | None = None
 ) -> EngineSettings:
@@ -210,6 +210,9 @@ def make_settings(
     )
 
 
+def open_own_validator(layout: Layout, passphrase: str) -> ValidatorKey | None:
+    """The validator key of a home; None if it has none: an embedded home, or a node that only follows."""
+    if not (layout.keys / FILE_NAME).exists():
         return None
     return open_validator_key(layout.keys, passphrase)
 
@@ -237,5 +240,6 @@ def _refused(error: CareLedgerError) -> None:
     logger().warning("the signer refused", reason=error.message, hint=error.hint)
 
 
-def _log(level: str, event: str, fields: Mapping[str, object]) -> None:
-    getattr(logger(), level if level in ("debug", "info", "warning", "error") else "info")(event, **fields)
+def log_engine(level: str, event: str, fields: Mapping[str, object]) -> None:
+    """What the engine says of every block is for those who look for a fault: some lines a second fill a disk."""
+    getattr(logger(), level if level in ("warning", "error") else "debug")(event, **fields)

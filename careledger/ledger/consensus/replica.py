@@ -105,6 +105,10 @@ class Replica(Chain):
         while len(self._plans) > PLANS_MAX:
             self._plans.popitem(last=False)
 
+    def is_planned(self, decided: Decided) -> bool:
+        """Whether exactly this block's outcome is remembered."""
+        return decided.digest() in self._plans
+
     def finalise(self, kv: KV, decided: Decided) -> Finalised:
         """Executes the next block. Raises Corrupt if it is not the next one."""
         if decided.height != self.height + 1 or decided.time_ms < self.time_ms:
