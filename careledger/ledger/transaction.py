@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from careledger.ledger.kernel import (
     ED25519,
@@ -123,13 +124,18 @@ TRANSACTION: Schema[Transaction] = Schema(
 )
 
 
+DECODED_MAX = 8_192
+"""Transactions whose decoded form is remembered; what is refused is not."""
+
+
 def compute_id(body: bytes) -> bytes:
     """H(`cl1.tx`, body)."""
     return tagged("cl1.tx", body)
 
 
+@lru_cache(maxsize=DECODED_MAX)
 def decode_transaction(data: bytes) -> tuple[Transaction, Body]:
-    """The envelope and its body. Raises Malformed, TransactionTooLarge."""
+    """The envelope and its body. Raises Malformed, TransactionTooLarge. A replica meets each transaction four times."""
     if len(data) > TRANSACTION_SIZE_MAX:
         raise TransactionTooLarge
     try:
