@@ -17,6 +17,7 @@ from careledger.contracts.identity import (
     Subject,
 )
 from careledger.contracts.parameters import BOUNDS, get_parameter
+from careledger.contracts.validators import get_seats
 from careledger.ledger.consensus.index import EVENTS_MAX
 from careledger.ledger.execution import Overlay
 from careledger.ledger.kernel import ED25519
@@ -67,14 +68,20 @@ async def deactivate(node: CommandContext, params: dict[str, Any], progress: Pro
 async def list_organisations(
     node: CommandContext, params: dict[str, Any], progress: Progress
 ) -> dict[str, Any]:
-    """Every organisation that was ever registered, in the order of admission, as it is now."""
+    """Every organisation that was ever registered, in the order of admission, as it is now.
+
+    A node that began with a snapshot has no events of before: of those who came between the genesis and the snapshot
+    it lists who validates, last.
+    """
     async with node.sequencer.quiet():
         ledger = node.home.the_ledger
         with node.home.tables.env.begin() as txn:
             kv = LmdbKV(txn, node.home.tables.ledger)
+            events = ledger.events(kv, REGISTERED.name, limit=EVENTS_MAX)
+            seats = get_seats(Overlay(ledger.reader(kv)))
+            named = [CHANGED.decode(event.data).subject for event in events]
             found = []
-            for event in ledger.events(kv, REGISTERED.name, limit=EVENTS_MAX):
-                did = CHANGED.decode(event.data).subject
+            for did in dict.fromkeys([*named, *[seat.organisation for seat in seats]]):
                 raw = ledger.state(kv, SUBJECTS.contract, SUBJECTS.name, did)
                 if raw is not None:
                     found.append((did, SUBJECTS.value.decode(raw)))

@@ -45,6 +45,7 @@ def add_size(txn: lmdb.Transaction, tables: Tables, size: int) -> None:
 def forget(txn: lmdb.Transaction, tables: Tables) -> None:
     """The ledger goes on from a snapshot: that it continues what was before cannot be shown any more."""
     txn.delete(_SIZES, db=tables.meta)
+    txn.delete(_DAY, db=tables.meta)
 
 
 def mark_day(txn: lmdb.Transaction, tables: Tables, size: int, time_ms: int) -> None:

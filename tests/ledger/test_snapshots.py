@@ -87,6 +87,13 @@ def test_a_restored_replica_is_the_one_it_was_taken_of_and_goes_on_alike() -> No
         replica.history_path(kv, 3, 40)  # and nothing of before
 
 
+def test_what_stood_there_before_is_gone() -> None:
+    full, play = make_play(blocks=3, keys=500), make_play(blocks=7)
+    full.replica.restore(full.kv, snapshots.read_chunks(chunks_of(play)))
+    assert chunks_of(full) == chunks_of(play)
+    assert Replica.open(full.kv, RULES).app_hash == play.replica.app_hash
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     st.dictionaries(st.binary(min_size=32, max_size=32), st.binary(max_size=90), max_size=120),

@@ -15,7 +15,7 @@ from careledger.ledger.consensus import snapshots as logical
 from careledger.ledger.consensus.abci import schema
 from careledger.ledger.consensus.abci.table import ApplySnapshotChunkResult as Applied
 from careledger.ledger.consensus.abci.table import OfferSnapshotResult as Offer
-from careledger.node import fsck, snapshots
+from careledger.node import fsck, handed, snapshots
 from careledger.node.snapshots import is_due
 from careledger.primitives.errors import Unavailable, VerificationFailed
 from careledger.primitives.hashing import sha256
@@ -65,6 +65,8 @@ def test_a_home_begins_with_a_snapshot_and_goes_on_as_the_others(homes: Homes) -
             assert await newcomer.take(member, app_hash) == Applied.ACCEPT
             assert newcomer.state()[:4] == member.state()[:4]
             assert (newcomer.home.outbox.flight or newcomer.home.outbox.records) == waiting
+            with newcomer.home.tables.env.begin() as txn:
+                assert handed.read_sizes(txn, newcomer.home.tables) == [9], "what it can show to continue"
             info = await newcomer.application.info(schema.RequestInfo())
             assert (info.last_block_height, info.last_block_app_hash) == (8, app_hash)
             for _ in range(5):
@@ -261,6 +263,8 @@ def test_blocks_go_on_while_a_snapshot_is_taken_and_without_room_for_one(homes: 
             with full:
                 await member.grow(9)
             assert [one.height for one in await member.offers()] == [4]
+            taking = member.snapshots._taking
+            assert taking is not None and taking.exception() is None
 
     asyncio.run(run())
 
