@@ -40,7 +40,7 @@ def test_a_proposer_executes_its_block_once_and_comes_to_what_a_replay_does(
     with solo_of(path) as node:
         node.anchor()
         assert node.client.post("/Patient", {"resourceType": "Patient"}).status == 201
-        while node.home.outbox.flight is None:
+        while node.home.outbox.flight is None or node.sequencer._busy.locked():  # then the pool has it
             node.run(asyncio.sleep(0.01))
         moment = _timestamp(node.now_ms + 1)
         transactions = propose(node, moment)
