@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.verifier.synthetic_chart import HEIGHT, Patient, SyntheticChart, canonical
+from tests.verifier.test_export_past import DATED, held
 from tests.verifier.test_exports import ALTERED, CONSENTS, ENTRIES, RECORDED, chart_with_consent, permitted
 from tests.verifier.twins import ROOT, export_verdict
 
@@ -19,6 +20,7 @@ VECTORS = ROOT / "vectors" / "exports.json"
 ADA = Patient("ada")
 SMALL = ("bound-by-another-key", "revoked-before", "for-another-purpose", "of-another-type")
 """Of the cases about directives: each is as large as its keys and signatures."""
+SMALL_DATED = ("nothing", "an-entry-of-yesterday", "a-look-of-yesterday", "a-look-that-saw-an-old-state")
 
 
 def make_vectors() -> dict[str, Any]:
@@ -27,7 +29,9 @@ def make_vectors() -> dict[str, Any]:
         Patient.memory.update(json.loads(VECTORS.read_text())["signatures"])
     cases: list[dict[str, Any]] = []
 
-    def add(name: str, export: bytes, expected: str, size: int = 17, earlier: str | None = None) -> None:
+    def add(
+        name: str, export: bytes, expected: str, size: int | str = 17, earlier: str | None = None
+    ) -> None:
         cases.append(
             {
                 "name": name,
@@ -66,6 +70,17 @@ def make_vectors() -> dict[str, Any]:
         chart.enrol(ADA)
         chart.accesses.insert(1, permitted(chart.decide(ADA, **directive), **entry))
         add(f"directive-{name}", chart.export(), "refused")
+    plain.sizes = (*plain.sizes, HEIGHT + 9)
+    for form in ("chart", "access-log"):
+        older = plain.export(form, HEIGHT + 9)
+        trusts["later"] = plain.checkpoint(HEIGHT + 9).decode()
+        add(f"{form}-of-an-older-block-under-a-newer-note", older, "refused", "later")
+    plain.sizes = plain.sizes[:-1]
+    for name in SMALL_DATED:
+        chart, trust = held()
+        DATED[name][0](chart)
+        trusts["held"] = trust.decode()
+        add(f"dated-{name}", chart.export(), "anchored" if DATED[name][1] else "refused", "held")
     earlier = plain.export()
     plain.go_on()
     plain.sizes = (*plain.sizes, HEIGHT + 1)
