@@ -279,6 +279,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
             state = row["problem"]
         elif "height" in row:
             state = f"block {row['height']}  app hash {row['app_hash'][:16]}  peers {row['peers']}"
+            state += "" if row["admitted"] else "  not admitted yet"
         else:
             state = f"home {row['home']}"
         lines.append(f"{row['name']:12} {row['fhir']:32} {state}\n")

@@ -87,7 +87,11 @@ async def status(node: CommandContext, params: dict[str, Any], progress: Progres
         "journal_bytes": node.home.journal.position.end,
         "sync_ms": round(1000 * node.sequencer.sync_times.seconds, 3),
         "witnesses": node.witnesses.standing(),
-        "problems": [*node.backend.problems(), *node.witnesses.problems()],
+        "problems": [
+            *node.backend.problems(),
+            *node.witnesses.problems(),
+            *membership.list_problems(node),
+        ],
     }
 
 

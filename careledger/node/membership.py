@@ -62,6 +62,17 @@ def show_standing(node: CommandContext) -> dict[str, Any]:
     return shown | ({"state_sync": problem} if problem else {})
 
 
+def list_problems(node: CommandContext) -> list[str]:
+    """What keeps this organisation from being a member in full, for people; nothing on an embedded ledger."""
+    if not node.home.is_network:
+        return []
+    standing = show_standing(node)
+    found = [f"no snapshot can be taken in: {standing['state_sync']}"] if "state_sync" in standing else []
+    if not standing["admitted"]:
+        found.append("the organisation is not admitted to the ledger: what is written waits for its anchor")
+    return found
+
+
 def _networking(node: CommandContext) -> Networking:
     if node.networking is None:
         raise Misconfigured(

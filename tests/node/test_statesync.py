@@ -6,6 +6,7 @@ import asyncio
 import shutil
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -15,7 +16,7 @@ from careledger.ledger.consensus import snapshots as logical
 from careledger.ledger.consensus.abci import schema
 from careledger.ledger.consensus.abci.table import ApplySnapshotChunkResult as Applied
 from careledger.ledger.consensus.abci.table import OfferSnapshotResult as Offer
-from careledger.node import fsck, handed, snapshots
+from careledger.node import fsck, handed, membership, snapshots
 from careledger.node.snapshots import is_due
 from careledger.primitives.errors import Unavailable, VerificationFailed
 from careledger.primitives.hashing import sha256
@@ -93,6 +94,9 @@ def test_what_nobody_admitted_waits_and_is_anchored_by_nobody(homes: Homes) -> N
             await until(lambda: newcomer.home.outbox.flight is not None)
             assert not newcomer.pool.pool.select(1 << 20, 10)
             newcomer.sequencer.check_health()
+            (said,) = membership.list_problems(SimpleNamespace(home=newcomer.home, networking=None))
+            assert "not admitted" in said
+            assert not membership.list_problems(SimpleNamespace(home=member.home, networking=None))
 
     asyncio.run(run())
 
