@@ -79,9 +79,11 @@ vectors: dev  ## write vectors/ again from the tests
 	@$(PY) -m pytest -m vectors --write-vectors
 
 .PHONY: docs
-docs: dev  ## write docs/cli.md and docs/spec/ again from the program
+docs: dev  ## write docs/cli.md, docs/spec/, tables of docs/scale.md, deploy/engine-*.toml again from the program
 	@$(PY) tools/build_cli_reference.py
 	@test ! -e tools/build_spec.py || $(PY) tools/build_spec.py
+	@$(PY) tools/build_engine_samples.py
+	@$(PY) -m bench.scale
 
 campaign-%: dev  ## run a long campaign: tests/campaigns/NAME.py
 	@test -e tests/campaigns/$*.py || { echo 'no such campaign; there are:' >&2; ls tests/campaigns 2>/dev/null >&2; exit 2; }
