@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 500
-FILE_LINES_MAX_OF = {"verifier/verify.py": 1140}
+FILE_LINES_MAX_OF = {"verifier/verify.py": 1160}
 """The stand-alone verifier is one file on purpose: it is read from top to bottom, and copied alone."""
 CORE_ROOMS = ("primitives", "ledger", "contracts", "vault", "access", "fhir")
 MAY_PRINT = ("careledger/cli/", "tools/", "tests/", "verifier/", "bench/")

@@ -628,7 +628,7 @@ def latest(r):
 def read_entries(r):
     """What the record log says, if its leaves obey the rules: leaves, types, and what bears on consent."""
     chart = {"leaves": [], "types": [], "keys": [], "mandates": {}, "emergencies": [], "moved_in": 0}
-    chart["times"], newest, versions, bare, named, skipped = [], 0, {}, [], [], 0
+    chart["places"], chart["times"], newest, versions, bare, named, skipped = {}, [], 0, {}, [], [], 0
     for number, part in enumerate(r["entries"]):
         where = f"entry {number}"
         if "leaf" in part:  # 5. bare
@@ -663,6 +663,7 @@ def read_entries(r):
         need(step > 0 and skipped <= len(bare), f"{where}: a version is missing or repeated")
         chart["moved_in"] += before is None and step > 1
         versions[type_, e["id"]] = -version if kind == "move" else version
+        chart["places"].setdefault((type_, e["id"]), []).append(number)
         # 4. A resource says what its header says; 9, 10 and `emergency`: what others say.
         if kind == "version" and type_ != "EmergencyAccess":
             start = f'{{"resourceType":"{type_}","id":"{e["id"]}","meta":{{"versionId":"{version}","lastUpdated":"'
@@ -792,7 +793,8 @@ def read_content(content, where):
 
 def decide(r, chart, e):
     """11. Why an access was not allowed, as far as its entry and the chart tell; "" if it was."""
-    types, rule, mandates = chart["types"], e["rule"], chart["mandates"]
+    types, rule, mandates, texts = chart["types"], e["rule"], chart["mandates"], []
+    is_custodian = e["organisation"] == f"did:careledger:{r['org'].hex()}"
     if e["leaves"] and e["leaves"][-1] >= len(types):
         return "it names what is not in the record log"
     if not e["permitted"] or e["kind"] in ("denied", "empty", "count"):
@@ -801,7 +803,7 @@ def decide(r, chart, e):
         purposes = (*CARE, "PATRQT") if rule == "own-chart" else CARE
         if (rule != "operator" and e["purpose"] not in purposes) or (rule == "own-chart" and e["roles"]):
             return "another purpose, or not herself"
-        if e["organisation"] != f"did:careledger:{r['org'].hex()}" or e["directives"]:
+        if not is_custodian or e["directives"]:
             return "not the custodian"
     elif rule == "emergency":
         boxes = [one for one in chart["emergencies"] if one["practitioner"] == e["actor"]]
@@ -821,8 +823,14 @@ def decide(r, chart, e):
                 return "its directive was not in force"
             if text["effect"] != "permit" or not is_meant(text, e):
                 return "its directive does not permit it"
-            if text["types"] and any(types[i] and types[i] not in text["types"] for i in e["leaves"]):
-                return "its directive permits no such type"
+            texts.append(text)
+        by_default = (
+            is_custodian and e["purpose"] in CARE
+        )  # what no directive permits the custodian has all the same
+        if not by_default and not all(
+            any(covers(r, chart, i, e, text) for text in texts) for i in e["leaves"]
+        ):
+            return "its directives permit no such type, category or label"
     else:
         lent = rule == "supporting" and all(types[i] in SUPPORTING for i in e["leaves"])
         return "" if lent else "no rule that permits"
@@ -835,6 +843,19 @@ def decide(r, chart, e):
         if meant and not narrowed and is_meant(text, e) and not replaced(mandates, id_, e["height"], True):
             return "a directive in force denied it"
     return ""
+
+
+def covers(r, chart, i, e, text):
+    """The directive names the type of what left, and its codes occur in some version by then, as far as one can tell."""
+    if not chart["types"][i] or (text["types"] and chart["types"][i] not in text["types"]):
+        return not chart["types"][i]
+    parts = [r["entries"][n] for n in chart["places"].get((chart["types"][i], r["entries"][i].get("id")), [])]
+    if chart["bare"] or not parts or any(part["kind"] == "move" for part in parts):
+        return True  # what counted then may not be here any more
+    bodies = [part["body"] for part in parts if part["time"] <= e["time"] + MINUTE]
+    wanted = [text[name] for name in ("categories", "labels") if text[name]]
+    wanted = [[json.dumps(one["code"], ensure_ascii=False) for one in codings] for codings in wanted]
+    return any(all(any(code in body for code in codes) for codes in wanted) for body in bodies)
 
 
 def is_meant(text, e):

@@ -8,6 +8,7 @@ lists what it does not see. Pure. Errors: VerificationFailed, naming the entry.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
 
@@ -215,9 +216,9 @@ class Consents:
         """Directives of the chart that the ledger does not know, or not with the key and period that she signed."""
         return sum(not mandate.status for mandate in self.mandates.values())
 
-    def check(self, number: int, entry: AccessContent, types: list[str]) -> None:
+    def check(self, number: int, entry: AccessContent, types: list[str], bears: Bears) -> None:
         """The entry's decision, computed again. `types` are those of the record log's entries, "" for a bare one."""
-        problem = self._problem(entry, types)
+        problem = self._problem(entry, types) or self._covered(entry, types, bears)
         if problem:
             raise _refused(f"access entry {number} was not allowed: {problem}")
 
@@ -229,6 +230,8 @@ class Consents:
         if entry.rule not in _RULES:
             return "no rule that permits decided it"
         problem = _RULES[entry.rule](self, entry, types)
+        if entry.rule in ("custodian-default", "operator", "own-chart"):
+            problem = problem or self._alone(entry)
         if problem or entry.rule not in ("custodian-default", "directive-permit"):
             return problem
         return self._denied(entry, types)
@@ -239,8 +242,10 @@ class Consents:
         return self._custodian(entry)
 
     def _custodian(self, entry: AccessContent) -> str:
-        if entry.organisation != f"did:careledger:{self.organisation.hex()}":
-            return "it was not the custodian"
+        is_custodian = entry.organisation == f"did:careledger:{self.organisation.hex()}"
+        return "" if is_custodian else "it was not the custodian"
+
+    def _alone(self, entry: AccessContent) -> str:
         return "it names directives" if entry.directives else ""
 
     def _own(self, entry: AccessContent, types: list[str]) -> str:
@@ -280,8 +285,19 @@ class Consents:
             text = mandate.text
             if text.effect != "permit" or not _is_meant(text, entry):
                 return "its directive does not permit it"
-            if any(types[leaf] not in text.types for leaf in entry.leaves if text.types and types[leaf]):
-                return "its directive permits no such type"
+        return ""
+
+    def _covered(self, entry: AccessContent, types: list[str], bears: Bears) -> str:
+        """Each part of what left was permitted by one of the directives, or is the custodian's by default."""
+        if entry.rule != "directive-permit" or not entry.permitted or entry.kind in NOTHING_LEFT:
+            return ""
+        if not self._default(entry, types):
+            return ""
+        texts = [self.mandates[id].text for id in entry.directives]
+        until_ms = entry.time_ms + REQUEST_MS_MAX
+        for leaf in entry.leaves:
+            if types[leaf] and not any(_covers(text, types[leaf], leaf, until_ms, bears) for text in texts):
+                return "its directives permit no such type, category or label"
         return ""
 
     def _denied(self, entry: AccessContent, types: list[str]) -> str:
@@ -306,6 +322,8 @@ class Consents:
         )
 
 
+Bears = Callable[[int, int, tuple[tuple[str, ...], ...]], bool]
+"""Whether some version, recorded by then, of the resource at a leaf has one code of each of these lists."""
 _RULES: Final = {
     "custodian-default": Consents._default,
     "operator": Consents._operator,
@@ -335,6 +353,12 @@ def _is_meant(text: DirectiveText, entry: AccessContent) -> bool:
         and (not text.purposes or entry.purpose in text.purposes)
         and any(one.value and one.value in names[one.kind] for one in text.grantees)
     )
+
+
+def _covers(text: DirectiveText, type: str, leaf: int, until_ms: int, bears: Bears) -> bool:
+    """The directive is about this type, and about codes that the resource bears."""
+    codes = tuple(tuple(one.code for one in ones) for ones in (text.categories, text.labels) if ones)
+    return (not text.types or type in text.types) and (not codes or bears(leaf, until_ms, codes))
 
 
 def _stand(mandate: Mandate, part: files.StandingPart, state_root: bytes) -> None:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -114,7 +114,7 @@ def verify_export(
     if isinstance(export, ChartFile):
         logs.consents.stand(export.directives, state)
         for number, entry in enumerate(entries):
-            logs.consents.check(number, entry, logs.types)
+            logs.consents.check(number, entry, logs.types, partial(_bears, export, logs))
     consents = logs.consents
     if key_id is not None and isinstance(export, AccessLogFile):
         raise _refused("an access-log export does not show the enrolled key: use a chart export")
@@ -157,6 +157,8 @@ class Logs:
     """When each entry was recorded; 0 for a bare one, which does not say."""
     kinds: dict[str, int] = field(default_factory=dict)
     versions: dict[tuple[str, str], int] = field(default_factory=dict)
+    places: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    """Entries by type and id."""
     moved_in: int = 0
     skipped: int = 0
     """Versions that are missing between others: as many bare entries must stand before."""
@@ -281,6 +283,7 @@ def _count_version(logs: Logs, header: Header, kind: str) -> None:
         raise _refused("a version of the resource is missing, or there twice")
     logs.moved_in += before is None and step > 1
     logs.versions[place] = -header.version if kind == "move" else header.version
+    logs.places.setdefault(place, []).append(len(logs.times) - 1)
 
 
 def _take_leaf(logs: Logs, header: Header, kind: str, body: bytes) -> None:
@@ -295,6 +298,19 @@ def _take_leaf(logs: Logs, header: Header, kind: str, body: bytes) -> None:
         logs.named.update(leaves)
     elif header.type == EMERGENCY_TYPE and body:
         logs.consents.override(body, header.time_ms)
+
+
+def _bears(
+    export: ChartFile, logs: Logs, leaf: int, until_ms: int, codes: tuple[tuple[str, ...], ...]
+) -> bool:
+    """As far as the chart can tell: what counted then may have been erased, or stand where the resource moved to."""
+    places = logs.places.get((logs.types[leaf], str(export.entries[leaf].id)), ())
+    parts = [export.entries[at] for at in places]
+    if logs.bare or not parts or any(part.kind == "move" for part in parts):
+        return True
+    bodies = [str(part.body) for at, part in zip(places, parts, strict=True) if logs.times[at] <= until_ms]
+    wanted = [[msgspec.json.encode(code).decode() for code in ones] for ones in codes]
+    return any(all(any(code in body for code in ones) for ones in wanted) for body in bodies)
 
 
 # ---- The access log -----------------------------------------------------------------------------------------

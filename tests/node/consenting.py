@@ -54,7 +54,8 @@ class Device:
 
     def signed(self, supersedes: str = "", **terms: Any) -> dict[str, Any]:
         """The parameters of a grant, not yet handed in."""
-        prepared = self.prepare(dids=list(terms.get("to", ())) or [ELSEWHERE])
+        dids = [one for one in terms.get("to", (ELSEWHERE,)) if one.startswith("did:")]
+        prepared = self.prepare(dids=dids)
         return decisions.sign(self.make(prepared, supersedes, **terms), prepared, self.key)
 
     def grant(self, supersedes: str = "", **terms: Any) -> str:

@@ -190,3 +190,26 @@ def test_what_a_node_that_was_tampered_with_records_is_caught(node: Node) -> Non
         assert stranger.get("Patient/b").status == 200
     verdict, reason, _ = export_verdicts(export(node, "b"), trust)
     assert (verdict, "did not sign this directive" in reason) == ("refused", True)
+
+
+def test_what_several_directives_permit_in_one_answer_holds(node: Node) -> None:
+    """To another organisation each of its type; to the custodian's practitioner one type, and the rest by default."""
+    trust = checkpoint(node)
+    node.client.put("Observation/o", observation("o", "a", 1.5))
+    device = Device(node.command, "a", b"\1" * 32)
+    device.enrol()
+    device.grant(type=("Observation",), category=("vital-signs",))
+    device.grant(type=("Patient",))
+    device.grant(to=("Practitioner/owl",), type=("Observation",))
+    backend, scopes = node.service.context.backend, parse_scopes("system/*.rs")
+    them = Client(backend, Actor("them", "x", ELSEWHERE, scopes), node.client.app)
+    owl = Actor("owl", "x", node.client.who.organisation, scopes, practitioner="owl")
+    ours = Client(backend, owl, node.client.app)
+    for caller, url, size in (
+        (them, "Observation?patient=a&_include=Observation:subject", 2),
+        (ours, "Patient/a/$everything", 5),
+    ):
+        assert len(json.loads(caller.get(url).body)["entry"]) == size
+        entry = node.command("access_log", patient="a")["entries"][-1]
+        assert (entry["rule"], len(entry["versions"])) == ("directive-permit", size)
+    holds(export(node, "a"), trust)

@@ -60,6 +60,8 @@ class Days:
         urls = (
             "Patient/a", f"Observation/o{self.draw.randrange(5)}", "Observation?patient=a", "Patient/a/$everything",
             "Observation?code=8867-4", "AuditEvent?patient=a", "Observation?patient=a&_summary=count",
+            "Observation?patient=a&_include=Observation:subject", "Patient?_id=a&_revinclude=Observation:subject",
+            f"Observation/o{self.draw.randrange(5)}/_history", "Patient/a/_history/1",
         )  # fmt: skip
         self.draw.choice(self.callers).get(self.draw.choice(urls))
 
@@ -69,6 +71,7 @@ class Days:
             "deny": self.draw.random() < 0.3,
             "purpose": self.draw.choice((("TREAT",), ("TREAT", "HPAYMT"))),
             "type": self.draw.choice(((), ("Observation",), ("Patient", "Condition"))),
+            "category": self.draw.choice(((), (), ("vital-signs",), ("laboratory",))),
         }
         old = self.draw.choice(["", *self.directives])
         self.directives.append(self.device.grant(old if self.draw.random() < 0.5 else "", **terms))

@@ -338,6 +338,57 @@ def test_what_a_directive_permits_holds(said: dict[str, Any], entry: dict[str, A
     assert export_verdict(chart.export(), chart.checkpoint()) == "anchored"
 
 
+def test_several_directives_may_permit_one_answer() -> None:
+    """What left is each of a type of one of them; the custodian has the rest by default, for the purposes of care."""
+    for leaves, more, holds in (
+        ((1, 7), {}, True),
+        ((1, 7, 8), {}, False),
+        ((1, 7, 8), {"organisation": ""}, True),
+        ((1, 7, 8), {"organisation": "", "purpose": "HRESCH"}, False),
+    ):
+        chart = Chart()
+        chart.enrol(ADA)
+        both = {"purposes": ["HRESCH", "TREAT"]}
+        ids = tuple(chart.decide(ADA, types=[one], **both) for one in ("Observation", "Basic"))[::-1]
+        for type in ("Basic", "Condition"):
+            chart.add(type, "x")
+        look = permitted("", directives=ids, leaves=leaves, **more)
+        chart.accesses.insert(1, replace(look, organisation=look.organisation or chart.did))
+        assert export_verdict(chart.export(), chart.checkpoint()) == ("anchored" if holds else "refused"), (
+            leaves
+        )
+
+
+def test_what_a_directive_is_narrowed_to_must_occur() -> None:
+    """By its codes, in some version of the resource by then; unless what counted then may not be here any more."""
+    code = 'a "quoted" code'
+    labelled = canonical({"meta": {"security": [{"code": code}]}}).decode()
+    narrow: dict[str, Any] = {"labels": [{"code": code, "system": ""}]}
+    for body, said, more, holds in (
+        (labelled, narrow, {}, True),
+        ("", narrow, {}, False),
+        (labelled, {**narrow, "categories": [{"code": "lab", "system": ""}]}, {}, False),
+        (labelled, {**narrow, "categories": [{"code": "security", "system": ""}]}, {}, True),
+        ("", narrow, {"organisation": ""}, True),
+    ):
+        chart = Chart()
+        chart.enrol(ADA)
+        id = chart.decide(ADA, **said)
+        entry = chart.add("Basic", "b", time=START + 5_000)
+        chart.entries[-1] = replace(entry, body=entry.body[:-1] + f',"x":{body or 0}' + "}")
+        look = permitted(id, leaves=(len(chart.entries) - 1,), **more)
+        chart.accesses.insert(1, replace(look, organisation=look.organisation or chart.did))
+        assert export_verdict(chart.export(), chart.checkpoint()) == ("anchored" if holds else "refused"), (
+            said
+        )
+    chart.accesses[1] = replace(chart.accesses[1], organisation="did:careledger:other")
+    refused(chart, "no such type, category or label")
+    chart.add("Basic", "b", kind="move")
+    assert export_verdict(chart.export(), chart.checkpoint()) == "anchored", (
+        "where it went it may bear the code"
+    )
+
+
 def test_a_directive_of_a_swapped_key_has_no_force() -> None:
     """What Ada bound before Eve followed her holds; what Ada binds afterwards does not."""
     for late in (False, True):

@@ -558,7 +558,7 @@ def test_it_stands_alone() -> None:
     }
     lines = {line for token in tokens for line in range(token.start[0], token.end[0] + 1)} - prose
     # 270 for receipts alone, 170 for networks; exports, with their directives, decisions and pins, take the rest.
-    assert len(lines) <= 890, f"{len(lines)} lines of code"
+    assert len(lines) <= 910, f"{len(lines)} lines of code"
 
 
 def test_a_receipt_verifies_in_ten_milliseconds(ledger: SyntheticLedger, trust: bytes) -> None:
