@@ -11,6 +11,7 @@ when somebody asks whom they concern, once. One `Standing` serves one process; i
 
 from __future__ import annotations
 
+import dataclasses
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -36,7 +37,16 @@ from careledger.access.directives import (
 )
 from careledger.access.force import grantees_of
 from careledger.access.grants import follows
-from careledger.contracts.consent import ACTIVE, compute_key_hash, decode_entry, entry_key
+from careledger.contracts.adoption import decode_followed, followed_key
+from careledger.contracts.consent import (
+    ACTIVE,
+    ENTRY,
+    REVOKED,
+    compute_key_hash,
+    decode_entry,
+    entry_key,
+    withdrawal_keys,
+)
 from careledger.primitives.errors import Invalid
 from careledger.vault.model import CONTROLLER_TYPE, DIRECTIVE_TYPE, RowColumns, Snapshot, Version
 
@@ -47,12 +57,17 @@ SHARED_KEPT = 16_384
 
 @dataclass(slots=True)
 class _Opened:
-    """One directive of a chart, and how it stood when it was asked for last."""
+    """One directive of a chart, and how it stood when it was asked for last.
+
+    Its entry stands under `state_key`, or followed from an embedded ledger of the chart's organisation: what was
+    decided on the network's ledger itself comes first.
+    """
 
     row: int
     version: Version
     text: Text
     state_key: bytes
+    followed_key: bytes
     key_hash: bytes
     controller: bytes | None
     entry: bytes | None = None
@@ -185,7 +200,9 @@ def _open_directive(snapshot: Snapshot, chart: _Chart, version: Version, row: in
     leaf = decode_leaf(snapshot.body(version))
     text = _compact(decode_text(from_base64(leaf.text)))
     key_hash = compute_key_hash(from_base64(leaf.key))
-    return _Opened(row, version, text, entry_key(_commitment(version.id)), key_hash, chart.controller)
+    state_key = entry_key(_commitment(version.id))
+    followed = followed_key(snapshot.place(version.chart)[0], state_key)
+    return _Opened(row, version, text, state_key, followed, key_hash, chart.controller)
 
 
 def _compact(text: Text) -> Text:
@@ -232,7 +249,7 @@ def _stand(snapshot: Snapshot, one: _Opened) -> Directive:
     before = one.standing
     if before is not None and one.height == snapshot.height:
         return before
-    entry = snapshot.state(one.state_key)
+    entry = snapshot.state(one.state_key) or _followed(snapshot, one.followed_key, one.version.id)
     if before is None or entry != one.entry:
         bound = _is_bound(snapshot, one) if before is None else before.bound
         status, height = _status(one, entry)
@@ -240,6 +257,25 @@ def _stand(snapshot: Snapshot, one: _Opened) -> Directive:
         one.entry = entry
     one.height = snapshot.height
     return before
+
+
+def read_entry(snapshot: Snapshot, organisation: bytes, id: str) -> bytes | None:
+    """How a directive of this organisation's charts stands on the ledger, or followed from its embedded one."""
+    state_key = entry_key(_commitment(id))
+    return snapshot.state(state_key) or _followed(snapshot, followed_key(organisation, state_key), id)
+
+
+def _followed(snapshot: Snapshot, key: bytes, id: str) -> bytes | None:
+    """The entry in the embedded ledger from which the organisation came, if it did; revoked if it was since."""
+    raw = snapshot.state(key)
+    if raw is None:
+        return None
+    kept = decode_followed(raw)
+    entry = decode_entry(kept)
+    revocations = withdrawal_keys(_commitment(id), entry)
+    if any(snapshot.state(key) is not None for key in revocations):
+        return ENTRY.encode(dataclasses.replace(entry, status=REVOKED))
+    return kept
 
 
 def _status(one: _Opened, entry: bytes | None) -> tuple[Status, int]:

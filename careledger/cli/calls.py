@@ -35,6 +35,7 @@ The methods and what they take and give are this table; `node` implements the sa
 | governance.propose | what, days, at_height; file, did, validator, weight, name, value as it needs | as a row of governance.list, block |
 | governance.vote | number, is_for, hash | as a row of governance.list, block |
 | governance.list | | height, weight, validators (list), proposals (list of number, by, status, hash, votes_for, votes_against, weight, actions) |
+| ledger.adopt | | adopted (height, 0 if it was before), followed (messages), height |
 | network.describe | rpc (list), address | file (text), height, hash |
 | network.admit_peer | peer (`NODE-ID@HOST:PORT`) | peer |
 | config | | did, name, home, settings (name -> value, origin) |

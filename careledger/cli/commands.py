@@ -65,6 +65,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "join", "careledger.cli.joining:join", "Make the home of an organisation that comes to a network"
     ),
+    Command("migrate", "careledger.cli.migrating:migrate", "Take a home's embedded ledger to a network"),
     Command("network", "careledger.cli.network:app", "Organisations that keep one ledger, on this machine"),
     Command("engine", "careledger.cli.engine:app", "Build the consensus engine, or say what is missing"),
     Command("doctor", "careledger.cli.node:doctor", "Say what is wrong with this machine, home or node"),

@@ -100,6 +100,16 @@ FOLLOWED: Map[tuple[Did, bytes], bytes] = Map(
 )
 
 
+def followed_key(organisation: bytes, state_key: bytes) -> bytes:
+    """Where an entry stands that followed: the state key here of the one under `state_key` there."""
+    return FOLLOWED.state_key((Did(organisation), state_key))
+
+
+def decode_followed(raw: bytes) -> bytes:
+    """The entry as it was, from what the state holds under `followed_key`."""
+    return FOLLOWED.value.decode(raw)
+
+
 class AlreadyAdopted(Rejected):
     """An organisation adopts one embedded ledger, once."""
 

@@ -258,6 +258,13 @@ def compute_key_hash(public: bytes) -> bytes:
     return compute_key_id(Key(ML_DSA_65, public))
 
 
+def withdrawal_keys(commitment: bytes, entry: Entry) -> tuple[bytes, bytes]:
+    """Where the state map says that this directive was revoked although the ledger holds no entry of it: by its key, or
+    by its code."""
+    key, code = (_withdrawal_key(commitment, one) for one in (entry.key_hash, entry.revocation_hash))
+    return WITHDRAWN.state_key(key), WITHDRAWN.state_key(code)
+
+
 def entry_key(commitment: bytes) -> bytes:
     """Where the state map holds the directive's entry."""
     return DIRECTIVES.state_key(commitment)

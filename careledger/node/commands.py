@@ -20,6 +20,7 @@ from careledger.access.tokens import TokenIssuer
 from careledger.fhir.http import FhirApp
 from careledger.fhir.json import instant
 from careledger.node import (
+    adopting,
     backup,
     consents,
     doctor,
@@ -331,6 +332,7 @@ COMMANDS: Mapping[str, Function] = MappingProxyType(
         "governance.propose": voting.propose,
         "governance.vote": voting.vote,
         "governance.list": voting.list_proposals,
+        "ledger.adopt": adopting.adopt,
         "network.describe": membership.describe_network,
         "network.admit_peer": membership.admit_peer,
     }

@@ -21,7 +21,8 @@ from careledger.access.directives import (
 )
 from careledger.access.force import PURPOSES
 from careledger.access.grants import follows
-from careledger.contracts.consent import ACTIVE, Entry, decode_entry, entry_key
+from careledger.access.standing import read_entry
+from careledger.contracts.consent import ACTIVE, Entry, decode_entry
 from careledger.contracts.identity import DEVICE, PRACTITIONER, SUBJECT, SUBJECTS
 from careledger.fhir.definitions import definitions
 from careledger.fhir.json import loads
@@ -107,7 +108,7 @@ def patient_of(snapshot: Snapshot, held: Held) -> str:
 
 def entry_of(snapshot: Snapshot, id: str) -> Entry | None:
     """How the directive stands on the ledger."""
-    data = snapshot.state(entry_key(bytes.fromhex(id)))
+    data = read_entry(snapshot, snapshot.place(HOUSE_CHART)[0], id)
     return None if data is None else decode_entry(data)
 
 

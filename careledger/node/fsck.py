@@ -48,6 +48,7 @@ COMPARED = {
     "ledger": "ledger entries",
     "heads": "buckets of heads",
     "past": "old heads",
+    "former": "entries of the embedded ledger",
 }
 """Table of the index -> what its entries are called in a report."""
 

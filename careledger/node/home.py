@@ -17,7 +17,7 @@ from careledger.ledger.genesis import NETWORK, Genesis, compute_chain_id, comput
 from careledger.ledger.past import Keeper
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.tree import MapTree
-from careledger.node import founding, handed, pins
+from careledger.node import former, founding, handed, pins
 from careledger.node.finality import SignedState
 from careledger.node.layout import (
     FORMAT,
@@ -65,15 +65,17 @@ class OpenHome:
         """Charts that were shredded."""
         self.writer = IndexWriter(self.tables, self.keyring.for_writing)
         self.access = AccessIndex(self.tables)
-        self.genesis = founding.read_genesis(bytes.fromhex(file.genesis))
-        self.is_network = self.genesis.mode == NETWORK
+        self.is_network = False
         """Whether validators decide the blocks."""
+        self.migrated_view: int | None = None
+        """The commit with which the home left its embedded ledger for a network; None if it did not, or not yet."""
         self.ledger: Chain | None = None
         self.outbox = Outbox()
         self.signed_state: SignedState | None = None
         """On a network, while somebody may look (`Sequencer.shown`): what the validators signed of the newest state."""
         self.past = Keeper()
         with self.tables.env.begin() as txn:
+            self.read_phase(txn)
             self.applied = self._read_applied(txn)
             self.access.changed = _read_changed(txn, self.tables)
             self._read_erasures(txn)
@@ -90,6 +92,15 @@ class OpenHome:
     def keys(self) -> Keys:
         """The home's keys as they are now."""
         return self.keyring.keys
+
+    def read_phase(self, txn: lmdb.Transaction) -> None:
+        """Whose blocks the journal holds at this place: a home that has joined a network begins with its own."""
+        self.migrated_view = former.read_migrated(txn, self.tables.meta)
+        encoded, began = self.file.genesis, self.file.former
+        if isinstance(began, str) and self.migrated_view is None:
+            encoded = began
+        self.genesis = founding.read_genesis(bytes.fromhex(encoded))
+        self.is_network = self.genesis.mode == NETWORK
 
     def _read_erasures(self, txn: lmdb.Transaction) -> None:
         self.erasures = int.from_bytes(txn.get(b"height", b"", db=self.tables.meta)[8:], "big")
@@ -131,6 +142,7 @@ class OpenHome:
         self.keyring.clear()
         self.ledger = None
         with self.tables.env.begin() as txn:
+            self.read_phase(txn)
             self.applied = self._read_applied(txn)
             self._read_erasures(txn)
             self.access.reset(set())

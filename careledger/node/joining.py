@@ -31,7 +31,7 @@ from careledger.node.admission import AdmissionRequest, ProvenKey
 from careledger.node.config import FILE_NAME as CONFIG_NAME
 from careledger.node.layout import Layout
 from careledger.node.networkfile import FILE_NAME, Network, parse_peer, read_network
-from careledger.primitives.errors import Misconfigured
+from careledger.primitives.errors import Conflict, Misconfigured
 from careledger.primitives.types import Did, compute_did
 from careledger.vault.keystore import KeyStore
 
@@ -93,18 +93,46 @@ class AskedToJoin:
 def join(path: Path, name: str, passphrase: str, file: bytes, place: Place, to: Did | None = None) -> Joined:
     """Make the home and ask the member who wrote the network file, or `to`. Raises if the folder is not empty."""
     network = read_network(file)
-    layout = Layout(path)
     founder = founders.prepare(path, name, passphrase, network.key_type)
-    made = founders.found_network_home(path, name, passphrase, network.genesis)
-    node_id = founders.begin_engine(layout, network.engine_genesis)
-    peer = Peer(node_id, place.reached_at)
-    write_durably(layout.engine / FILE_NAME, file)
+    founders.found_network_home(path, name, passphrase, network.genesis)
     if not (path / CONFIG_NAME).exists():
         (path / CONFIG_NAME).write_text(_compute_config(network, place))
     did = compute_did(ORGANISATION, *founder.root_key)
+    return begin_joining(path, name, passphrase, network, file, place, did, to)
+
+
+def begin_joining(
+    path: Path,
+    name: str,
+    passphrase: str,
+    network: Network,
+    file: bytes,
+    place: Place,
+    did: Did,
+    to: Did | None = None,
+) -> Joined:
+    """Lay what the engine needs into a home that has its keys, and write the request to join."""
+    layout = Layout(path)
+    node_id = founders.begin_engine(layout, network.engine_genesis)
+    peer = Peer(node_id, place.reached_at)
+    write_durably(layout.engine / FILE_NAME, file)
     request = _make_request(layout, name, passphrase, to or network.member, did, peer)
     write_durably(path / REQUEST_NAME, request)
-    return Joined(did, made.chain_id, peer, request)
+    return Joined(did, network.genesis.chain_id, peer, request)
+
+
+def write_settings(path: Path, network: Network, place: Place) -> None:
+    """Add the network's settings to those that a home has. Raises Conflict if it has such already."""
+    present = (path / CONFIG_NAME).read_text() if (path / CONFIG_NAME).exists() else ""
+    if not present:
+        (path / CONFIG_NAME).write_text(_compute_config(network, place))
+        return
+    if "[network]" in present:
+        raise Conflict(
+            "the home's configuration names a network already", hint="take [network] out of its config.toml"
+        )
+    own = _compute_config(network, place)
+    (path / CONFIG_NAME).write_text(present.rstrip("\n") + "\n\n" + own[own.index("[network]") :])
 
 
 def _make_request(layout: Layout, name: str, passphrase: str, to: Did, did: Did, peer: Peer) -> bytes:

@@ -46,6 +46,8 @@ class HomeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     chain_id: str
     genesis: str
     check: str = ""
+    former: str | msgspec.UnsetType = msgspec.UNSET
+    """The genesis of the embedded ledger that the home had before it joined its network."""
 
     def computed_check(self) -> str:
         """What `check` must say: SHA-256 over the other fields (against damage, it proves nothing)."""

@@ -65,6 +65,7 @@ class NetworkSequencer(Sequencer):
         self._headers = headers
         self._finals: dict[bytes, asyncio.Future[int]] = {}
         self._decided: Finalised | None = None
+        self._is_committing = False
         self._submitted_at = 0.0
         self._views: list[tuple[int, asyncio.Future[None], asyncio.Event]] = []
         self._departed = int(home.outbox.flight is not None)
@@ -184,6 +185,7 @@ class NetworkSequencer(Sequencer):
         done, home = self._decided, self._home
         if done is None:
             raise Corrupt("the engine commits what was not executed", hint="restart the node")
+        self._decided, self._is_committing = None, True  # from here on it is not aborted
         try:
             txn = home.writer.txn
             if txn is None:
@@ -202,7 +204,7 @@ class NetworkSequencer(Sequencer):
             home.abort()
             raise
         finally:
-            self._decided = None
+            self._is_committing = False
             self._busy.release()
         self.block_at = time.monotonic()
         if landed is not None:
@@ -219,6 +221,14 @@ class NetworkSequencer(Sequencer):
             self._decided = None
             self._home.abort()
             self._busy.release()
+
+    async def settle(self) -> None:
+        """Before a block is decided: none is half done. An engine that was away between the two decides it again; one
+        that ended during the second finds it committed."""
+        self.abort_block()
+        if self._is_committing:
+            async with self._busy:
+                return
 
     def _tell(self, done: Finalised) -> None:
         for receipt in done.receipts:
@@ -331,10 +341,16 @@ class NetworkSequencer(Sequencer):
 
     def _anchor_due(self) -> bool:
         outbox = self._home.outbox
+        if self._awaits_adoption():
+            return False
         if outbox.flight is not None:
             return self._due(self._submitted_at, RESUBMIT_SECONDS)
         due = self._due(self._anchored_at, ACCESS_ANCHOR_SECONDS)
         return bool(outbox.records) or (due and bool(self._home.access.changed))
+
+    def _awaits_adoption(self) -> bool:
+        """The home has joined, and the ledger does not know yet what its batches continue."""
+        return self._home.migrated_view is not None and not self._home.outbox.landings
 
     async def _after_group(self) -> None:
         if self._failure is None and self._anchor_due():

@@ -86,6 +86,11 @@ class Outbox:
         """
         anchored = founding.newest_anchor(home.the_ledger, LmdbKV(txn, home.tables.ledger), home.organisation)
         landed, flight = None, self.flight
+        if home.migrated_view is not None:
+            if anchored is None:
+                return None  # what this home anchored in its embedded ledger is not adopted yet
+            if not self.landings:
+                self.landings = ((home.migrated_view, home.height),)
         if flight is not None and anchored is not None and anchored.seq >= flight.seq:
             home.update_heads(txn, flight.changes)
             landed, self.flight = flight, None

@@ -17,7 +17,7 @@ from careledger.fhir import json as fhir_json
 from careledger.fhir.search.extract import Extracted, extract
 from careledger.ledger.consensus.snapshots import read_chunks
 from careledger.ledger.store.lmdb import LmdbKV
-from careledger.node import founding
+from careledger.node import former, founding
 from careledger.node.group import apply_event, departed_row, erased_row
 from careledger.node.home import OpenHome, head_changes
 from careledger.node.statesync import restore_ledger
@@ -114,6 +114,15 @@ def _open_ledger(home: OpenHome) -> None:
     home.writer.commit()
 
 
+def _migrate(home: OpenHome, txn: lmdb.Transaction, height: int, app_hash: bytes, view: int) -> None:
+    """From here on the home's ledger is its network's, from the genesis on."""
+    former.set_aside(home, txn, height, app_hash, view)
+    home.read_phase(txn)
+    home.past.reset(None)
+    home.outbox.reset(txn, home.tables)
+    home.ledger = founding.create_ledger(home.genesis, LmdbKV(txn, home.tables.ledger), home.keys)
+
+
 @dataclass(slots=True)
 class Pending:
     """A version whose links are still being read.
@@ -194,6 +203,7 @@ class Replay:
         txn = home.writer.begin()
         height = home.view + 1
         block, anchor, cut, late, chunks = b"", b"", None, [], list[bytes]()
+        migrated = b""
         for record in self._group(frame):
             if record.kind == records.BLOCK:
                 block = record.content
@@ -201,6 +211,8 @@ class Replay:
                 anchor = record.content
             elif record.kind == records.SNAPSHOT:
                 chunks.append(record.content)
+            elif record.kind == records.MIGRATED:
+                migrated = record.content
             elif record.kind == records.CUT:
                 cut = records.unpack_cut(record.content)
             elif record.kind == records.EVENT:
@@ -217,6 +229,8 @@ class Replay:
             else:
                 self._place(record, height)
         self._flush_pending(height)
+        if migrated:
+            _migrate(home, txn, *records.unpack_migrated(migrated), height)
         if chunks:
             restore_ledger(home, txn, read_chunks(chunks))
         if home.is_network:

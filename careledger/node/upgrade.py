@@ -50,12 +50,12 @@ def upgrade(home: Path, passphrase: str, steps: Mapping[int, Step] = STEPS) -> d
         )
     lock = HomeLock(where)
     try:
-        copy = _copy(home, wanted)
+        copy = copy_home(home, f"upgrading-{wanted}")
         try:
             for number in range(found, wanted):
                 steps[number](copy, passphrase)
-            _prove(copy, passphrase)
-            kept = _swap(home, copy, found)
+            prove_home(copy, passphrase)
+            kept = swap_homes(home, copy, f"format-{found}")
         except BaseException:
             shutil.rmtree(copy, ignore_errors=True)
             raise
@@ -82,8 +82,9 @@ def _format_of(where: Layout) -> int:
         raise
 
 
-def _copy(home: Path, wanted: int) -> Path:
-    copy = home.with_name(f"{home.name}.upgrading-{wanted}")
+def copy_home(home: Path, suffix: str) -> Path:
+    """A copy beside the home, without what each has for itself; durable. Raises OSError."""
+    copy = home.with_name(f"{home.name}.{suffix}")
     shutil.rmtree(copy, ignore_errors=True)
     try:
         shutil.copytree(home, copy, ignore=shutil.ignore_patterns(*LEFT_OUT))
@@ -95,7 +96,7 @@ def _copy(home: Path, wanted: int) -> Path:
     return copy
 
 
-def _prove(copy: Path, passphrase: str) -> None:
+def prove_home(copy: Path, passphrase: str) -> None:
     """The new home opens, which replays its journal, and passes fsck."""
     try:
         file, keys = open_keys(Layout(copy), passphrase)
@@ -118,9 +119,9 @@ def _refused(why: str) -> Corrupt:
     )
 
 
-def _swap(home: Path, copy: Path, found: int) -> Path:
+def swap_homes(home: Path, copy: Path, suffix: str) -> Path:
     """The copy takes the home's name; between the two renames a crash leaves both, under names that say what they are."""
-    kept = home.with_name(f"{home.name}.format-{found}")
+    kept = home.with_name(f"{home.name}.{suffix}")
     if kept.exists():
         raise Misconfigured(
             f"{kept} is in the way", hint="move it elsewhere, then repeat", code="folder-not-empty"

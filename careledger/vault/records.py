@@ -13,6 +13,7 @@
 | REWRAP | chart u32, the same chart keys wrapped anew |
 | DESTROY | u32: wrap masters below this one are to be destroyed |
 | SNAPSHOT | one chunk of the snapshot of a network's ledger with which the home goes on (`ledger.consensus.snapshots`) |
+| MIGRATED | height u64 and app hash 32 of the last embedded block: from here on blocks are a network's |
 | ANCHOR | on a network: seq u64, root 32 of the heads map as it is up to here, the transaction that anchors it |
 """
 
@@ -36,6 +37,7 @@ REWRAP: Final = 9
 DESTROY: Final = 10
 ANCHOR: Final = 11
 SNAPSHOT: Final = 12
+MIGRATED: Final = 13
 
 _CHART = struct.Struct(">I16s32sI32sH")
 _VERSION = struct.Struct(">II32sIH")
@@ -47,6 +49,7 @@ _RESEALED = struct.Struct(">IBH")
 _REWRAP = struct.Struct(">I")
 _DESTROY = struct.Struct(">I")
 _ANCHOR = struct.Struct(">Q32s")
+_MIGRATED = struct.Struct(">Q32s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +237,17 @@ def unpack_anchor(content: bytes) -> tuple[int, bytes, bytes]:
     """Reverse of `pack_anchor`: (seq, root, transaction)."""
     seq, root = _head(_ANCHOR, content)
     return int(seq), bytes(root), content[_ANCHOR.size :]
+
+
+def pack_migrated(height: int, app_hash: bytes) -> bytes:
+    """Content of a MIGRATED record."""
+    return _MIGRATED.pack(height, app_hash)
+
+
+def unpack_migrated(content: bytes) -> tuple[int, bytes]:
+    """Reverse of `pack_migrated`."""
+    height, app_hash = _head(_MIGRATED, content)
+    return int(height), bytes(app_hash)
 
 
 def _head(layout: struct.Struct, content: bytes) -> tuple[Any, ...]:

@@ -21,6 +21,7 @@ whole environment is rebuilt after an unclean stop of the machine.
 | visit | blind term 16 | chart u32, sorted set |
 | revoked | token id | expiry ms u64 |
 | ledger, heads | see `ledger` | state of the contracts; map of chart heads |
+| former | see `ledger` | the embedded ledger of a home that has joined a network, as it ended |
 | past | place u64, height u64 | what the map of heads was at pinned heights (see `ledger.past`); place 0: PIN |
 """
 
@@ -119,6 +120,7 @@ class Tables:
         self.ledger = table("ledger")
         self.heads = table("heads")
         self.past = table("past")
+        self.former = table("former")
 
     def all(self) -> list[lmdb._Database]:
         """Every table."""
