@@ -824,12 +824,9 @@ def decide(r, chart, e):
             if text["effect"] != "permit" or not is_meant(text, e):
                 return "its directive does not permit it"
             texts.append(text)
-        by_default = (
-            is_custodian and e["purpose"] in CARE
-        )  # what no directive permits the custodian has all the same
-        if not by_default and not all(
-            any(covers(r, chart, i, e, text) for text in texts) for i in e["leaves"]
-        ):
+        # What no directive permits, a custodian has by default.
+        by_default, left = is_custodian and e["purpose"] in CARE, e["leaves"]
+        if not by_default and not all(any(covers(r, chart, i, e, text) for text in texts) for i in left):
             return "its directives permit no such type, category or label"
     else:
         lent = rule == "supporting" and all(types[i] in SUPPORTING for i in e["leaves"])
