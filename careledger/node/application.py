@@ -259,6 +259,7 @@ class NodeApplication:
 
     async def finalize_block(self, request: schema.RequestFinalizeBlock) -> schema.ResponseFinalizeBlock:
         """The decided block, executed; nothing of it lasts before `commit`."""
+        await self._sequencer.settle()
         await self._watch_own_votes(request)
         decided = self._decided(request, tuple(request.txs))
         self._is_retold = decided.height <= self._home.height

@@ -101,7 +101,9 @@ class Networking:
         application = NodeApplication(
             self._home, sequencer, self.pool, sequencer.tell_gone, self.snapshots, self.state_sync, signer
         )
-        self._server = await serve(self._folder / settings.application, application, sequencer.fail)
+        self._server = await serve(
+            self._folder / settings.application, application, sequencer.fail, on_hang_up=sequencer.abort_block
+        )
         if signer is not None:
             self._signer = asyncio.create_task(self._sign(signer), name="signer")
         self.engine = EngineProcess(engine.path, self._folder, settings, log_engine, environment=os.environ)

@@ -57,7 +57,7 @@ class Sequencer:
         self._wake = asyncio.Event()
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._failure: Unavailable | None = None
+        self._failed: Unavailable | None = None
         self._index_behind = False
         self._stopping = False
         self._staged = False  # frames of an unfinished group are in the journal
@@ -127,13 +127,25 @@ class Sequencer:
                 self._flush_index()
             yield
 
+    @property
+    def _failure(self) -> Unavailable | None:
+        """Why nothing is promised any more, if so. Each time another exception: one that is raised again and again
+        keeps alive what every caller had open, the index's readers too."""
+        kept = self._failed
+        return None if kept is None else Unavailable(kept.message, hint=kept.hint, code=kept.code)
+
+    @_failure.setter
+    def _failure(self, failure: Unavailable | None) -> None:
+        self._failed = failure
+
     def check_health(self) -> None:
         """Raise Unavailable if the node can no longer promise anything."""
         self._check_open()
 
     def _check_open(self) -> None:
-        if self._failure is not None:
-            raise self._failure
+        failure = self._failure
+        if failure is not None:
+            raise failure
         if self._stopping:
             raise Unavailable("the node is stopping", hint="repeat in a few seconds")
 

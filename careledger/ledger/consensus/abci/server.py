@@ -22,6 +22,7 @@ from careledger.primitives.sockets import listen_at
 CONNECTIONS_MAX: Final = 16
 READ_BYTES: Final = 1 << 18
 WRITE_BYTES: Final = 1 << 18
+_DECIDES: Final = "finalize_block"
 _MUST_SUCCEED: Final = frozenset({"init_chain", "finalize_block", "commit"})
 """Calls that no replica may refuse: what raises here has left this replica behind the others."""
 
@@ -113,10 +114,15 @@ class Server:
     """Answers on one socket until `close`."""
 
     def __init__(
-        self, calls: Mapping[str, Call], on_failure: Callable[[BaseException], None], message_bytes_max: int
+        self,
+        calls: Mapping[str, Call],
+        on_failure: Callable[[BaseException], None],
+        on_hang_up: Callable[[], None],
+        message_bytes_max: int,
     ) -> None:
         self._calls = calls
         self._on_failure = on_failure
+        self._on_hang_up = on_hang_up
         self._most = message_bytes_max
         self._talks: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Server | None = None
@@ -151,31 +157,37 @@ class Server:
             self._on_failure(error)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        frames = Frames(self._most)
+        frames, asked = Frames(self._most), set[str]()
         try:
             while data := await reader.read(READ_BYTES):
-                await self._answer_all(frames.feed(data), writer)
+                await self._answer_all(frames.feed(data), writer, asked)
         except (ConnectionError, _Unreadable):
             pass  # the engine went away, or was told why it is not answered any more
         finally:
             writer.close()
+            if _DECIDES in asked:
+                self._on_hang_up()
 
-    async def _answer_all(self, frames: Iterator[bytes], writer: asyncio.StreamWriter) -> None:
+    async def _answer_all(
+        self, frames: Iterator[bytes], writer: asyncio.StreamWriter, asked: set[str]
+    ) -> None:
         """Answer every frame; what is answered leaves at a flush, or when nothing more is asked."""
         answers = bytearray()
         try:
             for frame in frames:
                 name, request = decode_request(frame)
+                asked.add(name)
                 answers += encode_frame(await self._answer(name, request))
                 if name == "flush" or len(answers) >= WRITE_BYTES:
-                    writer.write(bytes(answers))
+                    _write(writer, answers)
                     answers.clear()
                     await writer.drain()
         except Invalid as error:
             answers += encode_frame(_make_exception(error))
             raise _Unreadable from error
         finally:
-            writer.write(bytes(answers))
+            if not writer.is_closing():  # whatever else went wrong must be heard
+                writer.write(bytes(answers))
         await writer.drain()
 
     async def _answer(self, name: str, request: Message) -> schema.Response:
@@ -202,6 +214,13 @@ class _Unreadable(Exception):
     """The stream is of no use any more."""
 
 
+def _write(writer: asyncio.StreamWriter, data: bytearray) -> None:
+    """Raises ConnectionResetError if the engine is gone: uvloop's own error for that is none of a connection."""
+    if writer.is_closing():
+        raise ConnectionResetError("the engine is gone")
+    writer.write(bytes(data))
+
+
 def _make_exception(error: CareLedgerError) -> schema.Response:
     return schema.Response(exception=schema.ResponseException(error=f"{error.code}: {error.message}"))
 
@@ -211,12 +230,14 @@ async def serve(
     application: Application,
     on_failure: Callable[[BaseException], None],
     message_bytes_max: int = MESSAGE_BYTES_MAX,
+    on_hang_up: Callable[[], None] = lambda: None,
 ) -> Server:
     """Answer the engine at `path`, in place of what a killed process left there; only this user may connect.
 
     `on_failure` is called if a defect ends a connection, or if `init_chain`, `finalize_block` or `commit` raises
-    anything: the caller stops the node. Until then the engine is not answered, so nothing can go on.
+    anything: the caller stops the node. Until then the engine is not answered, so nothing can go on. `on_hang_up` is
+    called when a connection ends over which blocks were decided: one that was not committed will be decided again.
     """
-    server = Server(make_calls(application), on_failure, message_bytes_max)
+    server = Server(make_calls(application), on_failure, on_hang_up, message_bytes_max)
     await server.listen(path)
     return server
