@@ -11,10 +11,13 @@ from typing import Any
 
 from careledger.contracts.sys import CODE, PROFILE, SET_PROFILE, Profile, SetProfile
 from careledger.contracts.voting import get_upgrades
+from careledger.ledger.consensus.index import STATE_PREFIX
 from careledger.ledger.execution import Overlay
 from careledger.ledger.kernel import ED25519
+from careledger.ledger.store.kv import PrefixKV
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.transaction import SecretKey, build_transaction
+from careledger.ledger.tree import ValueReader
 from careledger.node.founding import ANCHOR_VALID_MS, running_profile
 from careledger.node.home import OpenHome
 from careledger.node.program import Program, running_code_hash
@@ -47,7 +50,8 @@ def agreed_programs(home: OpenHome) -> list[tuple[int, Program]]:
     The first is missing if the state says nothing.
     """
     with home.tables.env.begin() as txn:
-        state = Overlay(home.the_ledger.reader(LmdbKV(txn, home.tables.ledger)))
+        kv, reader = PrefixKV(LmdbKV(txn, home.tables.ledger), STATE_PREFIX), ValueReader()
+        state = Overlay(lambda key: reader.read(kv, key))  # what is committed, whatever is being executed
         pinned, code_hash, upgrades = PROFILE.read(state), CODE.read(state), get_upgrades(state)
     found = [] if pinned is None else [(0, Program(pinned, code_hash))]
     later = [

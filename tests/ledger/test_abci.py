@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import uvloop
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from hypothesis import given
@@ -237,7 +238,12 @@ class Stage:
         return caller
 
 
-def play(path: Path, scene: Callable[[Stage], Awaitable[None]], most: int = 1 << 20) -> Stage:
+def play(
+    path: Path,
+    scene: Callable[[Stage], Awaitable[None]],
+    most: int = 1 << 20,
+    new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> Stage:
     @asynccontextmanager
     async def staged():
         stage = Stage(path)
@@ -254,7 +260,8 @@ def play(path: Path, scene: Callable[[Stage], Awaitable[None]], most: int = 1 <<
             await scene(stage)
         return stage
 
-    return asyncio.run(run())
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(run())
 
 
 def test_every_call_reaches_the_application_and_is_answered_by_its_own_name(tmp_path):
@@ -341,6 +348,23 @@ def test_what_no_replica_may_refuse_stops_the_node_unanswered(tmp_path, name, er
 
     [failure] = play(tmp_path / "abci.sock", scene).failures
     assert failure is error or (isinstance(failure, Failed) and failure.__cause__ is error)
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_an_engine_that_goes_away_before_it_is_answered_is_no_failure(tmp_path, new_loop):
+    async def scene(stage: Stage) -> None:
+        for again in range(3):
+            gate = stage.application.gates["finalize_block"] = asyncio.Event()
+            caller = await stage.connect()
+            caller.send(ask("finalize_block"), *[ask("flush")] * (1 + again), ask("echo", message="late"))
+            while len(stage.application.asked) <= again:
+                await asyncio.sleep(0.01)
+            caller.writer.transport.abort()
+            await asyncio.sleep(0.05)
+            gate.set()
+            await asyncio.sleep(0.05)
+
+    assert play(tmp_path / "abci.sock", scene, new_loop=new_loop).failures == []
 
 
 def test_a_defect_in_any_call_stops_the_node(tmp_path):

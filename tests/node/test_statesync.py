@@ -12,16 +12,20 @@ from unittest import mock
 
 import pytest
 
+from careledger.contracts.consent import compute_revocation_hash, revoke_message
 from careledger.ledger.consensus import snapshots as logical
 from careledger.ledger.consensus.abci import schema
 from careledger.ledger.consensus.abci.table import ApplySnapshotChunkResult as Applied
 from careledger.ledger.consensus.abci.table import OfferSnapshotResult as Offer
-from careledger.node import fsck, handed, membership, snapshots
+from careledger.ledger.kernel import ED25519
+from careledger.ledger.transaction import SecretKey, build_transaction
+from careledger.node import fsck, handed, membership, profile, snapshots
 from careledger.node.snapshots import is_due
 from careledger.primitives.errors import Unavailable, VerificationFailed
 from careledger.primitives.hashing import sha256
+from careledger.primitives.types import Did
 from careledger.vault import journal, records
-from tests.node.syncing import MEMBER, NEWCOMER, Homes, Node, node_of, until
+from tests.node.syncing import MEMBER, NEWCOMER, Homes, Node, node_of, set_time, time_of, until
 
 TestBody = Callable[[Homes], Coroutine[Any, Any, None]]
 
@@ -269,6 +273,29 @@ def test_blocks_go_on_while_a_snapshot_is_taken_and_without_room_for_one(homes: 
             assert [one.height for one in await member.offers()] == [4]
             taking = member.snapshots._taking
             assert taking is not None and taking.exception() is None
+
+    asyncio.run(run())
+
+
+def test_who_asks_while_a_block_is_open_is_told_of_the_one_before(homes: Homes) -> None:
+    async def run() -> None:
+        async with node_of(homes, MEMBER) as member:
+            await member.grow(2)
+            home, told = member.home, []
+            did, keys = Did(home.organisation), [SecretKey(ED25519, home.keys.node_seed)]
+            for number in range(12):  # enough to split every bucket of the state
+                codes = [sha256(b"%d %d" % (number, at)) for at in range(16)]
+                messages = [revoke_message(compute_revocation_hash(code), code=code) for code in codes]
+                until_ms, hashed = time_of(60), home.the_ledger.genesis_hash
+                told.append(build_transaction(hashed, until_ms, did, 5, number, messages, keys))
+            request = schema.RequestFinalizeBlock(height=3, txs=told)
+            set_time(request.time, 3)
+            answer = await member.application.finalize_block(request)
+            assert {result.code for result in answer.tx_results} == {0}
+            assert not membership.list_problems(SimpleNamespace(home=home, networking=None))
+            assert profile.show_upgrades(home) == []
+            await member.application.commit(schema.RequestCommit())
+            assert not membership.list_problems(SimpleNamespace(home=home, networking=None))
 
     asyncio.run(run())
 
