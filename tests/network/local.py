@@ -33,6 +33,7 @@ CATCH_UP_S = 20.0
 PORTS = range(20_000, 31_000, 40)
 """Below the ports that outgoing connections take."""
 HEADERS_A_CALL = 20
+STOP_S = 30.0
 
 
 def free_base(ports: int) -> int:
@@ -216,6 +217,14 @@ class LocalNetwork:
         except (OSError, ValueError):
             return []
         return [int(pid), *map(int, children.split())]
+
+    def stop_one(self, name: str) -> None:
+        """It has ended, in order, when this returns; nothing happens if it is not served."""
+        pids = self.pids(name)
+        if not pids:
+            return
+        os.kill(pids[0], signal.SIGTERM)
+        wait_until(lambda: not self.pids(name), STOP_S, f"{name} does not stop")
 
     def pause(self, name: str) -> None:
         """Freeze a node and its engine."""
