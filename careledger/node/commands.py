@@ -77,7 +77,7 @@ async def status(node: CommandContext, params: dict[str, Any], progress: Progres
     """Height, size and health."""
     with node.backend.snapshot() as snapshot:
         charts = len(snapshot.chart_numbers())
-        height = snapshot.height
+        height = snapshot.ledger_height
         resources = snapshot.resource_count()
     return {
         "served": node.served,

@@ -318,7 +318,7 @@ async def show(node: CommandContext, params: dict[str, Any], progress: Progress)
         held = {one.id: one for one in directives.directives_of(snapshot, chart)}
         stand = Standing().all_directives(snapshot, chart)
         shown = [_shown(one, held[one.id]) for one in stand if one.id in held]
-        height = snapshot.height
+        height = snapshot.ledger_height
     entry = operator_entry(
         node,
         chart,
