@@ -27,16 +27,14 @@ def check_dated(
     times: Sequence[int],
     entries: Sequence[AccessContent],
     end_ms: int,
-    *,
-    by_anchor: bool = False,
 ) -> None:
     """What entered a log after a pinned block is not dated, nor decided, more than an hour before that block.
 
     `times` are those of the record log's entries (none, if they are not in the file), 0 for a bare one; `entries` are
-    the access log's, `end_ms` is the time of the export's block. The pins hold: `check_pins`. `by_anchor`: on a
-    network what is recorded may wait for its block, and decisions for theirs, so the pinned anchor's time counts alone.
+    the access log's, `end_ms` is the time of the export's block. The pins hold: `check_pins`. Not for
+    networks: what is recorded there may wait for its block, for as long as no block is made.
     """
-    blocks = [pin.anchor.time if by_anchor else pin.block.time for pin in pins]
+    blocks = [pin.block.time for pin in pins]
     if blocks != sorted(blocks):
         raise _refused("the pinned blocks are not in the order of their times")
     records = _fill(times, end_ms) if times else []
@@ -45,7 +43,7 @@ def check_dated(
         since = block_ms - LATE_MS_MAX
         if accesses[pin.access.size] < since or (records and records[pin.records.size] < since):
             raise _refused(f"an entry is dated back: it was not there yet at block {pin.block.height}")
-    for number, entry in enumerate(() if by_anchor else entries):
+    for number, entry in enumerate(entries):
         at = bisect_right(blocks, entry.time_ms - LATE_MS_MAX)
         if at and entry.height < pins[at - 1].block.height:
             raise _refused(f"access entry {number} was decided by a state long past")
@@ -66,9 +64,14 @@ def check_kept(now: Sequence[str], before: Sequence[str], lasting: Sequence[str]
             raise _refused(f"entry {number} was withheld since: a {was} cannot be erased")
 
 
-def check_standings(now: Sequence[StandingPart], before: Sequence[StandingPart], height: int) -> None:
-    """What the ledger said of a directive at `height` it says still, unless it was revoked since: for good."""
-    for number, part in enumerate(now):
+def check_standings(
+    now: Sequence[StandingPart], before: Sequence[StandingPart], height: int, *, is_network: bool
+) -> None:
+    """What the ledger said of a directive at `height` it says still, unless it was revoked since: for good.
+
+    A directive that is new in the chart was granted since; on a network its grant may be there before its leaf.
+    """
+    for number, part in enumerate(now[: len(before)] if is_network else now):
         said = part.said
         was = before[number].said if number < len(before) else UNSET
         if was is UNSET:

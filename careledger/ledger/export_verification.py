@@ -108,9 +108,9 @@ def verify_export(
     logs = _read_logs(export)
     entries = _read_accesses(export, logs)
     level, state = _check_ledger(export, logs, trusted, now_ms)
-    pins = () if export.pins is UNSET else export.pins
     is_network = isinstance(trusted, NetworkTrust)
-    check_dated(pins, logs.times, entries, export.block.time, by_anchor=is_network)
+    if not is_network:
+        check_dated(export.pins or (), logs.times, entries, export.block.time)
     if isinstance(export, ChartFile):
         logs.consents.stand(export.directives, state)
         for number, entry in enumerate(entries):
@@ -137,7 +137,7 @@ def verify_export(
         without_force=consents.without_force,
         moved_in=logs.moved_in,
         continues=trusted.size,
-        earlier=None if earlier is None else _check_earlier(export, logs, earlier),
+        earlier=None if earlier is None else _check_earlier(export, logs, earlier, is_network=is_network),
     )
 
 
@@ -451,7 +451,7 @@ def fold(peaks: Sequence[tuple[int, bytes]]) -> bytes:
 # ---- An earlier export --------------------------------------------------------------------------------------
 
 
-def _check_earlier(export: Export, logs: Logs, data: bytes) -> int:
+def _check_earlier(export: Export, logs: Logs, data: bytes, *, is_network: bool) -> int:
     """Every leaf of the earlier export stands where it stood. Returns how many there were."""
     former = files.decode_export(data)
     before = _read_logs(former)
@@ -474,7 +474,7 @@ def _check_earlier(export: Export, logs: Logs, data: bytes) -> int:
         raise _refused("the earlier export is of another history")
     if isinstance(export, ChartFile) and isinstance(former, ChartFile):
         check_kept(logs.types, before.types, (*TYPES.values(), EMERGENCY_TYPE))
-        check_standings(export.directives, former.directives, former.block.height)
+        check_standings(export.directives, former.directives, former.block.height, is_network=is_network)
     return before.size + len(before.access)
 
 
