@@ -357,7 +357,7 @@ def test_an_engine_that_goes_away_before_it_is_answered_is_no_failure(tmp_path, 
             gate = stage.application.gates["finalize_block"] = asyncio.Event()
             caller = await stage.connect()
             caller.send(ask("finalize_block"), *[ask("flush")] * (1 + again), ask("echo", message="late"))
-            while len(stage.application.asked) <= again:
+            while len(stage.application.asked) <= again:  # noqa: ASYNC110 (nobody tells)
                 await asyncio.sleep(0.01)
             caller.writer.transport.abort()
             await asyncio.sleep(0.05)
