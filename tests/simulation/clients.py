@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 VALID_MS: Final = 7_200_000
 FIRST_LANE: Final = 2
 READ_WAIT_S: Final = 20.0
-RIVALS: Final = 0.2
+LATER_S: Final = 0.001
+"""What happens at one instant is concurrent: this is the least that comes after it."""
+RIVALS: Final = 0.4
 DIRECTIVE_S: Final = 3.0
 """So long a directive is talked about, and as long again."""
 
@@ -191,11 +193,11 @@ class Client:
         await self._order(node, one, "revoke", 0, [one.revoke_by_code()], [])
 
     async def both(self, node: Node) -> None:
-        """The same at two nodes at once: one of them comes second."""
+        """A directive of its own is granted at two nodes at once: one of them comes second."""
         other = self._chance.choice(self.simulation.asked)
-        kind, name = self._chance.choice((self.grant, self.revoke)), self._directive()
+        name = f"contested {self.number} {self._now():.3f}"
         if other is not node and other.is_up:
-            await asyncio.gather(kind(node, name), kind(other, name))
+            await asyncio.gather(self.grant(node, name), self.grant(other, name))
 
     async def _order(
         self, node: Node, one: Named, kind: str, lane: int, messages: list[bytes], keys: list[SecretKey]
@@ -223,6 +225,7 @@ class Client:
         found[found.index(pending)] = Operation(one.name, kind, 0, outcome, asked, answered, who)
         self.simulation.trace.add(who, kind, node, one.name, outcome)
         if outcome == "refused":
+            await asyncio.sleep(LATER_S)
             await self.read(node, one.name)  # the reason is there to be seen
 
     async def _try(self, node: Node, lane: int, messages: list[bytes], keys: list[SecretKey]) -> str:

@@ -267,6 +267,8 @@ class Engine:
         valid_round = self._valid_round if self._valid is block else -1
         ballot = self._sign(PROPOSE, block.id)
         if ballot is not None:
+            if block.transactions:
+                self.node.may_die("proposed")
             proposal = Proposal(ballot, valid_round, block)
             self._remember(proposal)
             self._broadcast(proposal)

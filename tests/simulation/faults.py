@@ -38,7 +38,9 @@ class Scenario:
 
 
 SCENARIOS: Final = (
-    Scenario("crashes", {"process": 2, "step": 4, "vote": 4, "write": 3, "power": 2}, forgets=True),
+    Scenario(
+        "crashes", {"process": 2, "step": 4, "vote": 4, "write": 3, "power": 2, "blackout": 1}, forgets=True
+    ),
     Scenario("partitions", {"halves": 2, "single": 5, "ring": 1, "heal": 2}, weather=STORM, has_silent=True),
     Scenario("liar", {"slow": 1, "single": 1}, has_liar=True),
     Scenario("flood", {"slow": 1}, has_flood=True, every_s=8.0),
@@ -78,7 +80,8 @@ class Faults:
     async def keep_up(self, node: Node) -> None:
         """Whoever died starts again some time later."""
         while True:
-            await asyncio.sleep(self._chance.uniform(*RESTART_S) if not self.simulation.is_calm else 0.3)
+            is_quick = self.simulation.is_calm or node.number == self.simulation.forgetful
+            await asyncio.sleep(0.3 if is_quick else self._chance.uniform(*RESTART_S))
             if not node.is_up and not node.disk.is_full:
                 await node.start()
 
@@ -94,16 +97,21 @@ class Faults:
         """The machine stops; what was not synced is lost."""
         node.kill(power_loss=True)
 
+    def blackout(self, node: Node) -> None:
+        """The power goes everywhere at once."""
+        for one in self.simulation.nodes:
+            one.kill(power_loss=True)
+
     def step(self, node: Node) -> None:
         """Killed between two of the steps with which a block is kept."""
         node.dies_at = (self._chance.choice(STEPS), node.height + 1)
 
     def vote(self, node: Node) -> None:
-        """Killed as soon as it has signed something: nobody has heard of it yet."""
+        """Killed as soon as it has signed something, before anybody heard of it; back soon, with something else in mind."""
         forgetful = self.simulation.forgetful
         if forgetful >= 0:
             node = self.simulation.nodes[forgetful]
-        node.dies_at = ("signed", node.height + 1)
+        node.dies_at = (self._chance.choice(("signed", "proposed", "proposed")), node.height + 1)
 
     def told(self, node: Node) -> None:
         """The power goes as soon as a client was told that its record is kept, while a batch is on its way."""
