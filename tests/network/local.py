@@ -157,10 +157,13 @@ class LocalNetwork:
         self.places: dict[str, Place] = {}
         self.shown: dict[str, Any] = {}
         self.base_port = 0
+        self.relieved = 0.0
+        """When the newest fault was over: its node was started, went on, or was heard again."""
 
     def up(self, organisations: int = 4, *more: str) -> LocalNetwork:
         """In a process of its own, as a user does it. Once more brings up what was stopped."""
         self.base_port = self.base_port or free_base(3 * organisations)
+        self.relieved = time.monotonic()
         words = ["up", "--orgs", str(organisations), "--base-port", str(self.base_port), "--json", *more]
         command = [sys.executable, "-m", "careledger", "network", *words, "--dir", str(self.folder)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240)
@@ -175,6 +178,7 @@ class LocalNetwork:
 
     def do(self, *words: str, codes: tuple[int, ...] = (0,)) -> dict[str, Any]:
         """`careledger network WORDS`."""
+        self.relieved = time.monotonic()
         return careledger("network", *words, "--dir", str(self.folder), codes=codes)
 
     def __getitem__(self, name: str) -> Place:
@@ -233,6 +237,7 @@ class LocalNetwork:
 
     def resume(self, name: str) -> None:
         """Let both go on."""
+        self.relieved = time.monotonic()
         for pid in reversed(self.pids(name)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)

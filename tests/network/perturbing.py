@@ -227,6 +227,7 @@ def start_odd(network: LocalNetwork, name: str, *words: str) -> None:
     """Serve its home by the odd node instead; `network` knows it by its pid like any other."""
     place = network[name]
     network.stop_one(name)
+    network.relieved = time.monotonic()
     with (network.folder / name / "serve.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, str(ODD_NODE), str(place.home), str(place.passphrase_file), *words],
