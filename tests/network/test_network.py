@@ -109,7 +109,7 @@ def test_a_killed_node_comes_back_and_nothing_that_was_acknowledged_is_lost(
 def test_a_paused_node_goes_on_where_the_others_are(network: LocalNetwork, book: Book) -> None:
     with Crowd(network.others("C"), book, first=2):
         network.pause("C")
-        network.wait_grown(2, CATCH_UP_S, "ABD")
+        network.wait_grown(2, CATCH_UP_S, "DAB")
         network.resume("C")
         network.wait_caught_up("C")
     network.check_one_history(first=network.top() - 10)
