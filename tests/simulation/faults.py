@@ -43,7 +43,7 @@ SCENARIOS: Final = (
     ),
     Scenario("partitions", {"halves": 2, "single": 5, "ring": 1, "heal": 2}, weather=STORM, has_silent=True),
     Scenario("liar", {"slow": 1, "single": 1}, has_liar=True),
-    Scenario("flood", {"slow": 1}, has_flood=True, every_s=8.0),
+    Scenario("flood", {"slow": 1}, has_flood=True, every_s=6.0, seconds=12.0),
     Scenario(
         "machines",
         {"full": 1, "sync": 1, "skew": 2, "power": 2, "write": 4, "told": 4, "wipe": 1},
