@@ -49,7 +49,7 @@ def pages(
 
 THREE = [{"resourceType": "Observation", "id": f"o{n}", "status": "final"} for n in range(3)]
 AMENDED = {**THREE[1], "status": "amended"}
-FINAL = [("Observation", [("status", "final")])]
+FINAL = [("Observation", [("status", "final")]), ("Observation", [])]
 
 
 @BOUNDED
