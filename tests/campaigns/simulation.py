@@ -47,6 +47,8 @@ def main() -> int:
             else:
                 violations += 1
                 print(found if options.seeds == 1 else found.splitlines()[0], flush=True)
+        pool.close()
+        pool.join()
     seconds = time.monotonic() - started
     virtual_s = sum(report.virtual_s for report in reports)
     print(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import functools
 import os
 import random
 import shutil
 from collections.abc import Awaitable, Callable, Coroutine
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from unittest import mock
@@ -50,7 +50,9 @@ class Founded:
 
     def __init__(self, count: int) -> None:
         self.folder = make_folder()
-        atexit.register(shutil.rmtree, self.folder, ignore_errors=True)
+        Finalize(
+            None, shutil.rmtree, (self.folder, True), exitpriority=0
+        )  # a campaign's processes run no `atexit`
         self.keys: list[Keys] = []
         self.files: list[HomeFile] = []
         with mock.patch.object(os, "urandom", random.Random(f"founders {count}").randbytes):
