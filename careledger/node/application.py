@@ -26,13 +26,14 @@ from careledger.ledger.kernel import ED25519, Evidence
 from careledger.ledger.store.kv import PrefixKV
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.tree import ValueReader
+from careledger.node.group import ledger_refuses, sequence_moved
 from careledger.node.home import OpenHome
 from careledger.node.log import logger
 from careledger.node.networked import NetworkSequencer
 from careledger.node.retelling import Retelling
 from careledger.node.snapshots import Snapshots
 from careledger.node.statesync import Offered, StateSync
-from careledger.primitives.errors import CareLedgerError, Conflict, Misconfigured, Unavailable
+from careledger.primitives.errors import CareLedgerError, Misconfigured, Unavailable
 
 VOTED: Final = (BlockIDFlag.COMMIT, BlockIDFlag.NIL)
 REAP_COUNT_MAX: Final = 2_000
@@ -73,17 +74,9 @@ class NodePool:
         if verdict.code in (InsertCode.OK, InsertCode.DUPLICATE):
             return
         if verdict.code == InsertCode.CONFLICT:
-            raise Conflict(
-                "another transaction took this sequence",
-                hint="compose it anew and repeat",
-                code="sequence-moved",
-            )
+            raise sequence_moved()
         if verdict.refusal is not None:
-            raise Conflict(
-                f"the ledger refuses this with code {verdict.refusal.number}: {verdict.refusal.message}",
-                hint="nothing was changed; docs/spec/ledger.md says what the code means",
-                code="ledger-refuses",
-            )
+            raise ledger_refuses(verdict.refusal.number, verdict.refusal.message)
         raise Unavailable(
             f"the node's pool takes no more of this organisation ({verdict.code.name.lower()})",
             hint="repeat in a few seconds",

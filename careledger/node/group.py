@@ -46,6 +46,22 @@ LEDGER_REFUSES = "ledger-refuses"
 """Code of the Conflict that refuses a commit because the ledger would refuse one of its transactions."""
 
 
+def sequence_moved() -> Conflict:
+    """What is told whose transaction came second with its sequence."""
+    return Conflict(
+        "another transaction took this sequence", hint="compose it anew and repeat", code=SEQUENCE_MOVED
+    )
+
+
+def ledger_refuses(number: int, reason: str = "") -> Conflict:
+    """What is told whose transaction a rule of the ledger refuses."""
+    return Conflict(
+        f"the ledger refuses this with code {number}" + (f": {reason}" if reason else ""),
+        hint="nothing was changed; docs/spec/ledger.md says what the code means",
+        code=LEDGER_REFUSES,
+    )
+
+
 class Unplaced(msgspec.Struct, frozen=True, gc=False):
     """A leaf whose record is not in the journal yet."""
 
@@ -140,17 +156,9 @@ class Group:
         outcome = self._home.the_ledger.try_out(kv, transactions, now_ms, self._tried)
         for receipt in outcome.receipts:
             if receipt.code == SequenceMismatch.number:
-                raise Conflict(
-                    "another transaction took this sequence",
-                    hint="compose it anew and repeat",
-                    code=SEQUENCE_MOVED,
-                )
+                raise sequence_moved()
             if receipt.code:
-                raise Conflict(
-                    f"the ledger refuses this with code {receipt.code}: {receipt.reason}",
-                    hint="nothing was changed; docs/spec/ledger.md says what the code means",
-                    code=LEDGER_REFUSES,
-                )
+                raise ledger_refuses(receipt.code, receipt.reason)
         self._tried.update(outcome.changes)
         self._is_past_lane_0 = self._is_past_lane_0 or not all(urgent)
 

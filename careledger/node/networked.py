@@ -15,7 +15,6 @@ from typing import Final, Protocol
 
 import lmdb
 
-from careledger.access.grants import SEQUENCE_MOVED
 from careledger.ledger.consensus.replica import Decided, Finalised
 from careledger.ledger.consensus.verdicts import Gone, Why
 from careledger.ledger.execution import SequenceMismatch
@@ -23,7 +22,7 @@ from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.transaction import compute_id, decode_transaction
 from careledger.node import founding
 from careledger.node.finality import Headers
-from careledger.node.group import LEDGER_REFUSES, Group, apply_event
+from careledger.node.group import Group, apply_event, ledger_refuses, sequence_moved
 from careledger.node.home import OpenHome
 from careledger.node.profile import ProfileDiffers, check_profile
 from careledger.node.sequencer import ACCESS_ANCHOR_SECONDS, HANDED, Sequencer
@@ -238,21 +237,9 @@ class NetworkSequencer(Sequencer):
             if receipt.code == 0:
                 future.set_result(done.height)
             elif receipt.code == SequenceMismatch.number:
-                future.set_exception(
-                    Conflict(
-                        "another transaction took this sequence",
-                        hint="compose it anew and repeat",
-                        code=SEQUENCE_MOVED,
-                    )
-                )
+                future.set_exception(sequence_moved())
             else:
-                future.set_exception(
-                    Conflict(
-                        f"the ledger refuses this with code {receipt.code}: {receipt.reason}",
-                        hint="nothing was changed; docs/spec/ledger.md says what the code means",
-                        code=LEDGER_REFUSES,
-                    )
-                )
+                future.set_exception(ledger_refuses(receipt.code, receipt.reason))
 
     def tell_gone(self, gone: Gone) -> None:
         """A transaction of this node's left the pool without a block: who waits for it is told why."""
@@ -260,21 +247,9 @@ class NetworkSequencer(Sequencer):
         if future is None or future.done():
             return
         if gone.why == Why.REFUSED:
-            future.set_exception(
-                Conflict(
-                    f"the ledger refuses this with code {gone.number}",
-                    hint="nothing was changed; docs/spec/ledger.md says what the code means",
-                    code=LEDGER_REFUSES,
-                )
-            )
+            future.set_exception(ledger_refuses(gone.number))
         elif gone.why == Why.OVERTAKEN:
-            future.set_exception(
-                Conflict(
-                    "another transaction took this sequence",
-                    hint="compose it anew and repeat",
-                    code=SEQUENCE_MOVED,
-                )
-            )
+            future.set_exception(sequence_moved())
         else:
             future.set_exception(
                 Unavailable(
