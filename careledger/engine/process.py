@@ -36,6 +36,8 @@ STOP_SECONDS_MAX: Final = 10.0
 POLL_SECONDS: Final = 0.1
 TAIL_LINES: Final = 20
 RUNTIME_VARIABLES: Final = ("GOMAXPROCS", "GOGC", "GOMEMLIMIT", "TZ")
+CORES: Final = max(1, (os.cpu_count() or 1) // 4)
+"""For the engine, unless GOMAXPROCS says otherwise: left all of them, it spends a third of its time looking for work."""
 _LAUNCH: Final = Path(__file__).with_name("launch.py")
 
 Log = Callable[[str, str, Mapping[str, object]], None]
@@ -69,7 +71,7 @@ class EngineProcess:
     ) -> None:
         """`fail_index` (for tests): the engine ends itself at its n-th fail point, at the first start only.
 
-        `environment`: settings of the Go runtime, such as GOMAXPROCS and GOGC; nothing else is taken.
+        `environment`: settings of the Go runtime, such as GOMAXPROCS (else `CORES`) and GOGC; nothing else is taken.
         """
         # Its working directory is its home: paths as the caller gives them would lead elsewhere.
         self._words = (str(engine.absolute()), "start", "--home", str(home.absolute()))
@@ -77,7 +79,8 @@ class EngineProcess:
         self._settings = settings
         self._log = log
         self._fail_index = fail_index
-        self._environment = {n: v for n, v in (environment or {}).items() if n in RUNTIME_VARIABLES}
+        given = {n: v for n, v in (environment or {}).items() if n in RUNTIME_VARIABLES}
+        self._environment = {"GOMAXPROCS": str(CORES)} | given
         self._process: asyncio.subprocess.Process | None = None
         self._supervision: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
