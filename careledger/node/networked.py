@@ -41,6 +41,10 @@ RESUBMIT_SECONDS: Final = 5.0
 """After that an anchor that is in no block yet is handed to the pool again."""
 
 
+Compose = Callable[[], tuple[AccessEntry, ...]]
+"""Access entries of what is about to be shown, as it is when it is called."""
+
+
 class Ordering(Protocol):
     """Where transactions go to be ordered: the node's pool."""
 
@@ -66,8 +70,8 @@ class NetworkSequencer(Sequencer):
         self._decided: Finalised | None = None
         self._is_committing = False
         self._submitted_at = 0.0
+        self._asked: list[tuple[Compose, asyncio.Future[None], asyncio.Event]] = []
         self._views: list[tuple[int, asyncio.Future[None], asyncio.Event]] = []
-        self._departed = int(home.outbox.flight is not None)
         self._landed = 0
         self.anchor_times = AnchorTimes()
         self.block_at = time.monotonic()
@@ -102,20 +106,25 @@ class NetworkSequencer(Sequencer):
         return CommitResult(height)
 
     async def finalise(self, transactions: tuple[bytes, ...]) -> int:
-        """All of them are executed when it returns: the height of the last one's block.
+        """All of them are executed when it returns, now or before: the height of the last one's block.
 
         Raises Conflict with the ledger's reason, or Unavailable if no block came in time: the outcome is unknown then.
         """
         loop = asyncio.get_running_loop()
+        heights: list[int] = []
         waiting: list[tuple[bytes, asyncio.Future[int]]] = []
         try:
             for one in transactions:
                 body, _ = decode_transaction(one)
                 id = compute_id(body.body)
+                final = self._find_final(id)
+                if final:  # whoever seals a commit anew brings the same transactions again
+                    heights.append(final)
+                    continue
                 self._ordering.submit(one)
                 waiting.append((id, self._finals.setdefault(id, loop.create_future())))
             async with asyncio.timeout(FINAL_SECONDS):
-                return max([await asyncio.shield(future) for _, future in waiting])
+                return max(heights + [await asyncio.shield(future) for _, future in waiting])
         except TimeoutError:
             raise Unavailable(
                 "the network made no block with this in time: it may still come",
@@ -127,20 +136,33 @@ class NetworkSequencer(Sequencer):
                 if not future.done():
                     self._finals.pop(id, None)
 
+    def _find_final(self, id: bytes) -> int:
+        """The height at which this transaction was executed; 0 if it was not."""
+        with self._home.tables.env.begin() as txn:
+            try:
+                found = self._home.the_ledger.transaction(LmdbKV(txn, self._home.tables.ledger), id)
+            except NotFound:
+                return 0
+        return found.height if found.code == 0 else 0
+
     @asynccontextmanager
-    async def shown(self, compose: Callable[[], tuple[AccessEntry, ...]] = tuple) -> AsyncIterator[None]:
+    async def shown(self, compose: Compose = tuple) -> AsyncIterator[None]:
         """As `Sequencer.shown`: what was journalled before, and the entries that `compose` gives, are anchored, and
-        the header that holds that state is decided. The block that follows waits until the caller is done."""
+        the header that holds that state is decided. The block that follows waits until the caller is done.
+
+        `compose` is called when a batch departs: what comes after is in a later batch, and not shown.
+        """
         self._check_open()
-        entries = compose()
-        if entries:
-            await self.log_access(entries)
-        self._anchored_at = 0.0
-        self._wake.set()
+        if self._awaits_adoption():
+            raise Unavailable(
+                "the network does not know yet what this home anchored before it joined",
+                hint="careledger migrate --adopt, once the organisation is admitted",
+                code="not-adopted",
+            )
         finished = asyncio.Event()
         try:
             async with asyncio.timeout(FINAL_SECONDS):
-                await self._await_view(finished)
+                await self._await_view(compose, finished)
             yield
         except TimeoutError:
             raise Unavailable(
@@ -150,16 +172,39 @@ class NetworkSequencer(Sequencer):
             finished.set()
             self._views[:] = [view for view in self._views if view[2] is not finished]
 
-    async def _await_view(self, finished: asyncio.Event) -> None:
+    async def _await_view(self, compose: Compose, finished: asyncio.Event) -> None:
         """Until the batch is anchored that holds what is journalled now; the next block then waits for `finished`."""
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         async with self._busy:  # a batch that departs is counted at its end
-            home, wanted = self._home, self._departed
-            if home.access.changed or home.outbox.records:
-                wanted += 1  # the next batch that departs holds it
-            self._views.append((wanted, granted, finished))
+            home, self._anchored_at = self._home, 0.0
+            if compose is not tuple:
+                self._asked.append((compose, granted, finished))
+            else:
+                waits = bool(home.access.changed or home.outbox.records)
+                self._views.append((self._departed + waits, granted, finished))  # the next batch holds it
         self._wake.set()
         await granted
+
+    @property
+    def _departed(self) -> int:
+        """How many batches have departed since the start, as `_landed` counts those that landed."""
+        return self._landed + (self._home.outbox.flight is not None)
+
+    async def _compose_asked(self) -> None:
+        """A batch is about to depart: it holds the entries of those who ask to be shown something."""
+        asked, self._asked = self._asked, []
+        for compose, granted, finished in asked:
+            if granted.done():
+                continue
+            try:
+                entries = compose()
+                if entries:
+                    await self.log_access(entries)
+            except (CareLedgerError, lmdb.Error) as error:
+                if not granted.done():
+                    granted.set_exception(error)
+                continue
+            self._views.append((self._departed + 1, granted, finished))
 
     # Blocks
 
@@ -198,7 +243,7 @@ class NetworkSequencer(Sequencer):
             txn.put(COMMITTED_KEY, now_ms.to_bytes(8, "big"), db=home.tables.meta)
             home.writer.commit()
             home.access.applied()
-        except (lmdb.Error, CareLedgerError, OSError) as failure:
+        except BaseException as failure:  # also its connection's end: nobody knows what the disk holds
             self._fail(failure)
             home.abort()
             raise
@@ -321,7 +366,7 @@ class NetworkSequencer(Sequencer):
         if outbox.flight is not None:
             return self._due(self._submitted_at, RESUBMIT_SECONDS)
         due = self._due(self._anchored_at, ACCESS_ANCHOR_SECONDS)
-        return bool(outbox.records) or (due and bool(self._home.access.changed))
+        return bool(outbox.records or self._asked) or (due and bool(self._home.access.changed))
 
     def _awaits_adoption(self) -> bool:
         """The home has joined, and the ledger does not know yet what its batches continue."""
@@ -340,7 +385,7 @@ class NetworkSequencer(Sequencer):
     async def _anchor(self) -> None:
         """Compose the next batch, make it durable, and hand its anchor to the pool; or hand it over once more."""
         async with self._busy:
-            if self._failure is not None:
+            if self._failure is not None or not self._anchor_due():  # a block may have come meanwhile
                 return
             try:
                 if self._home.outbox.flight is None:
@@ -354,6 +399,7 @@ class NetworkSequencer(Sequencer):
 
     async def _depart(self) -> None:
         home = self._home
+        await self._compose_asked()
         self._abandon_staged()
         txn = home.writer.begin()
         with_accesses = self._accesses_due()
@@ -379,7 +425,6 @@ class NetworkSequencer(Sequencer):
         home.writer.commit()
         home.access.applied()
         self._taken = set()
-        self._departed += 1
         self.anchor_times.departed()
         if with_accesses:
             self._anchored_at, self._anchored_ms = time.monotonic(), self._clock_ms()

@@ -49,8 +49,12 @@ class AnchorTimes:
 
     def wrote(self, now: float, versions: int) -> None:
         """A group of versions is about to be durable."""
-        if versions:
-            self._waiting.append((now, versions))
+        if not versions:
+            return
+        if len(self._waiting) == GROUPS_KEPT:  # no block for long: the newest count as one
+            now, more = self._waiting.pop()
+            versions += more
+        self._waiting.append((now, versions))
 
     def departed(self) -> None:
         """What waited is in flight."""

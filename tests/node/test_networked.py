@@ -11,16 +11,18 @@ from typing import Any
 import pytest
 
 from careledger.contracts import anchor_message, consent
+from careledger.ledger.consensus.abci import schema
 from careledger.ledger.kernel import ED25519
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.transaction import SecretKey, build_transaction
 from careledger.node import founding
 from careledger.node.founding import ANCHOR_LANE
-from careledger.node.group import LEDGER_REFUSES
+from careledger.node.group import LEDGER_REFUSES, ChartExists
+from careledger.node.sequencer import Sequencer
 from careledger.primitives.errors import CareLedgerError, Conflict, Unavailable
 from careledger.primitives.types import Did
-from careledger.vault.model import Commit
-from tests.node.solo import Solo, new_solo, solo_of
+from careledger.vault.model import Commit, ResourceWrite
+from tests.node.solo import Solo, _timestamp, new_solo, solo_of
 
 PATIENT = {"resourceType": "Patient", "name": [{"family": "Test"}]}
 HOUR_MS = 3_600_000
@@ -121,9 +123,6 @@ def test_a_kill_at_any_step_leaves_a_home_that_goes_on_to_the_same(tmp_path: Pat
 
 
 async def propose(node: Solo) -> Any:
-    from careledger.ledger.consensus.abci import schema
-    from tests.node.solo import _timestamp
-
     moment = _timestamp(node.now_ms)
     asked = schema.RequestPrepareProposal(height=node.home.height + 1, time=moment, max_tx_bytes=1 << 20)
     proposed = await node.application.prepare_proposal(asked)
@@ -181,3 +180,78 @@ def test_an_anchor_that_expired_is_signed_anew_for_the_same_batch(tmp_path: Path
         with node.home.tables.env.begin() as txn:
             block = node.home.the_ledger.block(LmdbKV(txn, node.home.tables.ledger), node.home.height)
         assert first not in block.transactions
+
+
+def test_a_commit_that_is_sealed_anew_after_its_transaction_was_final_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when an erasure changes a chart's keys while the block is on its way."""
+    with solo_of(new_solo(tmp_path / "home")) as node:
+        node.anchor()
+        code = bytes(32)
+        message = consent.revoke_message(consent.compute_revocation_hash(code), code=code)
+        transaction = build(node, 5, message, SecretKey(ED25519, node.home.keys.node_seed))
+        now_ms = node.now_ms
+        write = ResourceWrite("Basic", "b", 0, b'{"resourceType":"Basic","id":"b"}', now_ms, (), "")
+        apply, tried = Sequencer.commit, 0
+
+        async def refuse_once(sequencer: Any, commit: Any) -> Any:
+            nonlocal tried
+            tried += 1
+            if tried == 1:
+                raise ChartExists("keys changed meanwhile", hint="seal again and repeat")
+            return await apply(sequencer, commit)
+
+        monkeypatch.setattr(Sequencer, "commit", refuse_once)
+
+        async def both() -> Any:
+            waiting = asyncio.ensure_future(
+                node.backend.commit(Commit((write,), transactions=(transaction,)))
+            )
+            for _ in range(5):
+                await asyncio.sleep(0.01)
+                await node._block()
+            return await waiting
+
+        height = node.run(both()).height
+        assert tried == 2 and node.client.get("/Basic/b").status == 200
+        assert node.run(node.sequencer.finalise((transaction,))) == height, "executed once, told twice"
+
+
+def test_a_connection_that_is_closed_during_a_commit_leaves_the_block_to_the_next_start(
+    tmp_path: Path,
+) -> None:
+    with solo_of(new_solo(tmp_path / "home")) as node:
+        node.anchor()
+        height, syncing = node.home.height, asyncio.Event()
+
+        async def cut_short() -> None:
+            await node.application.finalize_block(await propose(node))
+            committing = asyncio.ensure_future(node.application.commit(schema.RequestCommit()))
+            await syncing.wait()
+            committing.cancel()
+            await asyncio.gather(committing, return_exceptions=True)
+
+        async def no_end() -> None:
+            syncing.set()
+            await asyncio.sleep(3600)
+
+        sync, node.sequencer._sync = node.sequencer._sync, no_end  # type: ignore[method-assign]
+        node.run(cut_short())
+        node.sequencer._sync = sync  # type: ignore[method-assign]
+        assert node.home.height == height
+        with pytest.raises(Unavailable, match="has stopped"):
+            node.sequencer.check_health()
+        assert node.client.post("/Patient", PATIENT).status == 503
+    with solo_of(tmp_path / "home") as node:
+        assert node.home.height == height + 1, "the journal has it"
+        node.anchor()
+
+
+def test_nothing_departs_where_nothing_waits(tmp_path: Path) -> None:
+    """A batch that was to be handed over again came into a block meanwhile."""
+    with solo_of(new_solo(tmp_path / "home")) as node:
+        node.anchor()
+        seq = anchored(node).seq
+        node.run(node.sequencer._anchor())
+        assert node.home.outbox.flight is None and anchored(node).seq == seq
