@@ -1,7 +1,7 @@
 """Backups: one file with everything a home cannot rebuild, sealed as it is at rest; restored only after proof.
 
 The file is a tar of home.json, config.toml, keys/, the journal up to a position, and what that position must hold,
-followed by a seal: magic 8 | SHA-256 of all before 32 | BLAKE2b-128 of that under the journal key 16. The first finds
+and who may sign in (the registry's lasting tables), followed by a seal: magic 8 | SHA-256 of all before 32 | BLAKE2b-128 of that under the journal key 16. The first finds
 damage before anything is unpacked, the second that somebody without the keys shortened or changed it.
 Its keys are sealed by the passphrase: whoever has the file and the passphrase can read everything, so keep them apart.
 """
@@ -26,10 +26,13 @@ from careledger.node.layout import Layout
 from careledger.primitives.errors import Corrupt, Misconfigured, NotFound, Unavailable
 from careledger.primitives.files import sync_path
 from careledger.primitives.hashing import keyed_digest, new_sha256
+from careledger.vault.registry import StoredRegistry
 
 Progress = Callable[[dict[str, Any]], None]
 MANIFEST = "backup.json"
 JOURNAL = "journal/log"
+REGISTRY = "registry/dump"
+REGISTRY_BYTES_MAX = 1 << 30
 CHUNK_BYTES = 1 << 20
 SMALL_BYTES_MAX = 1 << 20
 SEAL_MAGIC = b"CLBACK01"
@@ -53,12 +56,13 @@ class Plan:
     layout: Layout
     manifest: Manifest
     key: bytes
+    registry: bytes
 
     def __repr__(self) -> str:
         return f"Plan({self.layout.path})"
 
 
-def plan(home: OpenHome) -> Plan:
+def plan(home: OpenHome, registry: StoredRegistry) -> Plan:
     """Fix the moment. Call while no group is in progress. Raises Unavailable if the journal cannot be synced."""
     try:
         home.journal.sync()
@@ -76,6 +80,7 @@ def plan(home: OpenHome) -> Plan:
             home.journal.position.end,
         ),
         home.keys.journal_key,
+        registry.dump(),
     )
 
 
@@ -132,6 +137,7 @@ def _write_tar(plan: Plan, out: Any, progress: Progress) -> None:
             _add(tar, "config.toml", config.read_bytes())
         for file in sorted(layout.keys.iterdir()):
             _add(tar, f"keys/{file.name}", file.read_bytes())
+        _add(tar, REGISTRY, plan.registry)
         member = tarfile.TarInfo(JOURNAL)
         member.size, member.mode = plan.manifest.journal_bytes, 0o600
         with open(layout.journal, "rb") as journal:
@@ -159,8 +165,8 @@ def restore(file: Path, directory: Path, passphrase: str) -> dict[str, Any]:
     directory.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f"{directory.name}.restoring-", dir=directory.parent))
     try:
-        manifest = _unpack(file, scratch)
-        _prove(scratch, passphrase, manifest, seal)
+        manifest, dumped = _unpack(file, scratch)
+        _prove(scratch, passphrase, manifest, seal, dumped)
         if directory.exists():
             directory.rmdir()
         scratch.rename(directory)
@@ -201,8 +207,9 @@ def _check_seal(file: Path) -> bytes:
     return seal
 
 
-def _unpack(file: Path, scratch: Path) -> Manifest:
+def _unpack(file: Path, scratch: Path) -> tuple[Manifest, bytes]:
     manifest: Manifest | None = None
+    dumped = b""
     try:
         with tarfile.open(file, "r:") as tar:
             for member in tar:
@@ -212,6 +219,9 @@ def _unpack(file: Path, scratch: Path) -> Manifest:
                     raise _broken()
                 if member.name == MANIFEST:
                     manifest = msgspec.json.decode(source.read(SMALL_BYTES_MAX), type=Manifest)
+                    continue
+                if member.name == REGISTRY:
+                    dumped = source.read(REGISTRY_BYTES_MAX)
                     continue
                 target.parent.mkdir(mode=0o700, exist_ok=True)
                 with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
@@ -223,7 +233,7 @@ def _unpack(file: Path, scratch: Path) -> Manifest:
     journal = scratch / JOURNAL
     if manifest is None or not journal.exists() or journal.stat().st_size != manifest.journal_bytes:
         raise _broken()
-    return manifest
+    return manifest, dumped
 
 
 def _target(member: tarfile.TarInfo, scratch: Path) -> Path:
@@ -231,15 +241,16 @@ def _target(member: tarfile.TarInfo, scratch: Path) -> Path:
     name = member.name
     small = name in (MANIFEST, "home.json", "config.toml")
     key = name.startswith("keys/") and name.count("/") == 1 and not name.endswith("/") and ".." not in name
-    if not member.isfile() or not (small or key or name == JOURNAL):
+    large = name in (JOURNAL, REGISTRY)
+    if not member.isfile() or not (small or key or large):
         raise _broken()
-    if name != JOURNAL and member.size > SMALL_BYTES_MAX:
+    if not large and member.size > SMALL_BYTES_MAX:
         raise _broken()
     return scratch / name
 
 
-def _prove(scratch: Path, passphrase: str, manifest: Manifest, seal: bytes) -> None:
-    """Rebuild the index from the journal, which checks everything, and compare where it ends."""
+def _prove(scratch: Path, passphrase: str, manifest: Manifest, seal: bytes, dumped: bytes) -> None:
+    """Rebuild the index from the journal, which checks everything, and compare where it ends; refill the registry."""
     file, keys = open_keys(Layout(scratch), passphrase)
     if keyed_digest(keys.journal_key, seal[:-16]) != seal[-16:]:
         raise Corrupt("the backup was not sealed with the keys that are in it", hint="use another backup")
@@ -252,6 +263,11 @@ def _prove(scratch: Path, passphrase: str, manifest: Manifest, seal: bytes) -> N
         locked.close()
     if found != (manifest.height, manifest.app_hash, manifest.heads_root) or not whole:
         raise Corrupt("the backup does not come to the state that it names", hint="use another backup")
+    registry = StoredRegistry(Layout(scratch).registry, keys.registry_key, lambda: 0)
+    try:
+        registry.load(dumped)
+    finally:
+        registry.close()
 
 
 def _broken() -> Corrupt:

@@ -47,6 +47,7 @@ from careledger.primitives.errors import Invalid, Misconfigured, NotFound
 from careledger.vault.envelope import open_access
 from careledger.vault.model import HOUSE_CHART, Commit
 from careledger.vault.records import unpack_access
+from careledger.vault.registry import StoredRegistry
 from careledger.vault.snapshot import VaultReader
 from careledger.vault.tables import ACCESS_LOG
 
@@ -70,6 +71,7 @@ class CommandContext:
     issuer: TokenIssuer
     served: bool
     witnesses: Witnesses
+    registry: StoredRegistry
     networking: Networking | None = None
 
 
@@ -211,7 +213,7 @@ async def check(node: CommandContext, params: dict[str, Any], progress: Progress
         async with node.sequencer.quiet():
             view = fsck.take_view(node.home)
         return await asyncio.get_running_loop().run_in_executor(
-            None, fsck.run, node.home, view, progress, trusted
+            None, fsck.run, node.home, view, progress, trusted, node.registry
         )
 
 
@@ -222,7 +224,7 @@ async def write_backup(node: CommandContext, params: dict[str, Any], progress: P
         raise Invalid("the path of a backup must be absolute")
     async with node.sequencer.steady:
         async with node.sequencer.quiet():
-            plan = backup.plan(node.home)
+            plan = backup.plan(node.home, node.registry)
         return await asyncio.get_running_loop().run_in_executor(None, backup.write, plan, path, progress)
 
 

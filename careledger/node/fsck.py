@@ -25,6 +25,7 @@ from careledger.vault import records
 from careledger.vault.envelope import check_version, open_access, open_body, open_meta
 from careledger.vault.index import open_segment
 from careledger.vault.journal import FRAME_HEADER, Position, Record, TornTail
+from careledger.vault.registry import StoredRegistry
 from careledger.vault.rows import rows_of
 from careledger.vault.tables import CHART_KEY, LEAF, LEAF_KEY, NODE_KEY, RESOURCE, ROW_KEY, Tables
 
@@ -66,7 +67,13 @@ def take_view(home: OpenHome) -> View:
     return View(home.tables.env.begin(), home.journal.position)
 
 
-def run(home: OpenHome, view: View, progress: Progress, trusted: bytes = b"") -> dict[str, Any]:
+def run(
+    home: OpenHome,
+    view: View,
+    progress: Progress,
+    trusted: bytes = b"",
+    registry: StoredRegistry | None = None,
+) -> dict[str, Any]:
     """Check the view. `ok` only if nothing is wrong; `problems` says what, without patient data.
 
     `trusted` is a checkpoint file kept elsewhere: the home's history must continue it, else an older copy of the home
@@ -79,10 +86,20 @@ def run(home: OpenHome, view: View, progress: Progress, trusted: bytes = b"") ->
         if trusted:
             problems += _rolled_back(home, view, trusted)
         _check(home, view, scratch, progress, problems, counts)
+        if registry is not None:
+            _check_registry(registry, problems, counts)
     finally:
         view.txn.abort()
         shutil.rmtree(scratch, ignore_errors=True)
     return {"ok": not problems, "checked": counts, "problems": problems}
+
+
+def _check_registry(registry: StoredRegistry, problems: list[str], counts: dict[str, int]) -> None:
+    """Open every entry."""
+    try:
+        counts["entries of the registry"] = registry.check()
+    except Corrupt as error:
+        problems.append(error.message)
 
 
 def _newest(view: View, home: OpenHome) -> bytes:

@@ -5,6 +5,7 @@ config.toml      configuration, if any
 keys/            the key store, sealed by the passphrase
 journal/log      the truth, sealed
 index/           LMDB, derived from the journal; `sum` authenticates it while nobody serves the home
+registry/        LMDB: who may sign in and with which programs, sealed; synced at each change, no part of the journal
 running          exists while a process serves the home, or after one that was killed
 node.sock        the served node's door for commands
 """
@@ -94,6 +95,11 @@ class Layout:
     def running(self) -> Path:
         """The mark of a home in use."""
         return self.path / "running"
+
+    @property
+    def registry(self) -> Path:
+        """Who may sign in, and with which programs."""
+        return self.path / "registry"
 
     @property
     def engine(self) -> Path:

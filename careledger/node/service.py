@@ -19,7 +19,7 @@ from careledger.node.finality import Headers
 from careledger.node.group import BaseUrl, encode_event
 from careledger.node.home import LockedHome, OpenHome
 from careledger.node.joining import read_own_network
-from careledger.node.layout import HomeFile
+from careledger.node.layout import HomeFile, Layout
 from careledger.node.metrics import MetricsListener
 from careledger.node.networked import NetworkSequencer
 from careledger.node.networking import Networking, NotServed
@@ -29,6 +29,7 @@ from careledger.node.witnesses import Witnesses
 from careledger.primitives.errors import NotFound
 from careledger.vault.keystore import Keys
 from careledger.vault.model import Commit
+from careledger.vault.registry import StoredRegistry
 from careledger.vault.snapshot import VaultReader
 
 
@@ -57,6 +58,7 @@ class NodeService:
         self._door: Door | None = None
         self._sequencer: Sequencer | None = None
         self._context: CommandContext | None = None
+        self._registry: StoredRegistry | None = None
         self._witnesses: Witnesses | None = None
         self._validator = validator
         self._requests = requests or RequestCounts(1)
@@ -76,10 +78,12 @@ class NodeService:
             )
             fhir = fhir_app(backend, self.config)
             witnesses = Witnesses.of(locked.home, sequencer, self.config)
+            registry = open_registry(locked.home.layout, locked.home.keys)
+            self._registry = registry
             reader.on_forget.append(fhir.forget)
             self._context = CommandContext(
                 self._path, self.config, locked.home, sequencer, reader, backend, fhir,
-                token_issuer(locked.home, self.config), self._served, witnesses, self.networking,
+                token_issuer(locked.home, self.config), self._served, witnesses, registry, self.networking,
             )  # fmt: skip
             await sequencer.start()
             self._locked, self._sequencer = locked, sequencer
@@ -94,8 +98,14 @@ class NodeService:
                 witnesses.start()
                 await self._listen_for_metrics()
         except BaseException:
+            self._close_registry()
             locked.close()
             raise
+
+    def _close_registry(self) -> None:
+        if self._registry is not None:
+            self._registry.close()
+            self._registry = None
 
     @staticmethod
     def _begins_with_snapshot(home: OpenHome) -> bool:
@@ -135,6 +145,7 @@ class NodeService:
             await self.networking.stop()
         if self._sequencer is not None:
             await self._sequencer.stop()
+        self._close_registry()
         if self._locked is not None:
             self._locked.close()
 
@@ -177,6 +188,11 @@ def fhir_app(backend: NodeBackend, config: Config) -> FhirApp:
         review_ms=config.limits.emergency_review_hours * 3_600_000,
     )
     return FhirApp(backend, limits=limits, chart_cache_max_bytes=config.cache.chart_bytes)
+
+
+def open_registry(layout: Layout, keys: Keys) -> StoredRegistry:
+    """The registry of a home; every process of the node opens it by itself. The caller closes it."""
+    return StoredRegistry(layout.registry, keys.registry_key, system_clock_ms)
 
 
 def fhir_base(config: Config) -> str:

@@ -41,7 +41,7 @@ from cryptography.hazmat.primitives.hpke import (
 
 from careledger.primitives.errors import Corrupt, Invalid, Misconfigured
 from careledger.primitives.files import sync_path
-from careledger.primitives.hashing import sha256
+from careledger.primitives.hashing import hmac_sha256, sha256
 
 FILE_NAME: Final = "keystore"
 FORMAT_VERSION: Final = 1
@@ -155,6 +155,11 @@ class Keys:
 
     def __repr__(self) -> str:
         return f"Keys(epochs={len(self.wrap_masters)})"
+
+    @property
+    def registry_key(self) -> bytes:
+        """Seals the registry: who may sign in, and with which programs."""
+        return hmac_sha256(self.token_seed, b"cl1.registry")
 
     @property
     def epoch(self) -> int:
