@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+from careledger.ledger.blocks import EVIDENCE_MAX
 from careledger.primitives.errors import Invalid
 from careledger.primitives.hashing import sha256
-from careledger.primitives.signing import ED25519_PUBLIC_SIZE, ML_DSA_65_PUBLIC_SIZE
+from careledger.primitives.signing import ED25519_PUBLIC_SIZE, ED25519_SIGNATURE_SIZE, ML_DSA_65_PUBLIC_SIZE
 
 KeyType = Literal["ml_dsa_65", "ed25519"]
 
@@ -68,8 +69,8 @@ class GenesisSettings:
             raise _invalid("two validators have the same key")
         if self.block_bytes_max < 2 * SIGNATURE_BYTES_MAX * len(self.validators) + (64 << 10):
             raise _invalid("the blocks are too small for their validators' signatures")
-        if self.evidence_bytes_max > self.block_bytes_max:
-            raise _invalid("evidence must fit into a block")
+        if self.evidence_bytes_max > min(self.block_bytes_max, ED25519_SIGNATURE_SIZE * EVIDENCE_MAX):
+            raise _invalid("evidence must fit into a block, and into what the ledger keeps of one")
 
 
 def compute_address(public_key: bytes) -> bytes:

@@ -39,7 +39,8 @@ BLOCK: Schema[Block] = Schema(
 )
 
 
-EVIDENCE_MAX = 1_000
+EVIDENCE_MAX = 4_096
+"""Evidence of 256 KiB, the most of a network's block (`engine.genesis`), holds no more signatures of 64 bytes."""
 
 
 @dataclass(frozen=True, slots=True)

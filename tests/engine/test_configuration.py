@@ -156,6 +156,7 @@ GENESIS = {
         {"key_type": "ed25519"},
         {"block_bytes_max": 70_000},
         {"evidence_bytes_max": 5 << 20},
+        {"evidence_bytes_max": (256 << 10) + 1, "block_bytes_max": 8 << 20},
     ],
 )
 def test_a_genesis_that_no_network_could_begin_with_is_refused(others):

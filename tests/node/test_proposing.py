@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from careledger.engine.signing_guard import GuardRefused
+from careledger.ledger.blocks import TRANSACTIONS_MAX
 from careledger.ledger.consensus import proposals, replica
 from careledger.ledger.consensus.abci import schema
 from careledger.ledger.consensus.abci.table import BlockIDFlag, ProposalStatus
+from careledger.ledger.transaction import TRANSACTION_SIZE_MAX
 from careledger.node import log
 from careledger.node.networking import log_engine
 from tests.node.solo import Solo, _timestamp, new_solo, solo_of
@@ -56,6 +58,17 @@ def test_a_proposer_executes_its_block_once_and_comes_to_what_a_replay_does(
     shutil.rmtree(path / "index")
     with solo_of(path) as node:
         assert (node.home.height, node.home.the_ledger.app_hash) == (height, app_hash)
+
+
+def test_a_proposal_of_any_shape_is_answered(tmp_path: Path) -> None:
+    """What escapes here ends the engine, and again at each start: one proposer would halt every node."""
+    with solo_of(new_solo(tmp_path / "home")) as node:
+        moment = _timestamp(node.now_ms + 1)
+        shapes = [[b"x"], [b""], [bytes(TRANSACTION_SIZE_MAX + 2)], [b"x"] * (TRANSACTIONS_MAX + 1)]
+        for transactions in shapes:
+            assert judge(node, moment, transactions) == ProposalStatus.REJECT
+        assert judge(node, _timestamp(-1), []) == ProposalStatus.REJECT
+        node.block()
 
 
 class Recorder:

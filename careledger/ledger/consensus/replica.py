@@ -17,14 +17,17 @@ from careledger.ledger.consensus.chain import Chain, read_genesis
 from careledger.ledger.consensus.snapshots import Contents, restore_state
 from careledger.ledger.execution import BlockInput, History, Outcome, Rules, apply_block
 from careledger.ledger.genesis import NETWORK, Genesis
-from careledger.ledger.kernel import Evidence
+from careledger.ledger.kernel import EVIDENCE, Evidence
 from careledger.ledger.log import Frontier
 from careledger.ledger.store.kv import KV
+from careledger.primitives.encoding import U64, Pair
 from careledger.primitives.errors import Corrupt, Invalid, VerificationFailed
 from careledger.primitives.hashing import new_sha256
 
 PLANS_MAX: Final = 4
 """Proposals of one height that are remembered with their outcome."""
+_PLACE: Final = Pair(U64, U64, U64)
+"""enc(height, time in ms, number of transactions)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,11 @@ class Decided:
     evidence: tuple[Evidence, ...] = ()
 
     def digest(self) -> bytes:
-        """Names exactly this block."""
-        return new_sha256(NETWORK_BLOCK.encode(_unexecuted(self))).digest()
+        """Names exactly this block, whatever its proposer put into it: no limit holds yet."""
+        running = new_sha256(_PLACE.encode((self.height, self.time_ms, len(self.transactions))))
+        for part in (*self.transactions, *map(EVIDENCE.encode, self.evidence)):
+            running.update(new_sha256(part).digest())
+        return running.digest()
 
 
 @dataclass(frozen=True, slots=True)
