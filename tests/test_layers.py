@@ -17,7 +17,10 @@ PACKAGE = ROOT / "careledger"
 ONLY_IN: dict[str, tuple[tuple[str, ...], str]] = {
     "nacl": (("primitives/signing.py",), "careledger.primitives.signing"),
     "hashlib": (("primitives/hashing.py", "fhir/definitions.py"), "careledger.primitives.hashing"),
-    "joserfc": (("access/",), "careledger.access.tokens"),
+    "joserfc": (
+        ("access/tokens.py", "smart/jwk.py", "smart/jose.py", "smart/keys.py"),
+        "careledger.access.tokens or careledger.smart.jose",
+    ),
     "argon2": (("vault/", "node/"), "careledger.vault's key store"),
     "lmdb": (
         ("vault/", "ledger/store/", "ledger/consensus/", "node/"),
