@@ -2,7 +2,7 @@
 
 Written out by hand: the messages are few, and their encoding must be the canonical one (fields in order, zeros left
 out), which no general encoder promises. Names of the engine: types/block.go, types/canonical.go, types/validator.go.
-Pure. Times are nanoseconds since 1970.
+Pure. Times are nanoseconds since 1970. What has no encoding raises VerificationFailed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Final, Literal
 
 from careledger.ledger.log import Frontier, inclusion_path, leaf_hash
+from careledger.primitives.errors import VerificationFailed
 from careledger.primitives.hashing import sha256
 
 KeyAlgorithm = Literal["ed25519", "ml-dsa-65"]
@@ -161,7 +162,11 @@ def _encode_validator(validator: Validator) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """Seven bits a byte, lowest first; negative numbers as 64 bits in two's complement."""
+    """Seven bits a byte, lowest first; negative numbers as 64 bits in two's complement.
+
+    Raises VerificationFailed for a number of more bits: two weights that differ must not hash alike.
+    """
+    _check_number(value)
     value &= (1 << 64) - 1
     out = bytearray()
     while value > 0x7F:
@@ -175,7 +180,13 @@ def _varint_field(number: int, value: int) -> bytes:
     return _varint(number << 3) + _varint(value) if value else b""
 
 
+def _check_number(value: int) -> None:
+    if not -(1 << 63) <= value < 1 << 63:
+        raise VerificationFailed("a number is out of range", hint="no engine writes it: the answer is a lie")
+
+
 def _fixed_field(number: int, value: int) -> bytes:
+    _check_number(value)
     return _varint(number << 3 | 1) + value.to_bytes(8, "little", signed=True) if value else b""
 
 

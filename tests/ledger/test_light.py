@@ -150,6 +150,30 @@ def test_exactly_two_thirds_and_exactly_one_third_are_too_few() -> None:
         assert holds(lambda: verify_block(point, made.at(3))) == near  # noqa: B023
 
 
+def test_a_weight_that_hashes_as_another_is_refused() -> None:
+    """Weights are hashed in 64 bits: one of 2**64 more would count for all, under the hash that was announced."""
+    chain, announced = "cl-" + "4" * 32, "e0:10 e1:10 e2:10 e3:10"
+    made = Blocks(chain, [bytes(32)] * 3, [announced] * 3)
+    point, honest = trust_header(made.at(1).header, made.at(1).validators), made.at(2)
+    assert holds(lambda: verify_block(point, honest))
+    silent = dict.fromkeys(("e0", "e1", "e2"), "absent")
+    forged = sign(replace(honest.header, app_hash=b"f" * 32), honest.validators, silent)
+    for more in (0, 1 << 64, 1 << 65, 1 << 63):
+        members = forged.validators.validators
+        heavy = ValidatorSet((*members[:-1], replace(members[-1], power=10 + more)))
+        assert not holds(lambda: verify_block(point, replace(forged, validators=heavy))), more  # noqa: B023
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64 + 2, -(2**63) - 1])
+def test_numbers_that_the_engine_cannot_write_are_refused(blocks: Blocks, number: int) -> None:
+    block = blocks.at(7)
+    for commit in (replace(block.commit, round=number), replace(block.commit, height=number)):
+        assert not holds(lambda: check_block(replace(block, commit=commit), blocks.chain))  # noqa: B023
+    tall = replace(block, header=replace(block.header, height=number))
+    assert not holds(lambda: check_block(tall, blocks.chain))
+    assert not holds(lambda: hash_header(tall.header))
+
+
 def test_older_blocks_need_two_thirds_of_the_trusted_validators() -> None:
     """Who has left may have sold its key: a third, which is enough ahead, is not enough behind."""
     sets = ["e0:10 e1:10 e2:10 e3:10", "e0:10 e1:10 e2:10 e4:10", "e0:10 e1:10 e5:10 e6:10"]
