@@ -27,7 +27,7 @@ from careledger.node.service import NodeService
 
 VERSIONS = 20_000
 PASSPHRASE = "a bench has nothing to hide"
-VERIFIER = Path(__file__).resolve().parent.parent / "verifier" / "verify.py"
+VERIFIER = Path(__file__).resolve().parent.parent / "verifier"
 
 _PACKAGE = """
 import resource, sys, time
@@ -38,13 +38,14 @@ verify_export(export, trust, now_ms=0)
 print(time.thread_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
 """
 _STANDALONE = """
-import importlib.util, resource, sys, time
-spec = importlib.util.spec_from_file_location("verifier", sys.argv[3])
-module = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(module)
+import resource, sys, time
+sys.dont_write_bytecode = True
+sys.path.append(sys.argv[3])
+import verify
+exports = verify.load("exports")
 export, trust = open(sys.argv[1], "rb").read(), open(sys.argv[2], "rb").read()
 start = time.thread_time()
-module.verify_export(export, trust, None, 0)
+exports.verify_export(export, trust, None, 0)
 print(time.thread_time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)
 """
 

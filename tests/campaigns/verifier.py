@@ -24,7 +24,7 @@ from tests.verifier.synthetic_chart import SyntheticChart
 from tests.verifier.synthetic_ledger import SyntheticLedger
 from tests.verifier.synthetic_network import SyntheticNetwork
 from tests.verifier.test_exports import chart_with_consent
-from tests.verifier.twins import STANDALONE, export_verdict, verdict
+from tests.verifier.twins import EXPORTS, STANDALONE, export_verdict, verdict
 
 Verdict = Callable[[bytes, bytes], str]
 Original = tuple[bytes, bytes, Verdict]
@@ -98,7 +98,7 @@ def main() -> int:
     options = parser.parse_args()
     draw = random.Random(options.seed)
     # The trust files do not change: each is read once.
-    STANDALONE.read_trust = functools.cache(STANDALONE.read_trust)
+    STANDALONE.read_trust = EXPORTS.read_trust = functools.cache(STANDALONE.read_trust)
     verification.read_any_trust = functools.cache(verification.read_any_trust)
     export_verification.read_any_trust = verification.read_any_trust
     files = originals()

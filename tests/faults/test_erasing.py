@@ -35,7 +35,7 @@ from tests.faults.rig import (
     patient,
 )
 from tests.faults.scanning import Scanner
-from tests.verifier.twins import STANDALONE, verdict
+from tests.verifier.twins import EXPORTS, verdict
 
 ERASED, KEPT = "31.4159265", "27.1828182"
 """Values that the erased version and others hold."""
@@ -144,7 +144,7 @@ def test_an_export_shows_what_was_erased_as_a_bare_leaf(tmp_path: Path) -> None:
         assert named == [bare] and len(bare) == 1
         assert ERASED.encode() not in file.read_bytes()
         assert verify_export(file.read_bytes(), trust).kinds["erased"] == 1
-        STANDALONE.verify_export(file.read_bytes(), trust)
+        EXPORTS.verify_export(file.read_bytes(), trust)
         shred(node)
         with pytest.raises(NotFound, match="shredded"):
             node.command("chart.export", patient="ada", path=str(file))
@@ -152,7 +152,7 @@ def test_an_export_shows_what_was_erased_as_a_bare_leaf(tmp_path: Path) -> None:
         log = tmp_path / "log"
         node.command("access_log.export", patient="ada", path=str(log))
         assert verify_export(log.read_bytes(), trust).accesses >= 1
-        STANDALONE.verify_export(log.read_bytes(), trust)
+        EXPORTS.verify_export(log.read_bytes(), trust)
 
 
 def test_terms_that_only_the_erased_version_had_are_gone(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from careledger.access import decision
 from careledger.ledger.export_consent import _RULES, SUPPORTING_TYPES
 from careledger.ledger.export_verification import verify_export
 from tests.verifier.synthetic_chart import DAY, HEIGHT, START, Access, Patient, SyntheticChart, b64, canonical
-from tests.verifier.twins import STANDALONE, export_verdict, export_verdicts
+from tests.verifier.twins import EXPORTS, export_verdict, export_verdicts
 
 ADA, EVE = Patient("ada"), Patient("eve")
 Chart = SyntheticChart
@@ -468,7 +468,7 @@ def test_every_entry_is_decided_again(name: str) -> None:
 
 
 def test_the_types_that_support_a_chart_are_those_of_the_decision() -> None:
-    assert frozenset(SUPPORTING_TYPES) == frozenset(STANDALONE.SUPPORTING) == decision.SUPPORTING_TYPES
+    assert frozenset(SUPPORTING_TYPES) == frozenset(EXPORTS.SUPPORTING) == decision.SUPPORTING_TYPES
     assert frozenset(_RULES) - {"operator"} == {
         rule for rule, said in decision.RULES.items() if said == "permit"
     }

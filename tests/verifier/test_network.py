@@ -29,7 +29,7 @@ from tests.verifier.synthetic_network import (
     sign,
     validators,
 )
-from tests.verifier.twins import STANDALONE
+from tests.verifier.twins import EXPORTS, STANDALONE
 
 Json = dict[str, Any]
 NOW_MS = SyntheticNetwork.time_ms(13)
@@ -503,7 +503,7 @@ def export_verdict(export: bytes, trust: bytes, now_ms: int = NOW_MS + 3_600_000
     except VerificationFailed:
         package = "refused"
     try:
-        other = str(STANDALONE.verify_export(export, trust, None, now_ms / 1000)[0])
+        other = str(EXPORTS.verify_export(export, trust, None, now_ms / 1000)[0])
     except STANDALONE.Refused:
         other = "refused"
     assert package == other
@@ -555,7 +555,7 @@ def test_an_earlier_export_continues_across_signed_blocks(chart: NetworkChart) -
     trust = chart.network_checkpoint()
     verified = verify_export(later, trust, earlier, now_ms=NOW_MS + 3_600_000)
     assert verified.earlier == verified.entries + verified.accesses
-    STANDALONE.verify_export(later, trust, earlier, NOW_MS / 1000 + 3_600)
+    EXPORTS.verify_export(later, trust, earlier, NOW_MS / 1000 + 3_600)
 
 
 def test_validators_of_a_name_have_a_key_of_its_kind() -> None:
