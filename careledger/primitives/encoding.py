@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from operator import attrgetter
+from itertools import chain
+from operator import attrgetter, ge
 from typing import Any, Generic, TypeVar
 
 from careledger.primitives.errors import Invalid, TooLarge
@@ -206,11 +207,7 @@ class List(Codec[tuple[T, ...]]):
         return _write_count(len(value)) + b"".join(map(self.item.write, value))
 
     def read(self, data: bytes, at: int) -> tuple[tuple[T, ...], int]:
-        if at + 4 > len(data):
-            raise _truncated()
-        count = _read_count(data, at)[0]
-        if count > self.limit:
-            raise TooLarge(f"{count} items where at most {self.limit} are allowed")
+        count = self._read_count(data, at)
         at += 4
         read = self.item.read
         items: list[T] = []
@@ -219,25 +216,62 @@ class List(Codec[tuple[T, ...]]):
             items.append(item)
         return tuple(items), at
 
+    def _read_count(self, data: bytes, at: int) -> int:
+        if at + 4 > len(data):
+            raise _truncated()
+        count: int = _read_count(data, at)[0]
+        if count > self.limit:
+            raise TooLarge(f"{count} items where at most {self.limit} are allowed")
+        return count
+
 
 class Set(List[T]):
-    """A list whose encoded items strictly ascend, as bytes: one order, nothing twice."""
+    """A list whose encoded items strictly ascend, as bytes: one order, nothing twice.
+
+    Items of numbers alone are read and written together: big-endian numbers ascend as their bytes do.
+    """
 
     def __init__(self, item: Codec[T], limit: int) -> None:
         super().__init__(item, limit)
         self.name = f"set of at most {limit}: {item.name}"
+        self._numbers = item.numbers if isinstance(item, Pair) else None
 
     def write(self, value: Sequence[T]) -> bytes:
         if len(value) > self.limit:
             raise TooLarge(f"{len(value)} items where at most {self.limit} are allowed")
+        if self._numbers is not None:
+            return self._write_numbers(self._numbers, value)
         items = [self.item.write(item) for item in value]
         self._check_ascending(items)
         return _write_count(len(items)) + b"".join(items)
 
     def read(self, data: bytes, at: int) -> tuple[tuple[T, ...], int]:
+        if self._numbers is not None:
+            return self._read_numbers(self._numbers, data, at)
         items, end = super().read(data, at)
         if len(items) > 1:
             self._check_ascending([self.item.write(item) for item in items])
+        return items, end
+
+    def _write_numbers(self, layout: struct.Struct, value: Sequence[Any]) -> bytes:
+        count, width = len(value), len(layout.format) - 1
+        parts = [*chain.from_iterable(value)]
+        if not {int}.issuperset(map(type, parts)) or not {width}.issuperset(map(len, value)):
+            raise _mistyped(self.name)
+        try:
+            data = struct.pack(f">I{layout.format[1:] * count}", count, *parts)
+        except struct.error:
+            raise _mistyped(self.name) from None
+        self._check_ascending(value)
+        return data
+
+    def _read_numbers(self, layout: struct.Struct, data: bytes, at: int) -> tuple[tuple[Any, ...], int]:
+        start = at + 4
+        end = start + self._read_count(data, at) * layout.size
+        if end > len(data):
+            raise _truncated()
+        items = tuple(layout.iter_unpack(data[start:end]))
+        self._check_ascending(items)
         return items, end
 
     def sorted(self, values: Sequence[T]) -> tuple[T, ...]:
@@ -247,8 +281,8 @@ class Set(List[T]):
         )
 
     @staticmethod
-    def _check_ascending(items: list[bytes]) -> None:
-        if any(left >= right for left, right in zip(items, items[1:], strict=False)):
+    def _check_ascending(items: Sequence[Any]) -> None:
+        if any(map(ge, items, items[1:])):
             raise Invalid("the items of a set must strictly ascend", code="non-canonical")
 
 
@@ -278,6 +312,8 @@ class Pair(Codec[tuple[Any, ...]]):
     def __init__(self, *codecs: Codec[Any]) -> None:
         self.codecs = codecs
         self.name = f"({', '.join(codec.name for codec in codecs)})"
+        self.numbers = _number_layout(codecs)
+        """Where every part is a number: how `struct` writes them all."""
 
     def write(self, value: Sequence[Any]) -> bytes:
         if len(value) != len(self.codecs):
@@ -285,11 +321,21 @@ class Pair(Codec[tuple[Any, ...]]):
         return b"".join([codec.write(part) for codec, part in zip(self.codecs, value, strict=True)])
 
     def read(self, data: bytes, at: int) -> tuple[tuple[Any, ...], int]:
+        if self.numbers is not None:
+            end = at + self.numbers.size
+            if end > len(data):
+                raise _truncated()
+            return self.numbers.unpack_from(data, at), end
         parts = []
         for codec in self.codecs:
             part, at = codec.read(data, at)
             parts.append(part)
         return tuple(parts), at
+
+
+def _number_layout(codecs: Sequence[Codec[Any]]) -> struct.Struct | None:
+    formats = [codec.format or "" for codec in codecs if isinstance(codec, _Unsigned)]
+    return struct.Struct(">" + "".join(formats)) if codecs and len(formats) == len(codecs) else None
 
 
 _Reader = Callable[[bytes, int], tuple[Any, int]]

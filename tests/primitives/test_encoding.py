@@ -13,6 +13,7 @@ from careledger.primitives.encoding import (
     FLAG,
     U8,
     U16,
+    U32,
     U64,
     Bytes,
     Fixed,
@@ -91,6 +92,15 @@ def test_mutated_bytes_are_refused_or_mean_themselves(sample, data):
     assert SAMPLE.encode(value) == bytes(raw)
 
 
+@given(st.sets(st.tuples(st.integers(0, 255), st.integers(0, 2**64 - 1)), max_size=5))
+def test_numbers_read_and_written_together_are_what_each_is_alone(numbers):
+    items = tuple(sorted(numbers))
+    raw = U32.encode(len(items)) + b"".join(U8.encode(one) + U64.encode(two) for one, two in items)
+    codec = Set(Pair(U8, U64), 5)
+    assert codec.encode(items) == raw
+    assert codec.decode(raw) == items
+
+
 @pytest.mark.parametrize(
     "codec, raw, code",
     [
@@ -107,6 +117,12 @@ def test_mutated_bytes_are_refused_or_mean_themselves(sample, data):
         (List(U8, 9), b"\xff\xff\xff\xff", "too-large"),
         (Set(U8, 9), b"\x00\x00\x00\x02ba", "non-canonical"),
         (Set(U8, 9), b"\x00\x00\x00\x02aa", "non-canonical"),
+        (Set(Pair(U8, U16), 9), b"\x00\x00\x00\x02\x01\x01\x00\x01\x00\x02", "non-canonical"),
+        (Set(Pair(U8, U16), 9), b"\x00\x00\x00\x02\x01\x01\x00\x01\x01\x00", "non-canonical"),
+        (Set(Pair(U8, U16), 9), b"\x00\x00\x00\x02\x01\x01\x00\x02\x01", "truncated"),
+        (Set(Pair(U8, U16), 1), b"\x00\x00\x00\x02\x01\x01\x00\x02\x01\x00", "too-large"),
+        (Set(Pair(U8, U16), 9), b"\x00\x00\x00", "truncated"),
+        (Pair(U8, U16), b"\x01\x01", "truncated"),
     ],
 )
 def test_what_encode_would_not_write_is_refused(codec, raw, code):
@@ -132,6 +148,11 @@ def test_what_encode_would_not_write_is_refused(codec, raw, code):
         (List(U8, 1), (1, 2)),
         (Set(U8, 2), (2, 1)),
         (Pair(U8, U8), (1,)),
+        (Set(Pair(U8, U16), 2), ((1, 256), (1, 255))),
+        (Set(Pair(U8, U16), 2), ((1, 65536),)),
+        (Set(Pair(U8, U16), 2), ((True, 1),)),
+        (Set(Pair(U8, U16), 3), ((1, 2, 3), (4,))),
+        (Set(Pair(U8, U16), 1), ((1, 2), (3, 4))),
     ],
 )
 def test_what_decode_would_refuse_is_not_written(codec, value):
