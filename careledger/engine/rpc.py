@@ -1,7 +1,8 @@
 """Asking an engine over its RPC: a few questions, each with a limit of bytes and seconds, answers as frozen structs.
 
 Numbers are texts in the engine's JSON and are read as numbers here; hashes stay upper-case hex as the engine writes
-them; keys and signatures are bytes. What comes back is an engine's word: a light client checks it, this does not.
+them; keys are bytes. What comes back is an engine's word, and it may be a stranger's: `ledger.light` checks it, this
+does not.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ import msgspec
 from msgspec import Meta
 
 from careledger.engine.configuration import Address
+from careledger.ledger.light import VALIDATORS_MAX, LightBlock
+from careledger.ledger.light_rpc import read_light_block
 from careledger.primitives.errors import Corrupt, NotFound, TooLarge, Unavailable
 
 ANSWER_BYTES_MAX: Final = 16 << 20
 ANSWER_SECONDS_MAX: Final = 10.0
 PAGE: Final = 100
-VALIDATORS_MAX: Final = 10_000
 PEERS_MAX: Final = 1_000
 _READ_BYTES: Final = 1 << 16
 
 Number = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
-Signed = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 Hex = Annotated[str, Meta(pattern="^[0-9A-F]*$", max_length=128)]
 Text = Annotated[str, Meta(max_length=1024)]
 Time = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$")]
@@ -95,119 +96,8 @@ class NetInfo(_Struct, frozen=True):
     peers: Annotated[tuple[PeerInfo, ...], Meta(max_length=PEERS_MAX)]
 
 
-class Parts(_Struct, frozen=True):
-    """Of a block: how many parts it has, and the root over them."""
-
-    total: Number
-    hash: Hex
-
-
-class BlockId(_Struct, frozen=True):
-    """A block's name."""
-
-    hash: Hex
-    parts: Parts
-
-
-class Versions(_Struct, frozen=True):
-    """Of the block format and of the application."""
-
-    block: Number
-    app: Number = 0
-
-
-class Header(_Struct, frozen=True):
-    """A block's header; `app_hash` is the state after the block before."""
-
-    version: Versions
-    chain_id: Text
-    height: Number
-    time: Time
-    last_block_id: BlockId
-    last_commit_hash: Hex
-    data_hash: Hex
-    validators_hash: Hex
-    next_validators_hash: Hex
-    consensus_hash: Hex
-    app_hash: Hex
-    last_results_hash: Hex
-    evidence_hash: Hex
-    proposer_address: Hex
-
-
-class CommitSignature(_Struct, frozen=True):
-    """One validator's part of a commit: flag 1 absent, 2 for the block, 3 for none."""
-
-    block_id_flag: Annotated[int, Meta(ge=0, le=3)]
-    validator_address: Hex
-    timestamp: Time
-    signature: bytes | None
-
-
-class Commit(_Struct, frozen=True):
-    """The signatures that made a block final."""
-
-    height: Number
-    round: Number
-    block_id: BlockId
-    signatures: Annotated[tuple[CommitSignature, ...], Meta(max_length=VALIDATORS_MAX)]
-
-
-class SignedHeader(_Struct, frozen=True):
-    """A header and its commit."""
-
-    header: Header
-    commit: Commit
-
-
-class Validator(_Struct, frozen=True):
-    """A validator at a height."""
-
-    address: Hex
-    pub_key: Key
-    voting_power: Number
-    proposer_priority: Signed
-
-
-class BlockData(_Struct, frozen=True):
-    """The transactions of a block."""
-
-    txs: tuple[bytes, ...] = ()
-
-
-class Block(_Struct, frozen=True):
-    """A block: its header and transactions. Its evidence is left as the engine's JSON."""
-
-    header: Header
-    data: BlockData
-    evidence: msgspec.Raw
-    last_commit: Commit | None
-
-
-class BlockAnswer(_Struct, frozen=True):
-    """`/block`."""
-
-    block_id: BlockId
-    block: Block
-
-
-class _CommitAnswer(_Struct, frozen=True):
-    signed_header: SignedHeader
-    canonical: bool
-
-
-class _ValidatorsAnswer(_Struct, frozen=True):
-    block_height: Number
-    validators: Annotated[tuple[Validator, ...], Meta(max_length=PAGE)]
+class _Page(_Struct, frozen=True):
     total: Annotated[int, Meta(ge=0, le=VALIDATORS_MAX)]
-
-
-class _GenesisAnswer(_Struct, frozen=True):
-    genesis: msgspec.Raw
-
-
-class _ParametersAnswer(_Struct, frozen=True):
-    consensus_params: msgspec.Raw
 
 
 class _Failure(_Struct, frozen=True):
@@ -239,40 +129,16 @@ class Rpc:
         """Who is connected to it."""
         return _decode(await self.ask("net_info"), NetInfo)
 
-    async def commit(self, height: int | None = None) -> SignedHeader:
-        """The header at a height (the newest) with its commit. Raises NotFound if it has none."""
-        return _decode(await self.ask("commit", _at(height)), _CommitAnswer).signed_header
-
-    async def block(self, height: int | None = None) -> BlockAnswer:
-        """The block at a height (the newest). Raises NotFound if it has none."""
-        return _decode(await self.ask("block", _at(height)), BlockAnswer)
-
-    async def validators(self, height: int | None = None) -> tuple[Validator, ...]:
-        """Every validator at a height (the next block's), in the engine's order, however many pages these are."""
-        found: list[Validator] = []
-        for page in range(1, VALIDATORS_MAX // PAGE + 1):
-            query = _at(height) | {"page": str(page), "per_page": str(PAGE)}
-            answer = _decode(await self.ask("validators", query), _ValidatorsAnswer)
-            found += answer.validators
-            if len(found) >= answer.total or not answer.validators:
-                break
-        if len(found) != answer.total:
-            raise _nonsense(f"{len(found)} of {answer.total} validators")
-        return tuple(found)
-
-    async def genesis(self) -> bytes:
-        """The genesis document, as JSON."""
-        return bytes(_decode(await self.ask("genesis"), _GenesisAnswer).genesis)
-
-    async def consensus_params(self, height: int | None = None) -> bytes:
-        """The consensus parameters at a height, as JSON."""
-        return bytes(
-            _decode(await self.ask("consensus_params", _at(height)), _ParametersAnswer).consensus_params
-        )
-
-    async def dump(self) -> bytes:
-        """The state of its consensus, as JSON: for people who look for a reason."""
-        return await self.ask("dump_consensus_state")
+    async def light_block(self, height: int) -> LightBlock:
+        """The header of a height with its commit and all its validators. Raises NotFound if it has none, Invalid."""
+        query = {"height": str(height)}
+        commit = await self.ask("commit", query)
+        pages: list[bytes] = []
+        while True:
+            page = {"page": str(len(pages) + 1), "per_page": str(PAGE)}
+            pages.append(await self.ask("validators", query | page))
+            if PAGE * len(pages) >= _decode(pages[-1], _Page).total:
+                return read_light_block(commit, pages)
 
     async def ask(self, path: str, query: dict[str, str] | None = None) -> bytes:
         """The `result` of one question, as JSON."""
@@ -299,14 +165,10 @@ def parse_time(text: str) -> tuple[int, int]:
     return seconds, int(fraction.ljust(9, "0") or "0")
 
 
-def _at(height: int | None) -> dict[str, str]:
-    return {} if height is None else {"height": str(height)}
-
-
 def _decode(data: bytes, type: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=type, strict=False)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _nonsense(f"no {type.__name__.strip('_')}") from None
 
 

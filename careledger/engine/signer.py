@@ -184,14 +184,3 @@ def open_signer(key: ValidatorKey, guard_path: Path, chain_id: str, report: Repo
         return Signer(key, Silence(error), chain_id, report)
     key.mark_used()  # only once there is a guard; a guard without the mark is that of a start that was cut short
     return Signer(key, guard, chain_id, report)
-
-
-async def run_signer(
-    socket_path: Path, key: ValidatorKey, guard_path: Path, chain_id: str, report: Report
-) -> None:
-    """Sign for the engine at `socket_path` until cancelled. Raises as `open_signer` does."""
-    signer = open_signer(key, guard_path, chain_id, report)
-    try:
-        await signer.run(socket_path)
-    finally:
-        signer.close()

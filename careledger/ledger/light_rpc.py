@@ -1,4 +1,4 @@
-"""Light blocks from what an engine's RPC answers to `commit` and `validators`, decoded from JSON.
+"""Light blocks from what an engine's RPC answers to `commit` and `validators`, as JSON.
 
 Reading checks the form alone: whether a block holds is for `light` to say. Errors: Invalid.
 """
@@ -6,7 +6,6 @@ Reading checks the form alone: whether a block holds is for `light` to say. Erro
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -76,9 +75,7 @@ class _SignedHeader(msgspec.Struct):
     commit: _Commit
 
 
-class CommitAnswer(msgspec.Struct):
-    """The engine's answer to `commit`."""
-
+class _CommitAnswer(msgspec.Struct):
     signed_header: _SignedHeader
 
 
@@ -92,19 +89,17 @@ class _Validator(msgspec.Struct):
     voting_power: str
 
 
-class ValidatorsAnswer(msgspec.Struct):
-    """A page of the engine's answer to `validators`."""
-
+class _ValidatorsAnswer(msgspec.Struct):
     block_height: str
     validators: list[_Validator]
     total: str
 
 
-def read_light_block(commit: object, validators: Sequence[object]) -> LightBlock:
+def read_light_block(commit: bytes, validators: Sequence[bytes]) -> LightBlock:
     """The block of a `commit` answer and all pages of the `validators` answer of its height. Raises Invalid."""
     try:
-        signed = msgspec.convert(commit, CommitAnswer).signed_header
-        pages = [msgspec.convert(page, ValidatorsAnswer) for page in validators]
+        signed = msgspec.json.decode(commit, type=_CommitAnswer).signed_header
+        pages = [msgspec.json.decode(page, type=_ValidatorsAnswer) for page in validators]
         members = [_read_validator(one) for page in pages for one in page.validators]
         if any(
             page.block_height != signed.header.height or int(page.total) != len(members) for page in pages
@@ -113,7 +108,7 @@ def read_light_block(commit: object, validators: Sequence[object]) -> LightBlock
         return LightBlock(
             _read_header(signed.header), _read_commit(signed.commit), ValidatorSet(tuple(members))
         )
-    except (msgspec.ValidationError, ValueError, binascii.Error):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         raise _malformed("a field is absent, or not of its form") from None
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import lmdb
-import msgspec
 
 from careledger.contracts.validators import VALIDATOR_CHANGED
 from careledger.engine.rpc import Rpc
@@ -16,7 +15,6 @@ from careledger.ledger.execution import HISTORY
 from careledger.ledger.light import LightBlock, choose_bridges, trust_header
 from careledger.ledger.light_encoding import EngineHeader
 from careledger.ledger.light_files import BRIDGES_MAX, PastProof, compose_signed_part, make_trust_file
-from careledger.ledger.light_rpc import read_light_block
 from careledger.ledger.proof_files import SignedPart
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.primitives.errors import Corrupt, NotFound
@@ -24,7 +22,6 @@ from careledger.primitives.errors import Corrupt, NotFound
 if TYPE_CHECKING:
     from careledger.node.home import OpenHome
 
-PAGE: Final = 100
 SETS_MAX: Final = 1_000
 """Changes of the validator set that are looked at for bridges: the newest."""
 
@@ -65,16 +62,7 @@ class Headers:
 
     async def light_block(self, height: int) -> LightBlock:
         """The header of a height with its commit and validators. Raises Unavailable, NotFound, Invalid."""
-        query = {"height": str(height)}
-        commit = msgspec.json.decode(await self._rpc.ask("commit", query))
-        pages: list[Any] = []
-        while True:
-            answer = await self._rpc.ask(
-                "validators", query | {"page": str(len(pages) + 1), "per_page": str(PAGE)}
-            )
-            pages.append(msgspec.json.decode(answer))
-            if PAGE * len(pages) >= int(pages[-1]["total"]):
-                return read_light_block(commit, pages)
+        return await self._rpc.light_block(height)
 
     async def signed_state(self, home: OpenHome) -> SignedState:
         """For the newest state, once the next header is decided."""

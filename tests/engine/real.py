@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import dataclasses
@@ -19,6 +20,8 @@ from careledger.engine.configuration import Address, EngineSettings, Pace, write
 from careledger.engine.genesis import GenesisSettings, Validator, compute_address, compute_genesis
 from careledger.engine.install import find_engine
 from careledger.engine.process import EngineProcess
+from careledger.engine.signer import Report, open_signer
+from careledger.engine.validator_key import ValidatorKey
 from careledger.primitives.errors import CareLedgerError
 from careledger.primitives.signing import ed25519_public_key
 from tests.e2e.node import free_port
@@ -120,3 +123,18 @@ async def running(home: Path, settings: EngineSettings, **others) -> AsyncIterat
         yield process
     finally:
         await process.stop()
+
+
+@contextlib.asynccontextmanager
+async def signing(
+    socket: Path, key: ValidatorKey, guard: Path, report: Report, chain: str = CHAIN
+) -> AsyncIterator[asyncio.Task[None]]:
+    """A signer at work for the engine at `socket`; closed afterwards."""
+    signer = open_signer(key, guard, chain, report)
+    task = asyncio.create_task(signer.run(socket))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        signer.close()

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from pathlib import Path
 
 from careledger.engine.genesis import Validator
-from careledger.engine.rpc import Rpc
-from careledger.engine.signer import run_signer
 from careledger.engine.validator_key import create_validator_key, open_validator_key
 from careledger.ledger.light import LightBlock, trust_header, verify_block
 from careledger.ledger.light_encoding import hash_header
-from careledger.ledger.light_rpc import read_light_block
-from tests.engine.real import CHAIN, REAL_ENGINE, make_genesis, make_home, make_settings, running
+from tests.engine.real import REAL_ENGINE, make_genesis, make_home, make_settings, running, signing
 from tests.engine.test_process import reach
 from tests.engine.test_signer import CHEAP, PASSPHRASE
-
-
-async def ask(rpc: Rpc, height: int) -> LightBlock:
-    query = {"height": str(height)}
-    commit, validators = await rpc.ask("commit", query), await rpc.ask("validators", query)
-    return read_light_block(json.loads(commit), [json.loads(validators)])
 
 
 @REAL_ENGINE
@@ -35,15 +25,12 @@ def test_the_light_client_follows_the_real_engine(tmp_path: Path) -> None:
 
     async def run() -> list[LightBlock]:
         key = open_validator_key(tmp_path, PASSPHRASE)
-        signer = asyncio.create_task(
-            run_signer(home / "signer.sock", key, tmp_path / "guard", CHAIN, lambda *_: None)
-        )
-        async with running(home, settings) as process:
+        async with (
+            signing(home / "signer.sock", key, tmp_path / "guard", print),
+            running(home, settings) as process,
+        ):
             await reach(process, 5)
-            blocks = [await ask(process.rpc, height) for height in (1, 2, 4)]
-        signer.cancel()
-        await asyncio.gather(signer, return_exceptions=True)
-        return blocks
+            return [await process.rpc.light_block(height) for height in (1, 2, 4)]
 
     first, second, fourth = asyncio.run(asyncio.wait_for(run(), 60))
     point, now_ns = trust_header(first.header, first.validators), time.time_ns()

@@ -12,10 +12,13 @@ from careledger.engine import rpc as rpc_module
 from careledger.engine.configuration import Address
 from careledger.engine.genesis import compute_address
 from careledger.engine.rpc import Rpc, parse_time
-from careledger.primitives.errors import Corrupt, NotFound, TooLarge, Unavailable
+from careledger.ledger.light import check_block
+from careledger.ledger.light_encoding import Validator
+from careledger.primitives.errors import Corrupt, Invalid, NotFound, TooLarge, Unavailable
 from careledger.primitives.hashing import sha256
 from careledger.primitives.signing import ed25519_public_key
-from tests.engine.real import CHAIN, REAL_ENGINE, SEED, make_genesis, make_home, make_settings, running
+from tests.conftest import VECTORS
+from tests.engine.real import CHAIN, REAL_ENGINE, SEED, make_home, make_settings, running
 from tests.engine.test_process import reach
 
 
@@ -34,27 +37,15 @@ def test_every_question_is_answered_by_the_real_engine(tmp_path):
             status = await rpc.status()
             assert (status.node_info.network, status.node_info.moniker) == (CHAIN, "berg")
             assert status.validator_info.address == address and status.validator_info.pub_key.value == public
-            signed, block = await rpc.commit(2), await rpc.block(2)
-            assert signed.header == block.block.header and signed.header.height == 2
-            assert (
-                signed.commit.block_id == block.block_id and len(signed.commit.signatures[0].signature) == 64
-            )
-            assert (await rpc.block(3)).block.last_commit.block_id == block.block_id
-            assert signed.header.chain_id == CHAIN and signed.header.version.app == 1
-            (validator,) = await rpc.validators(2)
-            assert (validator.address, validator.pub_key.value, validator.voting_power) == (
-                address,
-                public,
-                10,
-            )
-            assert json.loads(await rpc.genesis())["app_state"] == json.loads(make_genesis())["app_state"]
-            parameters = json.loads(await rpc.consensus_params())
-            assert parameters["validator"]["pub_key_types"] == ["ed25519"]
-            assert (await rpc.net_info()).peers == () and b"round_state" in await rpc.dump()
-            assert (await rpc.commit()).header.height >= 3
+            block, following = await rpc.light_block(2), await rpc.light_block(3)
+            check_block(block, CHAIN)
+            assert (block.header.height, block.header.app_version) == (2, 1)
+            assert following.header.last_block_id == block.commit.block_id
+            assert block.validators.validators == (Validator("ed25519", public, 10),)
+            assert block.header.data_hash == sha256(b"")
+            assert (await rpc.net_info()).peers == ()
             with pytest.raises(NotFound):
-                await rpc.commit(10_000)
-            assert signed.header.data_hash == sha256(b"").hex().upper()
+                await rpc.light_block(10_000)
 
     run(test)
 
@@ -81,23 +72,45 @@ async def playing(*answers, head="HTTP/1.1 200 OK\r\n", is_whole=True):
         server.close()
 
 
-def make_validators(count, total, start=0):
-    key = {"type": "cometbft/PubKeyMlDsa65", "value": "AAAA"}
-    one = {"address": "AB", "pub_key": key, "voting_power": "1", "proposer_priority": "-5"}
-    return {
-        "result": {"block_height": "9", "validators": [one] * count, "count": str(count), "total": str(total)}
-    }
+ENGINE = json.loads((VECTORS / "engine_light.json").read_text())["blocks"]["block-1"]
+
+
+def make_page(members, total):
+    """A page of the validators of block 1."""
+    return {"result": {"block_height": "1", "validators": members, "total": total}}
 
 
 def test_all_pages_of_validators_are_read():
+    commit, (one, *_) = {"result": ENGINE["commit"]}, ENGINE["validators"]["validators"]
+
     async def test():
-        async with playing(make_validators(100, 150), make_validators(50, 150)) as (rpc, asked):
-            assert len(await rpc.validators(9)) == 150
-            assert [path.partition("page=")[2] for path in asked] == ["1&per_page=100", "2&per_page=100"]
-        for pages in ([make_validators(100, 150), make_validators(0, 150)], [make_validators(3, 2)]):
-            async with playing(*pages) as (rpc, _):
-                with pytest.raises(Corrupt):
-                    await rpc.validators(9)
+        pages = [make_page([one] * 100, "150"), make_page([one] * 50, "150")]
+        async with playing(commit, *pages) as (rpc, asked):
+            assert len((await rpc.light_block(1)).validators.validators) == 150
+            assert [path.partition("page=")[2] for path in asked[1:]] == ["1&per_page=100", "2&per_page=100"]
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [make_page([], "1")],
+        [make_page(["x"], "1")],
+        [make_page([], "1001")],  # more than a set has: they are not asked for
+        [make_page([], "many")],
+        [make_page([], None)],
+        [{"result": {"block_height": "1", "validators": []}}],
+        [{"result": []}],
+        [b'{"result": ' + b"[" * 200_000 + b"]" * 200_000 + b"}"],
+    ],
+)
+def test_a_set_of_validators_that_is_none_is_refused(pages):
+    async def test():
+        async with playing({"result": ENGINE["commit"]}, *pages) as (rpc, asked):
+            with pytest.raises((Corrupt, Invalid)):
+                await rpc.light_block(1)
+            assert len(asked) == 2
 
     run(test)
 
@@ -190,9 +203,9 @@ def test_a_refusal_says_why():
         }
         async with playing({"error": said}, {"error": {**said, "data": "no luck"}}) as (rpc, _):
             with pytest.raises(NotFound, match="height 9"):
-                await rpc.commit(9)
+                await rpc.ask("commit")
             with pytest.raises(Unavailable, match="no luck"):
-                await rpc.commit(9)
+                await rpc.ask("commit")
 
     run(test)
 

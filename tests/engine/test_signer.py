@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 from careledger.engine import privval, signing_guard, stamped
 from careledger.engine.genesis import Validator
 from careledger.engine.privval_table import PRIVVAL, SignedType
-from careledger.engine.rpc import SignedHeader, parse_time
-from careledger.engine.sign_bytes import PRECOMMIT, PREVOTE, PROPOSE, Asked, read_proposal, read_vote
-from careledger.engine.signer import Signer, open_signer, run_signer
+from careledger.engine.sign_bytes import NANOS, PRECOMMIT, PREVOTE, PROPOSE, Asked, read_proposal, read_vote
+from careledger.engine.signer import Signer, open_signer
 from careledger.engine.signing_guard import GuardRefused, Signed, SigningGuard, open_guard, recover_guard
 from careledger.engine.validator_key import create_validator_key, open_validator_key
 from careledger.ledger.consensus.abci.frames import Frames, encode_frame
 from careledger.ledger.consensus.abci.server import serve
+from careledger.ledger.light import LightBlock
 from careledger.ledger.light_encoding import NO_BLOCK, BlockId, encode_precommit
 from careledger.primitives.errors import (
     CareLedgerError,
@@ -42,7 +42,7 @@ from careledger.primitives.signing import verify_ed25519, verify_ml_dsa_65
 from careledger.primitives.sockets import listen_at
 from careledger.vault.keystore import Cost, WrongPassphrase
 from tests.engine.real import CHAIN as ENGINE_CHAIN
-from tests.engine.real import REAL_ENGINE, make_genesis, make_home, make_settings, running
+from tests.engine.real import REAL_ENGINE, make_genesis, make_home, make_settings, running, signing
 from tests.engine.test_process import reach
 from tests.ledger.test_abci import GOLDEN, Told, fill
 
@@ -550,20 +550,16 @@ def play(tmp_path: Path, scene, type="ml_dsa_65") -> list[CareLedgerError]:
 
     async def run() -> None:
         engine = Engine(tmp_path / "signer.sock")
-        signing = asyncio.create_task(
-            run_signer(engine.path, key, tmp_path / "guard", CHAIN, reported.append)
-        )
-        try:
-            async with asyncio.timeout(30):
-                await asyncio.sleep(0.05)  # the signer is there before the engine
-                await engine.listen()
-                await engine.meet()
-                await scene(engine, key)
-        finally:
-            signing.cancel()
-            await asyncio.gather(signing, return_exceptions=True)
-            engine.writer.close()
-            engine.server.close()
+        async with signing(engine.path, key, tmp_path / "guard", reported.append, CHAIN):
+            try:
+                async with asyncio.timeout(30):
+                    await asyncio.sleep(0.05)  # the signer is there before the engine
+                    await engine.listen()
+                    await engine.meet()
+                    await scene(engine, key)
+            finally:
+                engine.writer.close()
+                engine.server.close()
 
     asyncio.run(run())
     return reported
@@ -709,26 +705,27 @@ def test_the_real_engine_makes_blocks_with_this_signer_and_this_socket(tmp_path)
     make_home(home, settings_, validates=False, genesis=genesis)
     reported, failures = [], []
 
-    async def run() -> list[SignedHeader]:
+    async def run() -> list[LightBlock]:
         server = await serve(home / "abci.sock", Told(), failures.append)
         key = open_validator_key(tmp_path, PASSPHRASE)
-        signing = asyncio.create_task(
-            run_signer(home / "signer.sock", key, tmp_path / "guard", ENGINE_CHAIN, reported.append)
-        )
-        async with running(home, settings_) as process:
+        async with (
+            signing(home / "signer.sock", key, tmp_path / "guard", reported.append),
+            running(home, settings_) as process,
+        ):
             await reach(process, 2)
             process.kill()
             await reach(process, 5)
-            commits = [await process.rpc.commit(height) for height in (1, 4)]
-        signing.cancel()
-        await asyncio.gather(signing, return_exceptions=True)
+            commits = [await process.rpc.light_block(height) for height in (1, 4)]
         await server.close()
         return commits
 
-    for commit in (header.commit for header in asyncio.run(asyncio.wait_for(run(), 60))):
-        [one] = commit.signatures
-        parts = commit.block_id.parts
-        named = block(bytes.fromhex(commit.block_id.hash), parts.total, bytes.fromhex(parts.hash))
-        made = vote(height=commit.height, round=commit.round, block_id=named, at=parse_time(one.timestamp))
+    for commit in (one.commit for one in asyncio.run(asyncio.wait_for(run(), 60))):
+        [one], id = commit.signatures, commit.block_id
+        made = vote(
+            height=commit.height,
+            round=commit.round,
+            block_id=block(id.hash, id.total, id.parts),
+            at=divmod(one.time_ns, NANOS),
+        )
         verify_ml_dsa_65(public, read_vote(ENGINE_CHAIN, made).sign_bytes, one.signature)
     assert (failures, reported) == ([], [])
