@@ -85,6 +85,18 @@ def test_a_unit_runs_as_nobody_and_keeps_to_its_home(name):
     assert "passphrase" not in service["ExecStart"]
 
 
+def test_the_node_may_write_where_its_backup_goes():
+    """The command asks the served node, which writes the file itself."""
+    node, backup = (
+        dict(read_unit(f"{name}.service")["Service"]) for name in ("careledger", "careledger-backup")
+    )
+    words = backup["ExecStart"].split()
+    target = words[words.index("backup") + 1]
+    writable = [f"/var/lib/{node['StateDirectory']}"]
+    writable += [path.lstrip("-") for path in node["ReadWritePaths"].split()]
+    assert any(Path(target).is_relative_to(folder) for folder in writable)
+
+
 def test_the_container_is_built_of_hashed_wheels_and_runs_as_nobody():
     text = (DEPLOY / "Containerfile").read_text("utf-8").replace("\\\n", " ")
     installs = re.findall(r"pip install ([^&\n]*)", text)

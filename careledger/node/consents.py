@@ -37,7 +37,7 @@ from careledger.access.standing import Standing
 from careledger.contracts.consent import ACTIVE, entry_key
 from careledger.fhir.consents import day, render
 from careledger.fhir.freshid import fresh_id
-from careledger.fhir.json import Received, instant
+from careledger.fhir.json import Received, instant, loads
 from careledger.fhir.writing import compose
 from careledger.ledger.execution import ACCOUNTS
 from careledger.ledger.transaction import compute_id
@@ -199,7 +199,11 @@ async def enrol(node: CommandContext, params: dict[str, Any], progress: Progress
 
 
 async def grant(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """The directive is in the chart and in force on the ledger, and its Consent written: all three, or nothing."""
+    """The directive is in the chart and in force on the ledger, and its Consent written: all three, or nothing.
+
+    On a network the chart follows the block: a node that ends between the two leaves an entry that nobody has the text
+    of, and which has no force; the patient was not told that it was granted.
+    """
     asked = read_params(params, GrantParams)
     if len(asked.salt) != directives.SALT_BYTES or len(asked.revocation_hash) != 32:
         raise Invalid("the salt or the revocation hash has not 32 bytes", hint="see docs/spec/consent.md")
@@ -246,7 +250,10 @@ async def grant(node: CommandContext, params: dict[str, Any], progress: Progress
 
 
 async def revoke(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """The directive is without force on the ledger, and its Consent inactive; every worker sees it when this returns."""
+    """The directive is without force on the ledger, and its Consent inactive; every worker sees it when this returns.
+
+    On a network the Consent follows the block: what was cut short in between is finished when it is repeated.
+    """
     asked = read_params(params, RevokeParams)
     id = directives.check_id(asked.id)
     async with node.sequencer.conditional_lock(LOCK):
@@ -255,19 +262,29 @@ async def revoke(node: CommandContext, params: dict[str, Any], progress: Progres
                 entry = directives.entry_of(snapshot, id)
                 if entry is None:
                     raise _unknown()
-                if entry.status != ACTIVE:
+                is_active, held = entry.status == ACTIVE, directives.directive(snapshot, id)
+                if not is_active and attempt == 1 and not _is_shown_active(snapshot, held):
                     raise Conflict("the directive is revoked already", hint="careledger consent list PATIENT")
-                transaction = _revocation(node, snapshot, asked)
-                writes = _inactive(node, snapshot, directives.directive(snapshot, id))
+                transactions = (_revocation(node, snapshot, asked),) if is_active else ()
+                writes = _inactive(node, snapshot, held)
+            done = {"id": id, "status": "revoked", "height": entry.height}
+            if not writes and not transactions:  # the Consent was deleted meanwhile
+                return done
             try:
-                result = await node.backend.commit(Commit(writes, transactions=(transaction,)))
+                result = await node.backend.commit(Commit(writes, transactions=transactions))
             except Conflict as error:
                 # Somebody wrote the Consent over FHIR meanwhile; anything else is final.
                 if error.code != Conflict.code or attempt == ATTEMPTS:
                     raise
                 continue
-            return {"id": id, "status": "revoked", "height": result.height}
+            return done | {"height": result.height} if is_active else done
     raise AssertionError  # the loop returns or raises
+
+
+def _is_shown_active(snapshot: Snapshot, held: Held | None) -> bool:
+    """Whether the directive's Consent is there and does not say that it has ended."""
+    shown = None if held is None else snapshot.current("Consent", held.leaf.consent)
+    return shown is not None and not shown.deleted and loads(snapshot.body(shown)).get("status") != "inactive"
 
 
 def _revocation(node: CommandContext, snapshot: Snapshot, asked: RevokeParams) -> bytes:
