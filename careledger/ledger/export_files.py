@@ -1,7 +1,7 @@
 """Chart exports and access-log exports: their fields, and one spelling for each (docs/spec/export.md).
 
 Canonical JSON (RFC 8785) of a closed shape, as receipts are; what the parts show is checked in
-`export_verification`. `ExportWriter` writes an export piece by piece, so that a long chart needs no memory.
+`export_logs` and `export_verification`. `ExportWriter` writes an export piece by piece, so that a long chart needs no memory.
 Errors: VerificationFailed, naming what is malformed, never its content.
 """
 
