@@ -30,7 +30,7 @@ from careledger.engine.validator_key import ValidatorKey
 from careledger.ledger.consensus.abci.frames import Frames, encode_frame
 from careledger.ledger.consensus.abci.schema import PublicKey
 from careledger.primitives.errors import CareLedgerError, Conflict, Corrupt, Invalid
-from careledger.primitives.sockets import connect_socket
+from careledger.primitives.sockets import connect_socket, write_to
 
 REQUEST_BYTES_MAX: Final = 1 << 16
 READ_BYTES: Final = 1 << 16
@@ -167,7 +167,7 @@ class Signer:
         while data := await reader.read(READ_BYTES):
             for frame in frames.feed(data):
                 # A thread: signing and keeping take milliseconds, which the node's loop has not.
-                writer.write(encode_frame(await asyncio.to_thread(self.answer, frame)))
+                write_to(writer, encode_frame(await asyncio.to_thread(self.answer, frame)))
                 await writer.drain()
 
 

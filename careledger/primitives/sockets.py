@@ -7,9 +7,12 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from careledger.primitives.errors import Misconfigured
+
+if TYPE_CHECKING:
+    import asyncio
 
 SOCKET_PATH_MAX: Final = 107
 """What the kernel takes (`sockaddr_un`, without its closing zero)."""
@@ -60,3 +63,10 @@ def listen_at(path: Path) -> socket.socket:
         os.umask(before)
     listener.setblocking(False)
     return listener
+
+
+def write_to(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Raises ConnectionResetError if the other side is gone: uvloop's own error for that is none of a connection."""
+    if writer.is_closing():
+        raise ConnectionResetError("the other side is gone")
+    writer.write(data)

@@ -14,6 +14,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -542,7 +543,7 @@ class Engine:
         return answer
 
 
-def play(tmp_path: Path, scene, type="ml_dsa_65") -> list[CareLedgerError]:
+def play(tmp_path: Path, scene, type="ml_dsa_65", loop_factory=None) -> list[CareLedgerError]:
     """The scene with a running signer; returns what it reported."""
     create_validator_key(tmp_path, PASSPHRASE, type, CHEAP)
     key = open_validator_key(tmp_path, PASSPHRASE)
@@ -561,7 +562,8 @@ def play(tmp_path: Path, scene, type="ml_dsa_65") -> list[CareLedgerError]:
                 engine.writer.close()
                 engine.server.close()
 
-    asyncio.run(run())
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(run())
     return reported
 
 
@@ -693,6 +695,22 @@ def test_a_guard_comes_before_its_key_is_marked(tmp_path):
     assert not open_validator_key(tmp_path, PASSPHRASE).used
     open_signer(key, tmp_path / "guard", CHAIN, print).close()
     assert replace(key, used=True) == open_validator_key(tmp_path, PASSPHRASE)
+
+
+def test_an_engine_that_dies_between_question_and_answer_is_dialled_again(tmp_path):
+    """As `serve` does, on uvloop: it has an error of its own for a connection that is gone."""
+
+    async def scene(engine: Engine, key) -> None:
+        engine.writer.transport.pause_reading()  # what it leaves unread resets the connection
+        engine.writer.write(encode_frame(privval.SignerMessage(ping_request=privval.PingRequest())))
+        await asyncio.sleep(0.05)
+        request = privval.SignVoteRequest(vote=vote(), chain_id=CHAIN)
+        engine.writer.write(encode_frame(privval.SignerMessage(sign_vote_request=request)))
+        engine.writer.transport.abort()
+        await engine.meet()
+        assert (await engine.ask(ping_request=privval.PingRequest())).HasField("ping_response")
+
+    assert play(tmp_path, scene, loop_factory=uvloop.new_event_loop) == []
 
 
 @REAL_ENGINE

@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError, Message
 from careledger.ledger.consensus.abci import schema
 from careledger.ledger.consensus.abci.frames import MESSAGE_BYTES_MAX, Frames, encode_frame
 from careledger.primitives.errors import CareLedgerError, Conflict, Invalid
-from careledger.primitives.sockets import listen_at
+from careledger.primitives.sockets import listen_at, write_to
 
 CONNECTIONS_MAX: Final = 16
 READ_BYTES: Final = 1 << 18
@@ -179,7 +179,7 @@ class Server:
                 asked.add(name)
                 answers += encode_frame(await self._answer(name, request))
                 if name == "flush" or len(answers) >= WRITE_BYTES:
-                    _write(writer, answers)
+                    write_to(writer, bytes(answers))
                     answers.clear()
                     await writer.drain()
         except Invalid as error:
@@ -212,13 +212,6 @@ class Failed(Conflict):
 
 class _Unreadable(Exception):
     """The stream is of no use any more."""
-
-
-def _write(writer: asyncio.StreamWriter, data: bytearray) -> None:
-    """Raises ConnectionResetError if the engine is gone: uvloop's own error for that is none of a connection."""
-    if writer.is_closing():
-        raise ConnectionResetError("the engine is gone")
-    writer.write(bytes(data))
 
 
 def _make_exception(error: CareLedgerError) -> schema.Response:
