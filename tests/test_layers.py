@@ -21,6 +21,8 @@ ONLY_IN: dict[str, tuple[tuple[str, ...], str]] = {
         ("access/tokens.py", "smart/jwk.py", "smart/jose.py", "smart/keys.py"),
         "careledger.access.tokens or careledger.smart.jose",
     ),
+    "webauthn": (("smart/",), "careledger.smart.passkeys"),
+    "jinja2": (("web/smart/",), "careledger.web.smart.rendering"),
     "argon2": (("vault/", "node/"), "careledger.vault's key store"),
     "lmdb": (
         ("vault/", "ledger/store/", "ledger/consensus/", "node/"),
@@ -28,7 +30,7 @@ ONLY_IN: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "zstandard": (("vault/", "fhir/definitions.py", "web/"), "careledger.vault.compression"),
     "cryptography": (
-        ("primitives/", "vault/", "access/", "node/"),
+        ("primitives/", "vault/", "access/", "node/", "smart/keys.py"),
         "careledger.primitives or careledger.vault",
     ),
     "uvicorn": (("web/",), "careledger.web.server"),
@@ -50,6 +52,7 @@ DETERMINISTIC = (
     "ledger/foreign.py",
     "ledger/kernel.py",
     "ledger/transaction.py",
+    "primitives/webauthn.py",
 )
 NONDETERMINISTIC_MODULES = frozenset(
     {"asyncio", "datetime", "json", "locale", "math", "os", "pathlib", "random", "re", "secrets", "socket"}
