@@ -11,6 +11,7 @@ Nothing is shared between homes. Everything listens on loopback.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -92,13 +93,22 @@ class LocalNetwork:
     def create(
         cls, folder: Path, names: list[str], base: int | None, key_type: KeyType, report: Report
     ) -> LocalNetwork:
-        """Keys, genesis and homes of a network to come. Raises Conflict if the folder is in use."""
+        """Keys, genesis and homes of a network to come, or nothing. Raises Conflict if the folder is in use."""
         if folder.exists() and any(folder.iterdir()):
-            raise Conflict(
-                f"{folder} is not empty", hint="choose an empty folder, or: careledger network reset"
-            )
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            raise Conflict(f"{folder} is not empty", hint="choose an empty folder")
         first = find_ports(len(names), base)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            return cls._create(folder, names, first, key_type, report)
+        except BaseException:  # an interrupt, too: half a network can be neither started nor reset
+            for path in folder.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            raise
+
+    @classmethod
+    def _create(
+        cls, folder: Path, names: list[str], first: int, key_type: KeyType, report: Report
+    ) -> LocalNetwork:
         found = []
         for name in names:
             report(f"keys of {name}")
@@ -168,21 +178,21 @@ class LocalNetwork:
         pid = self.pid(one)
         if pid is None:
             raise Conflict(f"{one.name} is not running", hint="careledger network status")
-        os.kill(pid, signal.SIGKILL)
+        _signal(pid, signal.SIGKILL)
         self._wait_gone([one])
 
     def stop(self) -> None:
         """Every process ends cleanly."""
-        running = [
-            one for one in self.plan.organisations if (pid := self.pid(one)) is not None and _term(pid)
-        ]
-        self._wait_gone(running)
+        for one in self.plan.organisations:
+            if (pid := self.pid(one)) is not None:
+                _signal(pid, signal.SIGTERM)
+        self._wait_gone(self.plan.organisations)
 
     def stop_one(self, one: Organisation) -> None:
         """As `stop`, for one organisation."""
-        pid = self.pid(one)
-        if pid is not None and _term(pid):
-            self._wait_gone([one])
+        if (pid := self.pid(one)) is not None:
+            _signal(pid, signal.SIGTERM)
+        self._wait_gone([one])
 
     def _wait_gone(self, organisations: list[Organisation]) -> None:
         until = time.monotonic() + STOP_SECONDS
@@ -306,9 +316,10 @@ def _began(pid: int) -> str | None:
     return None if fields[0] in "ZX" else fields[19]
 
 
-def _term(pid: int) -> bool:
-    os.kill(pid, signal.SIGTERM)
-    return True
+def _signal(pid: int, number: signal.Signals) -> None:
+    """Nothing happens if it has ended meanwhile."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def write_private(path: Path, text: str) -> None:

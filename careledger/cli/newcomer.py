@@ -27,6 +27,12 @@ def join(network: LocalNetwork, name: str, report: Report) -> tuple[LocalNetwork
     members = network.plan.organisations
     if any(one.name == name for one in members) or not _NAME.fullmatch(name):
         raise Invalid("that name is taken, or none", hint="letters and digits, up to 32")
+    if (network.folder / name).exists():
+        raise Conflict(
+            f"{network.folder / name} is in the way: an earlier try to join ended there",
+            hint="remove that folder, then repeat",
+            code="folder-not-empty",
+        )
     began = time.monotonic()
     steps: dict[str, float] = {}
     network.wait_ready(members, SNAPSHOT_AT, report)

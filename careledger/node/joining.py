@@ -96,7 +96,7 @@ def join(path: Path, name: str, passphrase: str, file: bytes, place: Place, to: 
     founder = founders.prepare(path, name, passphrase, network.key_type)
     founders.found_network_home(path, name, passphrase, network.genesis)
     if not (path / CONFIG_NAME).exists():
-        (path / CONFIG_NAME).write_text(_compute_config(network, place))
+        write_durably(path / CONFIG_NAME, _compute_config(network, place).encode())
     did = compute_did(ORGANISATION, *founder.root_key)
     return begin_joining(path, name, passphrase, network, file, place, did, to)
 
@@ -125,14 +125,15 @@ def write_settings(path: Path, network: Network, place: Place) -> None:
     """Add the network's settings to those that a home has. Raises Conflict if it has such already."""
     present = (path / CONFIG_NAME).read_text() if (path / CONFIG_NAME).exists() else ""
     if not present:
-        (path / CONFIG_NAME).write_text(_compute_config(network, place))
+        write_durably(path / CONFIG_NAME, _compute_config(network, place).encode())
         return
     if "[network]" in present:
         raise Conflict(
             "the home's configuration names a network already", hint="take [network] out of its config.toml"
         )
     own = _compute_config(network, place)
-    (path / CONFIG_NAME).write_text(present.rstrip("\n") + "\n\n" + own[own.index("[network]") :])
+    text = present.rstrip("\n") + "\n\n" + own[own.index("[network]") :]
+    write_durably(path / CONFIG_NAME, text.encode())
 
 
 def _make_request(layout: Layout, name: str, passphrase: str, to: Did, did: Did, peer: Peer) -> bytes:

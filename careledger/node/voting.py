@@ -78,7 +78,7 @@ async def propose(node: CommandContext, params: dict[str, Any], progress: Progre
             "nobody can propose that", hint="careledger governance propose --help lists what can be"
         )
     action = compose(Did(node.home.organisation), params)
-    days = int(params.get("days") or 7)
+    days = int(params.get("days", 7))
     if not 0 < days * DAY_MS <= EXPIRY_MS_MAX:
         raise Invalid("a proposal is open for 1 to 30 days", hint="--days 7")
     did = Did(node.home.organisation)
@@ -218,7 +218,7 @@ _COMPOSERS: Mapping[str, Composer] = MappingProxyType(
     {
         "admit": lambda did, params: read_join_request(_request(params), did).admission_action(),
         "validator": lambda did, params: read_join_request(_request(params), did).validator_action(
-            int(params.get("weight") or 1)
+            int(params.get("weight", 1))
         ),
         "remove-organisation": lambda did, params: REMOVE_ORGANISATION.encode(
             RemoveOrganisation(parse_did(str(params["did"])))

@@ -100,9 +100,10 @@ class Witnesses:
 
     @classmethod
     def of(cls, home: OpenHome, sequencer: Sequencer, config: Config) -> Witnesses:
-        """Those of the configuration."""
+        """Those of the configuration; none on a network, which is its own: a home that has migrated may name some yet."""
         section = config.witness
-        return cls(home, sequencer, parse_peers(section.urls), section.k, section.seconds)
+        peers = () if home.is_network else parse_peers(section.urls)
+        return cls(home, sequencer, peers, section.k, section.seconds)
 
     def start(self) -> None:
         """Begin to ask, if there is anybody."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,11 +16,13 @@ from careledger.ledger.consensus.abci import schema
 from careledger.ledger.kernel import ED25519
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.transaction import SecretKey, build_transaction
-from careledger.node import founding
+from careledger.node import founding, voting
+from careledger.node.config import load
 from careledger.node.founding import ANCHOR_LANE
 from careledger.node.group import LEDGER_REFUSES, ChartExists
 from careledger.node.sequencer import Sequencer
-from careledger.primitives.errors import CareLedgerError, Conflict, Unavailable
+from careledger.node.witnesses import Witnesses
+from careledger.primitives.errors import CareLedgerError, Conflict, Invalid, Unavailable
 from careledger.primitives.types import Did
 from careledger.vault.model import Commit, ResourceWrite
 from tests.node.solo import Solo, _timestamp, new_solo, solo_of
@@ -255,3 +258,18 @@ def test_nothing_departs_where_nothing_waits(tmp_path: Path) -> None:
         seq = anchored(node).seq
         node.run(node.sequencer._anchor())
         assert node.home.outbox.flight is None and anchored(node).seq == seq
+
+
+def test_a_proposal_is_made_as_it_was_asked_for_or_not_at_all(tmp_path: Path) -> None:
+    """A nought is nobody's way to say: as usual."""
+    with solo_of(new_solo(tmp_path / "home")) as node:
+        context: Any = SimpleNamespace(home=node.home, sequencer=node.sequencer, backend=node.backend)
+        asked = {"what": "jail", "validator": "00" * 20, "days": 0}
+        with pytest.raises(Invalid, match="1 to 30 days"):
+            node.run(voting.propose(context, asked, lambda _step: None))
+
+
+def test_witnesses_of_before_a_migration_are_not_asked(tmp_path: Path) -> None:
+    with solo_of(new_solo(tmp_path / "home")) as node:
+        (tmp_path / "home" / "config.toml").write_text('[witness]\nurls = ["http://127.0.0.1:1 nonsense"]\n')
+        assert Witnesses.of(node.home, node.sequencer, load(tmp_path / "home")).peers == ()
