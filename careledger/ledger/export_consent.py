@@ -15,7 +15,8 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from careledger.ledger import export_files as files
-from careledger.ledger.export_files import UNSET, AccessContent
+from careledger.ledger.access_content import AccessContent
+from careledger.ledger.export_files import UNSET
 from careledger.ledger.kernel import compute_state_key
 from careledger.ledger.map_proof import MapProof, root_from_proof
 from careledger.ledger.proof_fields import TIME_MS_MAX

@@ -13,10 +13,10 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
-from careledger.ledger import export_files as files
 from careledger.ledger import verification as proofs
+from careledger.ledger.access_content import AccessContent, decode_content
 from careledger.ledger.export_consent import Consents
-from careledger.ledger.export_files import UNSET, AccessContent, AccessLogFile, ChartFile, EntryPart
+from careledger.ledger.export_files import UNSET, AccessLogFile, ChartFile, EntryPart
 from careledger.ledger.export_past import LATE_MS_MAX
 from careledger.ledger.log import leaf_hash
 from careledger.ledger.proof_fields import decode_digest
@@ -227,7 +227,7 @@ def read_accesses(export: Export, logs: Logs) -> list[AccessContent]:
     for number, part in enumerate(export.access):
         try:
             content, salt = decode_binary(part.content, 0, ACCESS_BYTES_MAX), decode_digest(part.salt)
-            entry = files.decode_content(content)
+            entry = decode_content(content)
             digest = tagged("cl1.body", salt + content)
             header = Header(logs.organisation, logs.handle, ACCESS, "", "", number, entry.time_ms, "", digest)
             logs.access.append(leaf_hash(header.commitment(salt)))

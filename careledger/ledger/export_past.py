@@ -12,8 +12,9 @@ from typing import Final
 
 import msgspec
 
+from careledger.ledger.access_content import AccessContent
 from careledger.ledger.export_consent import ACTIVE
-from careledger.ledger.export_files import UNSET, AccessContent, SaidPart, StandingPart
+from careledger.ledger.export_files import UNSET, SaidPart, StandingPart
 from careledger.ledger.pins import PinPart
 from careledger.primitives.errors import VerificationFailed
 

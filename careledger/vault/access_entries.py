@@ -11,17 +11,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from itertools import accumulate
 from operator import sub
 from typing import Final
 
-from careledger.primitives.errors import Corrupt, Invalid
+from careledger.ledger.access_content import decode_content
+from careledger.primitives.errors import Corrupt, Invalid, VerificationFailed
 from careledger.vault.model import AccessEntry
 
 ENTRY_BYTES_MAX: Final = 1024 * 1024
-
-_U32: Final = struct.Struct(">I")
-_HEAD: Final = struct.Struct(">BQQ")
 
 
 def encode_entry(entry: AccessEntry) -> bytes:
@@ -59,70 +56,31 @@ def encode_entry(entry: AccessEntry) -> bytes:
 
 
 def decode_entry(number: int, content: bytes) -> AccessEntry:
-    """The entry of chart `number` with this content, else Corrupt."""
+    """The entry of chart `number` with this content, in its one encoding, else Corrupt."""
     try:
-        request, at = _take(content, 0)
-        permitted, height, time_ms = _HEAD.unpack_from(content, at)
-        at += _HEAD.size
-        texts: list[str] = []
-        for _ in range(7):
-            raw, at = _take(content, at)
-            texts.append(raw.decode())
-        (count,) = _U32.unpack_from(content, at)
-        at += 4
-        directives: list[str] = []
-        for _ in range(count):
-            raw, at = _take(content, at)
-            directives.append(raw.decode())
-        (count,) = _U32.unpack_from(content, at)
-        steps = struct.unpack_from(f">{count}I", content, at + 4)
-        roles, subject = _take_caller(content, at + 4 + 4 * count)
-    except (struct.error, UnicodeDecodeError):
+        said = decode_content(content)
+    except VerificationFailed:
         raise Corrupt("the content of an access entry cannot be read", hint="run: careledger fsck") from None
-    actor, client, organisation, purpose, rule, kind, what = texts
     return AccessEntry(
         chart=number,
-        request_id=request,
-        actor=actor,
-        client=client,
-        organisation=organisation,
-        purpose=purpose,
-        rule=rule,
-        permitted=permitted == 1,
-        kind=kind,
-        what=what,
-        height=height,
-        time_ms=time_ms,
-        leaves=tuple(accumulate(steps)),
-        directives=tuple(directives),
-        roles=roles,
-        subject=subject,
+        request_id=said.request_id,
+        actor=said.actor,
+        client=said.client,
+        organisation=said.organisation,
+        purpose=said.purpose,
+        rule=said.rule,
+        permitted=said.permitted,
+        kind=said.kind,
+        what=said.what,
+        height=said.height,
+        time_ms=said.time_ms,
+        leaves=said.leaves,
+        directives=said.directives,
+        roles=said.roles,
+        subject=said.subject,
     )
 
 
-def _take_caller(content: bytes, at: int) -> tuple[tuple[str, ...], str]:
-    """Roles and subject: what is left of the content, if anything is."""
-    if at == len(content):
-        return (), ""
-    (count,) = _U32.unpack_from(content, at)
-    at += 4
-    texts = []
-    for _ in range(count + 1):
-        raw, at = _take(content, at)
-        texts.append(raw.decode())
-    if at != len(content) or not any(texts):
-        raise struct.error("long")
-    return tuple(texts[:-1]), texts[-1]
-
-
-def _take(content: bytes, at: int) -> tuple[bytes, int]:
-    (size,) = _U32.unpack_from(content, at)
-    end = at + 4 + size
-    if end > len(content):
-        raise struct.error("short")
-    return content[at + 4 : end], end
-
-
 def steps(numbers: Sequence[int]) -> list[int]:
-    """The first number, then each one's distance from the one before (`accumulate` undoes it)."""
+    """The first number, then each one's distance from the one before (`itertools.accumulate` undoes it)."""
     return [*numbers[:1], *map(sub, numbers[1:], numbers)]

@@ -13,7 +13,7 @@ import pytest
 from careledger.access import standing
 from careledger.access.actor import Actor
 from careledger.access.scopes import parse_scopes
-from careledger.ledger.export_files import decode_content
+from careledger.ledger.access_content import decode_content
 from careledger.ledger.export_verification import VerifiedExport, verify_export
 from careledger.ledger.proof_files import decode_binary
 from careledger.node import directives, exports, group, handed
