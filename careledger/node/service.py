@@ -67,7 +67,7 @@ class NodeService:
 
     async def start(self) -> None:
         """Lock, unlock, recover, begin. Raises with a hint; then nothing is left running."""
-        locked = LockedHome(self._path, self._file, self._keys)
+        locked = self._locked = LockedHome(self._path, self._file, self._keys)
         try:
             if not self._any_profile and not self._begins_with_snapshot(locked.home):
                 check_profile(locked.home)
@@ -86,7 +86,7 @@ class NodeService:
                 token_issuer(locked.home, self.config), self._served, witnesses, registry, self.networking,
             )  # fmt: skip
             await sequencer.start()
-            self._locked, self._sequencer = locked, sequencer
+            self._sequencer = sequencer
             if self.networking is not None and isinstance(sequencer, NetworkSequencer):
                 await self.networking.start(sequencer)
             if backend.base_url != locked.home.base_url:
@@ -98,8 +98,7 @@ class NodeService:
                 witnesses.start()
                 await self._listen_for_metrics()
         except BaseException:
-            self._close_registry()
-            locked.close()
+            await self.stop()  # what has begun by then goes on otherwise, in a home that is closed
             raise
 
     def _close_registry(self) -> None:
