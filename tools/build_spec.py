@@ -17,6 +17,7 @@ from careledger.ledger.blocks import BLOCK, TRANSACTIONS_MAX  # noqa: E402
 from careledger.ledger.execution import ENVELOPE_REFUSALS_OF_EXECUTION, SYSTEM_STATE  # noqa: E402
 from careledger.ledger.kernel import EVIDENCE, KEY, VALID_MS_MAX, Contract, NotSigned, Rejected  # noqa: E402
 from careledger.primitives.encoding import Codec, Schema  # noqa: E402
+from careledger.primitives.webauthn import ASSERTION, WEBAUTHN_KEY  # noqa: E402
 
 TARGET = ROOT / "docs" / "spec" / "ledger.md"
 
@@ -24,7 +25,6 @@ ENVELOPE_REFUSALS: tuple[type[Rejected], ...] = (
     transaction.Malformed,
     transaction.TransactionTooLarge,
     transaction.BadAuthenticator,
-    transaction.ReservedAlgorithm,
     transaction.UnknownAlgorithm,
     NotSigned,
     *ENVELOPE_REFUSALS_OF_EXECUTION,
@@ -53,8 +53,23 @@ The protocol says what these things mean; this page holds the numbers that it le
 
 - A message travels as u16 number, then its fields. Authenticators are (u8 algorithm, key, signature), in strictly
   ascending order of (algorithm, key); each signs the id, and each must be needed by the sponsor or a message.
-  Algorithms: 1 Ed25519, 2 ML-DSA-65; 3 (WebAuthn ES256) and 4 (WebAuthn ML-DSA) are reserved and refused by a code of
-  their own.
+  Algorithms: 1 Ed25519, 2 ML-DSA-65, 3 passkey ES256, 4 passkey ML-DSA-65. Number 15 refused the last two while they
+  were reserved; it is not used again.
+- A passkey's key is enc(WebAuthn key): the raw public key (ES256 64 bytes x | y on P-256, ML-DSA-65 1,952), the RP id's
+  SHA-256, the origin. The origin is `https://host[:port]`, or `http://localhost[:port]`: a host of a … z, 0 … 9, `.` and
+  `-`, a port without leading zero. Its signature is enc(assertion): authenticatorData, clientDataJSON, and the signature
+  over authenticatorData | SHA-256(clientDataJSON); ES256 is 64 bytes r | s, 0 < r < n, 0 < s <= n / 2.
+- authenticatorData: bytes 0 to 31 are the RP id's SHA-256; in byte 32 bits 0 (UP) and 2 (UV) are 1, bit 6 (AT) is 0, and
+  bit 7 (ED) is 1 exactly if there are more than 37 bytes; the other bits, the counter and the tail are not looked at.
+  clientDataJSON begins, as bytes, with `{{"type":"webauthn.get","challenge":"`, base64url of the id without padding,
+  `","origin":"`, the origin, `","crossOrigin":false`, and then `}}` or `,`; what follows is not looked at.
+- Passkeys are practitioners' alone. Organisations' root and node keys sign more than transactions (requests for
+  admission, statements of validators), and stand on servers; devices have no user. `identity/key` counts a passkey by
+  (algorithm, raw key): it is used once, whatever RP id and origin it is registered for.
+- Standing of a DID at a time: unknown; deactivated, if it or its organisation is; suspended, likewise; lapsed, if it has
+  licences and every one's last day (UTC) is over; else active. Roles in force, only when active: roles that were never
+  licensed, and licensed ones whose day is not over. Day 0 ends a licence.
+- A suspended organisation sponsors nothing and decides nothing; so 203 or 12 refuses whatever is its.
 - The sponsor's node or root key signs. One key may sign for the sponsor and for an author.
 - A transaction is all or nothing. A refused one changes nothing, not even the sequence: the app hash is that of a
   block without it. Its code and bytes stay in the block.
@@ -151,6 +166,8 @@ def build() -> str:
         ("body", transaction.BODY),
         ("authenticator", transaction.AUTHENTICATOR),
         ("key", KEY),
+        ("WebAuthn key", WEBAUTHN_KEY),
+        ("assertion", ASSERTION),
         ("block", BLOCK),
         ("genesis", genesis.GENESIS),
         ("map proof", map_proof.MAP_PROOF),

@@ -2,79 +2,87 @@
 
 No patient has an entry here. An organisation's root key decides about itself and about its practitioners and devices;
 the organisation with the role `operator` admits organisations; on a network validators vote, and no operator decides
-anything. Every new key signs the transaction that brings it in
-(proof of possession), and no key is ever used twice. Practitioners and devices carry no name.
+anything. Every new key signs the transaction that brings it in (proof of possession), and no key is ever used
+twice; a practitioner's may be a passkey. Practitioners and devices carry no name. Who is suspended, and whose licence ends when, is told by `standing`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from careledger.contracts.validators import get_seats, is_network
-from careledger.ledger.kernel import (
-    ED25519,
-    KEY,
-    ML_DSA_65,
-    Context,
-    Contract,
-    EventKind,
-    Key,
-    Map,
-    MessageKind,
-    Rejected,
-    State,
+from careledger.contracts import standing
+from careledger.contracts.subjects import (
+    CHANGED,
+    DEVICE,
+    DID,
+    END_POINTS,
+    KEYS,
+    NAME,
+    OPERATOR_ROLE,
+    ORGANISATION,
+    PRACTITIONER,
+    RESTRICTIONS,
+    ROLES,
+    SUBJECT,
+    SUBJECTS,
+    KeyInUse,
+    KeyMalformed,
+    NotAnOrganisation,
+    NotItsOrganisation,
+    NotTheOperator,
+    OperatorStays,
+    Subject,
+    SubjectChanged,
+    SubjectInactive,
+    SubjectUnknown,
+    check_unused,
+    compute_key_id,
+    get_active,
+    get_active_organisation,
+    get_sponsor_keys,
+    is_operator,
+    require_operator,
 )
-from careledger.primitives.encoding import DIGEST, FLAG, U8, U64, Codec, Option, Schema, Set, Text
-from careledger.primitives.hashing import tagged
-from careledger.primitives.signing import ED25519_PUBLIC_SIZE, ML_DSA_65_PUBLIC_SIZE
+from careledger.contracts.validators import get_seats
+from careledger.ledger.kernel import KEY, Context, Contract, EventKind, Key, MessageKind, Rejected
+from careledger.primitives.encoding import U8, Option, Schema
 from careledger.primitives.types import Did, compute_did
 
-ORGANISATION, PRACTITIONER, DEVICE = 1, 2, 3
-"""Kinds of subject."""
+__all__ = [
+    "CHANGED",
+    "DEVICE",
+    "DID",
+    "END_POINTS",
+    "KEYS",
+    "NAME",
+    "OPERATOR_ROLE",
+    "ORGANISATION",
+    "PRACTITIONER",
+    "ROLES",
+    "SUBJECT",
+    "SUBJECTS",
+    "KeyInUse",
+    "KeyMalformed",
+    "NotAnOrganisation",
+    "NotItsOrganisation",
+    "NotTheOperator",
+    "OperatorStays",
+    "Subject",
+    "SubjectChanged",
+    "SubjectInactive",
+    "SubjectUnknown",
+    "check_unused",
+    "compute_key_id",
+    "get_active",
+    "get_active_organisation",
+    "get_sponsor_keys",
+    "is_operator",
+    "require_operator",
+]
+"""What other contracts and rooms ask about subjects, beside the messages below."""
 
 ROOT, NODE = 1, 2
 """Purposes of keys: the root key decides, the node key (organisations only) anchors records and sponsors."""
-
-OPERATOR_ROLE = "operator"
-ROLES_MAX, END_POINTS_MAX = 32, 16
-
-DID: Codec[Did] = DIGEST  # type: ignore[assignment]  # a Did is a digest
-NAME = Text(200)
-ROLES = Set(Text(64, least=1), ROLES_MAX)
-END_POINTS = Set(Text(512, least=1), END_POINTS_MAX)
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """Who a DID is now. `organisation` is the subject itself if it is one; `height` is that of the registration."""
-
-    kind: int
-    organisation: Did
-    name: str
-    is_active: bool
-    root: Key
-    node: Key | None
-    roles: tuple[str, ...]
-    end_points: tuple[str, ...]
-    height: int
-
-
-SUBJECT: Schema[Subject] = Schema(
-    Subject,
-    kind=U8,
-    organisation=DID,
-    name=NAME,
-    is_active=FLAG,
-    root=KEY,
-    node=Option(KEY),
-    roles=ROLES,
-    end_points=END_POINTS,
-    height=U64,
-)
-SUBJECTS: Map[Did, Subject] = Map("identity", "subject", DID, SUBJECT, "by DID")
-KEYS: Map[bytes, Did] = Map(
-    "identity", "key", DIGEST, DID, "by H(`cl1.key-id`, enc(key)): whose it is or was"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,71 +131,16 @@ class SetEndPoints:
     end_points: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SubjectChanged:
-    """A subject was registered or changed; the state says how."""
-
-    subject: Did
-
-
 class SubjectExists(Rejected):
     """The DID is registered already."""
 
     number, code, reason = 201, "subject-exists", "the DID is registered already"
 
 
-class SubjectUnknown(Rejected):
-    """No subject has this DID."""
-
-    number, code, reason = 202, "subject-unknown", "no subject has this DID"
-
-
-class SubjectInactive(Rejected):
-    """The subject, or the organisation that would act, is deactivated."""
-
-    number, code, reason = 203, "subject-inactive", "the subject is deactivated"
-
-
 class UnknownKind(Rejected):
     """Kinds are organisation 1, practitioner 2, device 3; purposes of keys root 1, node 2."""
 
     number, code, reason = 204, "unknown-kind", "the kind or purpose has no meaning"
-
-
-class NotAnOrganisation(Rejected):
-    """Only organisations act for others, have node keys and names."""
-
-    number, code, reason = 205, "not-an-organisation", "only an organisation has this"
-
-
-class NotTheOperator(Rejected):
-    """Only the operator admits organisations and sets their roles."""
-
-    number, code, reason = 206, "not-the-operator", "only the operator may do this"
-
-
-class NotItsOrganisation(Rejected):
-    """The subject belongs to another organisation."""
-
-    number, code, reason = 207, "not-its-organisation", "the subject belongs to another organisation"
-
-
-class KeyInUse(Rejected):
-    """The key is or was somebody's; root and node keys differ."""
-
-    number, code, reason = 208, "key-in-use", "the key is or was in use"
-
-
-class KeyMalformed(Rejected):
-    """The key's algorithm or size is not one that may sign."""
-
-    number, code, reason = 209, "key-malformed", "the key cannot sign transactions"
-
-
-class OperatorStays(Rejected):
-    """The last word on admission cannot be deactivated, nor give its role away by itself."""
-
-    number, code, reason = 210, "operator-stays", "the operator cannot be deactivated or lose its role"
 
 
 class OrganisationUnnamed(Rejected):
@@ -200,61 +153,6 @@ class ValidatorStays(Rejected):
     """An organisation whose validators have weight leaves by a vote: the others must go on signing blocks."""
 
     number, code, reason = 212, "validator-stays", "the organisation has validators: it leaves by a vote"
-
-
-_KEY_SIZES = {ED25519: ED25519_PUBLIC_SIZE, ML_DSA_65: ML_DSA_65_PUBLIC_SIZE}
-
-
-def compute_key_id(key: Key) -> bytes:
-    """H(`cl1.key-id`, enc(key))."""
-    return tagged("cl1.key-id", KEY.encode(key))
-
-
-def get_active(state: State, did: Did) -> Subject:
-    """The subject, if it is active. Raises SubjectUnknown, SubjectInactive."""
-    subject = SUBJECTS.get(state, did)
-    if subject is None:
-        raise SubjectUnknown
-    if not subject.is_active:
-        raise SubjectInactive
-    return subject
-
-
-def get_active_organisation(state: State, did: Did) -> Subject:
-    """The organisation, if it is one and active."""
-    subject = get_active(state, did)
-    if subject.kind != ORGANISATION:
-        raise NotAnOrganisation
-    return subject
-
-
-def is_operator(state: State, subject: Subject) -> bool:
-    """Whether it admits organisations and sets the profile; on a network nobody does alone."""
-    return OPERATOR_ROLE in subject.roles and not is_network(state)
-
-
-def get_sponsor_keys(state: State, did: Did) -> tuple[Key, ...]:
-    """An active organisation's node and root key; () for everybody else."""
-    subject = SUBJECTS.get(state, did)
-    if subject is None or not subject.is_active or subject.kind != ORGANISATION or subject.node is None:
-        return ()
-    return subject.node, subject.root
-
-
-def require_operator(ctx: Context, did: Did) -> None:
-    """Raises unless `did` is the operator and its root key signed."""
-    author = get_active_organisation(ctx.state, did)
-    if not is_operator(ctx.state, author):
-        raise NotTheOperator
-    ctx.require_signed(author.root)
-
-
-def check_unused(state: State, key: Key) -> None:
-    """Raises KeyMalformed, KeyInUse."""
-    if _KEY_SIZES.get(key.algorithm) != len(key.public):
-        raise KeyMalformed
-    if KEYS.get(state, compute_key_id(key)) is not None:
-        raise KeyInUse
 
 
 def enter(ctx: Context, did: Did, subject: Subject) -> None:
@@ -272,8 +170,8 @@ def leave(ctx: Context, did: Did, subject: Subject) -> None:
     ctx.emit(DEACTIVATED, SubjectChanged(did))
 
 
-def _check_new_key(ctx: Context, key: Key) -> None:
-    check_unused(ctx.state, key)
+def _check_new_key(ctx: Context, kind: int, key: Key) -> None:
+    check_unused(ctx.state, key, is_of_practitioner=kind == PRACTITIONER)
     ctx.require_signed(key)
 
 
@@ -297,7 +195,7 @@ def register(ctx: Context, message: Register) -> None:
         ctx.require_signed(author.root)
     keys = [message.root] if message.node is None else [message.root, message.node]
     for key in keys:
-        _check_new_key(ctx, key)
+        _check_new_key(ctx, message.kind, key)
     if len(keys) == 2 and keys[0] == keys[1]:
         raise KeyInUse
     # APPLY
@@ -327,7 +225,7 @@ def rotate(ctx: Context, message: Rotate) -> None:
         raise NotAnOrganisation
     organisation = get_active_organisation(ctx.state, subject.organisation)
     ctx.require_signed(organisation.root)
-    _check_new_key(ctx, message.key)
+    _check_new_key(ctx, subject.kind, message.key)
     # APPLY
     if message.purpose == ROOT:
         subject = replace(subject, root=message.key)
@@ -389,7 +287,6 @@ def set_end_points(ctx: Context, message: SetEndPoints) -> None:
     ctx.emit(END_POINTS_SET, SubjectChanged(message.subject))
 
 
-CHANGED: Schema[SubjectChanged] = Schema(SubjectChanged, subject=DID)
 REGISTERED = EventKind("identity.registered", CHANGED)
 ROTATED = EventKind("identity.rotated", CHANGED)
 DEACTIVATED = EventKind("identity.deactivated", CHANGED)
@@ -446,8 +343,8 @@ SET_END_POINTS = MessageKind(
 CONTRACT = Contract(
     name="identity",
     purpose="Organisations, practitioners and devices as DIDs; no patient.",
-    state=(SUBJECTS, KEYS),
-    messages=(REGISTER, ROTATE, DEACTIVATE, SET_ROLE, SET_END_POINTS),
-    events=(REGISTERED, ROTATED, DEACTIVATED, ROLES_SET, END_POINTS_SET),
+    state=(SUBJECTS, KEYS, RESTRICTIONS, standing.SIGNED),
+    messages=(REGISTER, ROTATE, DEACTIVATE, SET_ROLE, SET_END_POINTS, *standing.MESSAGES),
+    events=(REGISTERED, ROTATED, DEACTIVATED, ROLES_SET, END_POINTS_SET, *standing.EVENTS),
     sponsor_keys=get_sponsor_keys,
 )

@@ -14,24 +14,24 @@ from careledger.ledger.log import Frontier, Node, leaf_hash
 from careledger.primitives.encoding import U8, U64, Bytes, Codec, Fixed, Pair, Schema, Text
 from careledger.primitives.errors import CareLedgerError, Corrupt, Invalid
 from careledger.primitives.hashing import new_sha256, tag_prefix
-from careledger.primitives.signing import ML_DSA_65_PUBLIC_SIZE
 from careledger.primitives.types import Did
+from careledger.primitives.webauthn import WEBAUTHN_KEY_SIZE_MAX
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 ED25519, ML_DSA_65, WEBAUTHN_ES256, WEBAUTHN_ML_DSA = 1, 2, 3, 4
-"""Algorithms of authenticators. The WebAuthn tags are reserved: refused with a code of their own."""
+"""Algorithms of authenticators: the last two are those of passkeys."""
 
 
 class Key(NamedTuple):
-    """A public key and its algorithm."""
+    """A public key and its algorithm. A passkey's `public` is enc(WebauthnKey): raw key, RP id hash, origin."""
 
     algorithm: int
     public: bytes
 
 
-KEY: Schema[Key] = Schema(Key, algorithm=U8, public=Bytes(ML_DSA_65_PUBLIC_SIZE, least=32))
+KEY: Schema[Key] = Schema(Key, algorithm=U8, public=Bytes(WEBAUTHN_KEY_SIZE_MAX, least=32))
 
 
 class Rejected(CareLedgerError):

@@ -7,9 +7,11 @@ must be needed: by the sponsor or by a message.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
+from typing import Protocol
 
 from careledger.ledger.kernel import (
     ED25519,
@@ -23,8 +25,6 @@ from careledger.primitives.encoding import DIGEST, U8, U64, Bytes, List, Schema
 from careledger.primitives.errors import Invalid, TooLarge, VerificationFailed
 from careledger.primitives.hashing import tagged
 from careledger.primitives.signing import (
-    ML_DSA_65_PUBLIC_SIZE,
-    ML_DSA_65_SIGNATURE_SIZE,
     ed25519_public_key,
     ml_dsa_65_public_key,
     sign_ed25519,
@@ -33,6 +33,12 @@ from careledger.primitives.signing import (
     verify_ml_dsa_65,
 )
 from careledger.primitives.types import Did
+from careledger.primitives.webauthn import (
+    ASSERTION_SIZE_MAX,
+    WEBAUTHN_KEY_SIZE_MAX,
+    verify_webauthn_es256,
+    verify_webauthn_ml_dsa_65,
+)
 
 MESSAGE_SIZE_MAX = 16_384
 MESSAGES_MAX = 16
@@ -63,12 +69,6 @@ class BadAuthenticator(Rejected):
     number, code, reason = 14, "bad-authenticator", "an authenticator does not hold"
 
 
-class ReservedAlgorithm(Rejected):
-    """WebAuthn authenticators are reserved for a later version of the protocol."""
-
-    number, code, reason = 15, "reserved-algorithm", "WebAuthn authenticators are not yet accepted"
-
-
 class UnknownAlgorithm(Rejected):
     """The authenticator's algorithm has no number in this protocol."""
 
@@ -89,7 +89,7 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Authenticator:
-    """A signature of `key` over the id."""
+    """A signature of `key` over the id; a passkey's is enc(Assertion), its challenge the id."""
 
     algorithm: int
     key: bytes
@@ -116,8 +116,8 @@ BODY: Schema[Body] = Schema(
 AUTHENTICATOR: Schema[Authenticator] = Schema(
     Authenticator,
     algorithm=U8,
-    key=Bytes(ML_DSA_65_PUBLIC_SIZE, least=1),
-    signature=Bytes(ML_DSA_65_SIGNATURE_SIZE, least=1),
+    key=Bytes(WEBAUTHN_KEY_SIZE_MAX, least=1),
+    signature=Bytes(ASSERTION_SIZE_MAX, least=1),
 )
 TRANSACTION: Schema[Transaction] = Schema(
     Transaction, body=Bytes(TRANSACTION_SIZE_MAX), authenticators=List(AUTHENTICATOR, AUTHENTICATORS_MAX)
@@ -149,21 +149,36 @@ def decode_transaction(data: bytes) -> tuple[Transaction, Body]:
     return transaction, body
 
 
+_VERIFIERS: Mapping[int, Callable[[bytes, bytes, bytes], None]] = MappingProxyType(
+    {
+        ED25519: verify_ed25519,
+        ML_DSA_65: verify_ml_dsa_65,
+        WEBAUTHN_ES256: verify_webauthn_es256,
+        WEBAUTHN_ML_DSA: verify_webauthn_ml_dsa_65,
+    }
+)
+"""By algorithm: (key, id, signature); each raises VerificationFailed."""
+
+
 def verify_authenticators(authenticators: Sequence[Authenticator], transaction_id: bytes) -> frozenset[Key]:
-    """The keys that signed the id: all of them, or a refusal. Raises BadAuthenticator and the algorithm's refusals."""
+    """The keys that signed the id: all of them, or a refusal. Raises BadAuthenticator, UnknownAlgorithm."""
     for one in authenticators:
+        verify = _VERIFIERS.get(one.algorithm)
+        if verify is None:
+            raise UnknownAlgorithm
         try:
-            if one.algorithm == ED25519:
-                verify_ed25519(one.key, transaction_id, one.signature)
-            elif one.algorithm == ML_DSA_65:
-                verify_ml_dsa_65(one.key, transaction_id, one.signature)
-            elif one.algorithm in (WEBAUTHN_ES256, WEBAUTHN_ML_DSA):
-                raise ReservedAlgorithm
-            else:
-                raise UnknownAlgorithm
+            verify(one.key, transaction_id, one.signature)
         except VerificationFailed as error:
             raise BadAuthenticator(error.message) from None
     return frozenset([Key(one.algorithm, one.key) for one in authenticators])
+
+
+class Signer(Protocol):
+    """Whoever signs ids: a secret key, or what asks a passkey."""
+
+    @property
+    def key(self) -> Key: ...
+    def sign(self, data: bytes) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,18 +210,26 @@ def build_transaction(
     lane: int,
     sequence: int,
     messages: Sequence[bytes],
-    keys: Sequence[SecretKey],
+    keys: Sequence[Signer],
 ) -> bytes:
     """A signed transaction: `messages` as `MessageKind.encode` wrote them, `keys` the sponsor's and the authors'."""
     body = BODY.encode(Body(genesis_hash, valid_until, sponsor, lane, sequence, tuple(messages)))
     return sign_transaction(body, keys)
 
 
-def sign_transaction(body: bytes, keys: Sequence[SecretKey]) -> bytes:
+def sign_transaction(body: bytes, keys: Sequence[Signer]) -> bytes:
     """The envelope of an encoded body, signed by each key once."""
     transaction_id = compute_id(body)
-    by_key = {secret.key: secret for secret in keys}
-    authenticators = tuple(
-        Authenticator(key.algorithm, key.public, by_key[key].sign(transaction_id)) for key in sorted(by_key)
+    return join_authenticators(
+        body,
+        [
+            Authenticator(*one.key, one.sign(transaction_id))
+            for one in {one.key: one for one in keys}.values()
+        ],
     )
-    return TRANSACTION.encode(Transaction(body, authenticators))
+
+
+def join_authenticators(body: bytes, authenticators: Sequence[Authenticator]) -> bytes:
+    """The envelope of an encoded body and what signed its id, wherever that was made."""
+    ordered = sorted(authenticators, key=lambda one: (one.algorithm, one.key))
+    return TRANSACTION.encode(Transaction(body, tuple(ordered)))

@@ -48,7 +48,7 @@ from careledger.ledger.kernel import ED25519, ML_DSA_65, Key, NotSigned
 from careledger.ledger.transaction import TRANSACTION, SecretKey, TransactionTooLarge
 from careledger.primitives.hashing import sha256
 from careledger.primitives.types import Did, compute_did
-from tests.contracts import test_adoption, test_governance_refusals
+from tests.contracts import test_adoption, test_governance_refusals, test_standing
 from tests.contracts.network import found_message, propose_message
 from tests.ledger.play import CLINIC, HOSPITAL, STRANGER, Decided, Party, Play, register_clinic
 
@@ -303,7 +303,7 @@ ROWS = [
     Row("identity.register", "by one that is deactivated", register_doctor(by=_Gone, key=FRESH), H_SIGNS, identity.SubjectInactive),
     Row("identity.register", "organisation not admitted by the operator", organisation(by=C), [*C_SIGNS, *S_SIGNS], identity.NotTheOperator, C),
     Row("identity.register", "key of a wrong size", register_doctor(root=SHORT), H_SIGNS, identity.KeyMalformed),
-    Row("identity.register", "key of a reserved algorithm", register_doctor(root=Key(3, bytes(65))), H_SIGNS, identity.KeyMalformed),
+    Row("identity.register", "passkey without RP id and origin", register_doctor(root=Key(3, bytes(65))), H_SIGNS, identity.KeyMalformed),
     Row("identity.register", "key of another", register_doctor(root=C.node.key), [*H_SIGNS, C.node], identity.KeyInUse),
     Row("identity.register", "root and node key equal", organisation(node=STRANGER.root.key), [*H_SIGNS, STRANGER.root], identity.KeyInUse),
     Row("identity.register", "no proof of the new key", register_doctor(key=FRESH), H_SIGNS, NotSigned),
@@ -422,7 +422,8 @@ def test_refused_messages_leave_the_state_untouched(table, row):
 
 
 def test_every_refusal_of_every_message_has_a_row():
-    covered = {(row.message, row.refusal) for row in [*ROWS, *test_governance_refusals.ROWS]}
+    everywhere = [*ROWS, *test_governance_refusals.ROWS, *test_standing.ROWS]
+    covered = {(row.message, row.refusal) for row in everywhere}
     covered |= {("governance.found", refusal) for _, _, refusal in test_governance_refusals.GENESES}
     covered |= {(row.message, row.refusal) for row in test_adoption.ROWS}
     covered.add(("ledger.adopt", NotANetwork))  # has its own test there
@@ -450,6 +451,7 @@ def test_message_vectors(vector):
         ("identity.deactivate", DEACTIVATE.encode(Deactivate(C.did, H.did))),
         ("identity.set_role", SET_ROLE.encode(SetRole(DOCTOR_DID, H.did, ("nurse", "physician")))),
         ("identity.set_end_points", SET_END_POINTS.encode(SetEndPoints(C.did, ("https://a", "https://b")))),
+        *[(name, data) for name, (data, _) in test_standing.CALLS.items()],
         ("records.anchor", anchor_message(H.did, 0, bytes(32), sha256(b"1"))),
         (
             "sys.profile",

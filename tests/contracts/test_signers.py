@@ -25,7 +25,7 @@ from careledger.ledger.execution import SponsorNotSigned, UnknownSponsor, Unused
 from careledger.ledger.kernel import ED25519, NotSigned
 from careledger.ledger.transaction import SecretKey
 from careledger.primitives.hashing import sha256
-from tests.contracts import test_adoption, test_governance_refusals
+from tests.contracts import test_adoption, test_governance_refusals, test_standing
 from tests.contracts.test_contracts import (
     DOCTOR,
     DOCTOR_DID,
@@ -112,7 +112,8 @@ def test_the_right_keys_are_enough_and_no_more_is_taken(call):
 
 
 def test_no_message_is_left_out():
-    named = {call.message for call in CALLS} | set(test_governance_refusals.CALLS) | set(test_adoption.CALLS)
+    named = {call.message for call in CALLS} | set(test_standing.CALLS)
+    named |= set(test_governance_refusals.CALLS) | set(test_adoption.CALLS)
     unsigned = {"governance.found"}  # of a genesis
     assert named | unsigned == {kind.name for one in CONTRACTS for kind in one.messages}
 
