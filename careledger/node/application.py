@@ -185,12 +185,12 @@ class NodeApplication:
     # transactions
 
     async def check_tx(self, request: schema.RequestCheckTx) -> schema.ResponseCheckTx:
-        """As `insert_tx`, for an engine that asks in the old way."""
-        verdict = self._pool.insert(request.tx, Source.PEER)
+        """A transaction that came by the engine's own door."""
+        verdict = self._pool.insert(request.tx, Source.DOOR)
         return schema.ResponseCheckTx(code=verdict.code, log=verdict.code.name.lower())
 
     async def insert_tx(self, request: schema.RequestInsertTx) -> schema.ResponseInsertTx:
-        """A transaction that a peer sent, or that came to the engine's own door."""
+        """A transaction that a peer sent."""
         verdict = self._pool.insert(request.tx, Source.PEER)
         code = InsertCode.OK if verdict.code == InsertCode.DUPLICATE else verdict.code
         return schema.ResponseInsertTx(code=code)

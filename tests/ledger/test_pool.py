@@ -378,7 +378,7 @@ def test_each_is_handed_out_once_and_a_local_one_again_until_it_is_in_a_block():
 
 def test_gossip_is_handed_out_in_turn_and_within_its_limits():
     crowd = Crowd(Rules(CONTRACTS, trusting))
-    pool = make_pool(crowd)
+    pool = make_pool(crowd, told_max=10_000, heard_max=10_000)
     insert(pool, *[unsigned(ANNA, 1, at) for at in range(1_000)], unsigned(RIVERSIDE, 1, 0))
     assert unsigned(RIVERSIDE, 1, 0) in pool.reap(MIB, 10, 0)
     handed = pool.reap(1, 10_000, 0)
@@ -388,6 +388,39 @@ def test_gossip_is_handed_out_in_turn_and_within_its_limits():
         handed = pool.reap(MIB, 100, 0)
         everything += handed
     assert len(everything) == len(set(everything)) == 991
+
+
+def test_of_what_blocks_cannot_take_peers_hear_little_and_lane_0_at_once():
+    crowd = Crowd(Rules(CONTRACTS, trusting))
+    pool = make_pool(crowd, told_max=3)
+    own = [unsigned(ANNA, 1, at) for at in range(10)]
+    insert(pool, *own, source=Source.DOOR)
+    insert(pool, unsigned(RIVERSIDE, 1, 0), source=Source.LOCAL)
+    assert sorted(pool.reap(MIB, 100, 0)) == sorted([*own[:3], unsigned(RIVERSIDE, 1, 0)])
+    urgent = [unsigned(ANNA, 0, at) for at in range(5)]
+    insert(pool, *urgent, source=Source.DOOR)
+    assert pool.reap(MIB, 100, 0) == urgent
+    assert pool.select(MIB, 100)[:3] == urgent[:3], "what is told to nobody is proposed all the same"
+    assert set(own) <= set(pool.select(MIB, 100))
+    commit(crowd, pool, own[:2])
+    assert pool.reap(MIB, 100, 1) == own[3:5], "a block made room"
+
+
+def test_what_a_peer_sent_is_passed_on_at_once_while_little_waits_else_when_blocks_passed_it_over():
+    crowd = Crowd(Rules(CONTRACTS, trusting))
+    pool = make_pool(crowd, heard_max=2, heard_blocks=2)
+    heard = [unsigned(ANNA, 1, at) for at in range(5)]
+    urgent = unsigned(RIVERSIDE, 0, 0)
+    insert(pool, *heard, urgent)
+    assert pool.reap(MIB, 100, 0) == [urgent, *heard[:2]]
+    commit(crowd, pool, heard[:3])
+    assert pool.reap(MIB, 100, 0) == []
+    insert(pool, heard[4], source=Source.LOCAL)
+    assert pool.reap(MIB, 100, 0) == [heard[4]], "now it is this node's too"
+    commit(crowd, pool, ())
+    assert pool.reap(MIB, 100, 0) == [heard[3]]
+    commit(crowd, pool, ())
+    assert pool.reap(MIB, 100, 0) == [], "once"
 
 
 # leaving
@@ -445,7 +478,7 @@ class PoolMachine(RuleBasedStateMachine):
     @initialize()
     def start(self):
         self.crowd = Crowd(Rules(CONTRACTS, VerifiedOnce()))
-        self.pool = make_pool(self.crowd, **SMALL, again_ms=1_000_000)
+        self.pool = make_pool(self.crowd, **SMALL, again_ms=1_000_000, told_max=2, heard_max=3)
         self.handed: set[bytes] = set()
         self.salt = 0
 
@@ -535,6 +568,14 @@ class PoolMachine(RuleBasedStateMachine):
         assert len(self.pool) == len(held)
         queued = [*self.pool._urgent, *self.pool._ordinary]
         assert {item.data for item in queued} == set(held)
+        for queues in (self.pool._urgent, self.pool._ordinary):
+            for sender in queues.senders.values():
+                told = {item for item in queued if item.is_handed_out and not item.is_heard}
+                mine = {
+                    form for lane in sender.lanes.values() for forms in lane.slots.values() for form in forms
+                }
+                assert sender.told == {item.digest for item in told & mine}
+                assert set(sender.fresh.values()) == {item for item in mine if not item.is_handed_out}
         assert self.pool._urgent.count + self.pool._ordinary.count == len(held) == len(queued)
 
     def list_held(self):

@@ -11,10 +11,19 @@ from __future__ import annotations
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from careledger.ledger.blocks import TransactionReceipt
-from careledger.ledger.consensus.queues import VARIANTS_MAX, Queues, Room, Turns, Waiting, compute_wire_size
+from careledger.ledger.consensus.queues import (
+    VARIANTS_MAX,
+    Queues,
+    Room,
+    Sender,
+    Turns,
+    Waiting,
+    compute_wire_size,
+)
 from careledger.ledger.consensus.rates import Buckets
 from careledger.ledger.consensus.verdicts import Gone, InsertCode, Source, Verdict, Why
 from careledger.ledger.consensus.view import MAY_PASS, View
@@ -59,6 +68,13 @@ class Limits:
     """Signatures that may fail of what names a sponsor: peers and this node's own clients are counted apart."""
     again_ms: int = 5_000
     """After which a local transaction that is in no block is gossiped again."""
+    told_max: int = 256
+    """Of a sponsor's, in no block yet, that peers heard of here first: whatever else of it there is waits for room
+    among these, or for a block that this node proposes. Lane 0 waits for nothing."""
+    heard_max: int = 64
+    """While fewer wait here, what a peer sent is passed on at once; else once `heard_blocks` passed it over, for by
+    then whoever is reached by others has it."""
+    heard_blocks: int = 2
     refused_blocks: int = 10
     refused_max: int = 20_000
     """How long, and how many, transactions refused in execution are remembered."""
@@ -96,6 +112,7 @@ class Pool:
         self._by_digest: dict[bytes, Waiting] = {}
         self._refused: OrderedDict[bytes, int] = OrderedDict()
         self._handed_out: OrderedDict[bytes, int] = OrderedDict()
+        self._heard: OrderedDict[bytes, int] = OrderedDict()  # kept back, and the height when it came
         self._gone: deque[Gone] = deque(maxlen=GONE_MAX)
         self._rates = Buckets(limits.rate, limits.burst)
         self._failures = Buckets(limits.failures, limits.failures_burst)
@@ -121,7 +138,10 @@ class Pool:
         if known := self._by_digest.get(digest):
             if source is Source.LOCAL and not known.is_local:
                 known.is_local = True
-                self._handed_out.update({digest: now_ms} if known.is_handed_out else {})
+                if self._heard.pop(digest, None) is not None:
+                    self._queues(known.lane).refresh(known)
+                elif known.is_handed_out:
+                    self._handed_out[digest] = now_ms
             return Verdict(InsertCode.DUPLICATE)
         if self._view.height - self._refused.get(digest, -(1 << 62)) < self.limits.refused_blocks:
             return Verdict(InsertCode.REFUSED)
@@ -140,6 +160,8 @@ class Pool:
             key,
             source is Source.LOCAL,
             self._view.height,
+            is_handed_out=self._is_kept_back(source, body.lane),
+            is_heard=source is Source.PEER,
         )
         if is_taken := self._find_taken(item):
             return Verdict(is_taken)
@@ -174,6 +196,8 @@ class Pool:
             raise
         self._rates.charge(item.sponsor, now_ms)
         self._by_digest[item.digest] = item
+        if item.is_handed_out:
+            self._heard[item.digest] = item.height
         for other in displaced:
             self._forget(other, Why.EVICTED)
         forms = queues.find(item.sponsor, item.lane, item.sequence)
@@ -186,33 +210,50 @@ class Pool:
     def reap(self, bytes_max: int, count_max: int, now_ms: int) -> list[bytes]:
         """What has not been handed out yet, lane 0 first, sponsor after sponsor; at least room for one is assumed.
 
-        A local transaction comes again each `again_ms` until it is in a block: peers may have been away.
+        A local transaction comes again each `again_ms` until it is in a block: peers may have been away. When more come
+        than blocks take, most are not handed out: each node proposes its own, and none drowns in those of the others.
         """
         self._renew(now_ms)
         bytes_max = max(bytes_max, TRANSACTION_SIZE_MAX + 4)
         taken: list[Waiting] = []
         for queues in (self._urgent, self._ordinary):
-            turns = Turns([iter(sender.fresh.values())] for sender in queues.senders.values())
+            turns = Turns([self._list_fresh(queues, sender)] for sender in queues.senders.values())
             found = turns.take(bytes_max, count_max - len(taken))
             bytes_max -= sum(len(item.data) + 4 for item in found)
             taken += found
         for item in taken:
-            item.is_handed_out = True
-            del self._queues(item.lane).senders[item.sponsor].fresh[item.digest]
+            self._queues(item.lane).hand_out(item)
             if item.is_local:
                 self._handed_out[item.digest] = now_ms
         self.counts.handed_out += len(taken)
         return [item.data for item in taken]
 
+    def _is_kept_back(self, source: Source, lane: int) -> bool:
+        return source is Source.PEER and lane > 0 and len(self._by_digest) >= self.limits.heard_max
+
+    def _list_fresh(self, queues: Queues, sender: Sender) -> Iterator[Waiting]:
+        fresh = iter(sender.fresh.values())
+        if queues is self._urgent:
+            return fresh
+        return islice(fresh, max(0, self.limits.told_max - len(sender.told)))
+
     def _renew(self, now_ms: int) -> None:
         while self._handed_out:
             digest, then_ms = next(iter(self._handed_out.items()))
             if 0 <= now_ms - then_ms < self.limits.again_ms:
-                return
+                break
             self._handed_out.popitem(last=False)
-            item = self._by_digest[digest]
-            item.is_handed_out = False
-            self._queues(item.lane).senders[item.sponsor].fresh[digest] = item
+            self._refresh(digest)
+        while self._heard:
+            digest, height = next(iter(self._heard.items()))
+            if self._view.height - height < self.limits.heard_blocks:
+                return
+            self._heard.popitem(last=False)
+            self._refresh(digest)
+
+    def _refresh(self, digest: bytes) -> None:
+        item = self._by_digest[digest]
+        self._queues(item.lane).refresh(item)
 
     # blocks
 
@@ -343,6 +384,7 @@ class Pool:
     def _forget(self, item: Waiting, why: Why | None, number: int = 0) -> None:
         del self._by_digest[item.digest]
         self._handed_out.pop(item.digest, None)
+        self._heard.pop(item.digest, None)
         if why is not None:
             self.counts.gone[why] += 1
             if item.is_local:

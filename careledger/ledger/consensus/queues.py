@@ -41,6 +41,8 @@ class Waiting:
     height: int
     """Of the newest block when it came."""
     is_handed_out: bool = False
+    is_heard: bool = False
+    """Whether a peer sent it: others may know it too."""
     cost: int = 0
 
     def __post_init__(self) -> None:
@@ -74,10 +76,14 @@ class Lane:
 
 @dataclass(slots=True)
 class Sender:
-    """Everything of one sponsor; `fresh`: not yet handed out for gossip; `spare`: further forms of one body."""
+    """Everything of one sponsor; `spare`: further forms of one body.
+
+    `fresh`: not yet handed out for gossip; `told`: handed out and first heard of here.
+    """
 
     lanes: dict[int, Lane] = field(default_factory=dict)
     fresh: OrderedDict[bytes, Waiting] = field(default_factory=OrderedDict)
+    told: set[bytes] = field(default_factory=set)
     spare: dict[bytes, Waiting] = field(default_factory=dict)
     cost: int = 0
     count: int = 0
@@ -126,7 +132,24 @@ class Queues:
             sender.spare[forms[1].digest] = forms[1]
         if not item.is_handed_out:
             sender.fresh[item.digest] = item
+        elif not item.is_heard:
+            sender.told.add(item.digest)
         self._count(sender, lane, item.cost, 1)
+
+    def hand_out(self, item: Waiting) -> None:
+        """It is not fresh any more."""
+        sender = self.senders[item.sponsor]
+        item.is_handed_out = True
+        del sender.fresh[item.digest]
+        if not item.is_heard:
+            sender.told.add(item.digest)
+
+    def refresh(self, item: Waiting) -> None:
+        """It is to be handed out once more."""
+        sender = self.senders[item.sponsor]
+        item.is_handed_out = False
+        sender.told.discard(item.digest)
+        sender.fresh[item.digest] = item
 
     def remove(self, item: Waiting) -> None:
         """Takes it out; it must be there."""
@@ -141,6 +164,7 @@ class Queues:
             del lane.slots[item.sequence]
             del lane.order[bisect_left(lane.order, item.sequence)]
         sender.fresh.pop(item.digest, None)
+        sender.told.discard(item.digest)
         self._count(sender, lane, -item.cost, -1)
         if not lane.slots:
             del sender.lanes[item.lane]

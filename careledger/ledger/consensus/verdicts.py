@@ -38,10 +38,11 @@ class InsertCode(IntEnum):
 
 
 class Source(IntEnum):
-    """Where a transaction came from: this node's own clients, or the engine's peers."""
+    """Where a transaction came from: this node's own clients, the engine's peers, or the engine's own door (RPC)."""
 
     LOCAL = 0
     PEER = 1
+    DOOR = 2
 
 
 class Why(IntEnum):
