@@ -3,7 +3,7 @@
 The **text** is canonical JSON (RFC 8785) of a closed shape. Its commitment, H(`cl1.consent`, salt | text), is all
 that the ledger sees. The chart keeps the text with salt, directive key and **binding**, the enrolled key's signature
 over the commitment: a directive without a binding by the key that is enrolled in this chart has no force.
-docs/spec/consent.md is the format.
+docs/spec/consent.md is the format; `ledger.directive_forms` holds the forms, by which an export is verified too.
 """
 
 from __future__ import annotations
@@ -18,8 +18,16 @@ import msgspec
 
 from careledger.access.emergency import emergency_terms
 from careledger.contracts import consent
+from careledger.ledger.directive_forms import Coding as Coding
+from careledger.ledger.directive_forms import ControllerLeaf as ControllerLeaf
+from careledger.ledger.directive_forms import DirectiveLeaf as DirectiveLeaf
+from careledger.ledger.directive_forms import Effect as Effect
+from careledger.ledger.directive_forms import Grantee as Grantee
+from careledger.ledger.directive_forms import GranteeKind as GranteeKind
+from careledger.ledger.directive_forms import Text as Text
+from careledger.ledger.directive_forms import compute_key_id as compute_key_id
 from careledger.primitives.errors import Invalid, VerificationFailed
-from careledger.primitives.hashing import sha256, tagged
+from careledger.primitives.hashing import tagged
 from careledger.primitives.signing import verify_ml_dsa_65
 from careledger.vault.model import DIRECTIVE_TYPE, EMERGENCY_TYPE
 
@@ -34,72 +42,7 @@ DAY_MAX: Final = 2_932_896
 ANYBODY_TERM: Final = b"grantee"
 """Chart-level term of every chart that holds a directive."""
 
-Effect = Literal["deny", "permit"]
-GranteeKind = Literal["organisation", "practitioner", "role"]
 Status = Literal["active", "revoked", "unknown"]
-
-
-class Grantee(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, order=True):
-    """Whom it is about: an organisation (DID), a practitioner (DID or logical id of a Practitioner), a role (name)."""
-
-    kind: GranteeKind
-    value: str
-
-
-class Coding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, order=True):
-    """A code of a system; "" for a system that was not given."""
-
-    code: str
-    system: str
-
-
-class Text(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What was decided. Lists are sorted and without repeats; an empty one does not narrow, but for `grantees`.
-
-    Days are counted from 1970-01-01 UTC; both ends count. `actions` are `access` (read, search, history, exports) and
-    `proof` (receipts). `supersedes` is the id of the directive that this one replaces, or "".
-    """
-
-    actions: tuple[Literal["access", "proof"], ...]
-    categories: tuple[Coding, ...]
-    effect: Effect
-    format: Literal["careledger/directive/1"]
-    from_day: int
-    grantees: tuple[Grantee, ...]
-    handle: str
-    labels: tuple[Coding, ...]
-    nonce: str
-    organisation: str
-    purposes: tuple[str, ...]
-    supersedes: str
-    types: tuple[str, ...]
-    until_day: int
-
-
-class DirectiveLeaf(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Body of a leaf of kind directive: what is needed to check it without asking anybody. Bytes are base64url.
-
-    `binding` is the enrolled key's ML-DSA-65 signature over the commitment, `controller` that key's id; `key` is the
-    directive's own public key; `consent` names the FHIR Consent that shows it to readers.
-    """
-
-    binding: str
-    consent: str
-    controller: str
-    key: str
-    salt: str
-    text: str
-
-
-class ControllerLeaf(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Body of a leaf of kind guardian: the patient's enrolled key. A later one is signed by the one before.
-
-    `continues` is the former key's signature over this key's id; "" for the first.
-    """
-
-    continues: str
-    format: Literal["careledger/controller/1"]
-    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +98,6 @@ def decode_text(data: bytes) -> Text:
 def compute_commitment(salt: bytes, text: bytes) -> bytes:
     """What stands on the ledger: H(`cl1.consent`, salt | text); its hex digits are the directive's id."""
     return tagged("cl1.consent", salt + text)
-
-
-def compute_key_id(public: bytes) -> str:
-    """The id of an enrolled key: 32 hex digits of its hash."""
-    return sha256(public).hex()[:32]
 
 
 def encode_leaf(leaf: DirectiveLeaf | ControllerLeaf) -> bytes:

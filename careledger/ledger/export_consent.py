@@ -16,6 +16,7 @@ import msgspec
 
 from careledger.ledger import export_files as files
 from careledger.ledger.access_content import AccessContent
+from careledger.ledger.directive_forms import ControllerLeaf, DirectiveLeaf, Text, compute_key_id
 from careledger.ledger.export_files import UNSET
 from careledger.ledger.kernel import compute_state_key
 from careledger.ledger.map_proof import MapProof, root_from_proof
@@ -23,7 +24,7 @@ from careledger.ledger.proof_fields import TIME_MS_MAX
 from careledger.ledger.proof_files import decode_binary, decode_file, decode_map_path
 from careledger.primitives.encoding import DIGEST, U8, U32, U64, Bytes, Pair
 from careledger.primitives.errors import VerificationFailed
-from careledger.primitives.hashing import sha256, tagged
+from careledger.primitives.hashing import tagged
 from careledger.primitives.signing import ML_DSA_65_PUBLIC_SIZE, ML_DSA_65_SIGNATURE_SIZE, verify_ml_dsa_65
 
 ACTIVE: Final = 1
@@ -45,64 +46,7 @@ NOTHING_LEFT: Final = ("denied", "empty", "count")
 ENTRY_VALUE: Final = Pair(U8, DIGEST, U32, DIGEST, U64)
 _KEY: Final = Pair(U8, Bytes(ML_DSA_65_PUBLIC_SIZE))
 _ML_DSA_65: Final = 2
-U32_MAX: Final = 2**32 - 1
 _ID: Final = re.compile("[0-9a-f]{64}")
-
-
-class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Fields in the order of RFC 8785."""
-
-
-class Grantee(_Closed, frozen=True, kw_only=True, order=True):
-    """Whom a directive is about."""
-
-    kind: Literal["organisation", "practitioner", "role"]
-    value: str
-
-
-class Coding(_Closed, frozen=True, kw_only=True, order=True):
-    """A code of a system."""
-
-    code: str
-    system: str
-
-
-class DirectiveText(_Closed, frozen=True, kw_only=True):
-    """What was decided (docs/spec/consent.md)."""
-
-    actions: tuple[Literal["access", "proof"], ...]
-    categories: tuple[Coding, ...]
-    effect: Literal["deny", "permit"]
-    format: Literal["careledger/directive/1"]
-    from_day: Annotated[int, msgspec.Meta(ge=0, le=U32_MAX)]
-    grantees: tuple[Grantee, ...]
-    handle: str
-    labels: tuple[Coding, ...]
-    nonce: str
-    organisation: str
-    purposes: tuple[str, ...]
-    supersedes: str
-    types: tuple[str, ...]
-    until_day: Annotated[int, msgspec.Meta(ge=0, le=U32_MAX)]
-
-
-class DirectiveLeaf(_Closed, frozen=True, kw_only=True):
-    """Body of a leaf of kind directive."""
-
-    binding: str
-    consent: str
-    controller: str
-    key: str
-    salt: str
-    text: str
-
-
-class ControllerLeaf(_Closed, frozen=True, kw_only=True):
-    """Body of a leaf of kind guardian."""
-
-    continues: str
-    format: Literal["careledger/controller/1"]
-    key: str
 
 
 @dataclass(slots=True)
@@ -110,7 +54,7 @@ class Mandate:
     """A directive of the chart: as it was bound, and as the ledger shows it (`status` 0: not as it was bound)."""
 
     id: str
-    text: DirectiveText
+    text: Text
     key_hash: bytes
     time_ms: int
     status: int = 0
@@ -123,7 +67,7 @@ class Mandate:
         return self.height <= entry.height if self.status == ACTIVE else entry.height < self.height
 
 
-class Emergency(_Closed, frozen=True, kw_only=True):
+class Emergency(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Body of a leaf of type EmergencyAccess (docs/spec/emergency.md): who may override until when."""
 
     client: str
@@ -180,10 +124,10 @@ class Consents:
         key_hash = tagged("cl1.key-id", _KEY.encode((_ML_DSA_65, key)))
         self.mandates[id] = Mandate(id, text, key_hash, time_ms)
 
-    def _bound(self, id: str, leaf: DirectiveLeaf) -> DirectiveText:
+    def _bound(self, id: str, leaf: DirectiveLeaf) -> Text:
         content = decode_binary(leaf.text, 1, TEXT_BYTES_MAX)
         commitment = tagged("cl1.consent", decode_binary(leaf.salt, 0, 64) + content)
-        text = decode_file(content, DirectiveText, "a directive's text", TEXT_BYTES_MAX)
+        text = decode_file(content, Text, "a directive's text", TEXT_BYTES_MAX)
         lists = (text.actions, text.categories, text.grantees, text.labels, text.purposes, text.types)
         if any(list(one) != sorted(set(one)) for one in lists):  # type: ignore[type-var]
             raise _refused("a list of a directive is not sorted")
@@ -336,12 +280,7 @@ _RULES: Final = {
 """Rules under which something may leave, and how each is computed again."""
 
 
-def compute_key_id(public: bytes) -> str:
-    """The id of an enrolled key: 32 hex digits of its hash."""
-    return sha256(public).hex()[:32]
-
-
-def _is_meant(text: DirectiveText, entry: AccessContent) -> bool:
+def _is_meant(text: Text, entry: AccessContent) -> bool:
     """The directive is about this caller, purpose and day, and about access."""
     names = {
         "organisation": (entry.organisation,),
@@ -356,7 +295,7 @@ def _is_meant(text: DirectiveText, entry: AccessContent) -> bool:
     )
 
 
-def _covers(text: DirectiveText, type: str, leaf: int, until_ms: int, bears: Bears) -> bool:
+def _covers(text: Text, type: str, leaf: int, until_ms: int, bears: Bears) -> bool:
     """The directive is about this type, and about codes that the resource bears."""
     codes = tuple(tuple(one.code for one in ones) for ones in (text.categories, text.labels) if ones)
     return (not text.types or type in text.types) and (not codes or bears(leaf, until_ms, codes))
