@@ -149,38 +149,19 @@ def _check_commit(block: LightBlock, chain_id: str) -> None:
 
 def compute_power(block: LightBlock, validators: ValidatorSet) -> int:
     """How much weight in `validators`, whichever set that is, voted for the block. Signatures are not checked here."""
-    return _sum_power(list_signers(block), validators)
-
-
-def list_signers(block: LightBlock) -> frozenset[bytes]:
-    """Keys of those who voted for the block. Signatures are not checked here."""
     votes = zip(block.validators.validators, block.commit.signatures, strict=True)
-    return frozenset(one.public for one, vote in votes if vote.flag == COMMIT)
-
-
-def _sum_power(signers: frozenset[bytes], validators: ValidatorSet) -> int:
+    signers = frozenset(one.public for one, vote in votes if vote.flag == COMMIT)
     return sum(one.power for one in validators.validators if one.public in signers)
 
 
-def choose_bridges(
-    start: TrustedPoint, candidates: Iterable[LightBlock], target: LightBlock
-) -> list[LightBlock]:
-    """The fewest of `candidates` over which whoever trusts `start` comes to `target`, which is later.
+def is_in_reach(trusted: TrustedPoint, block: LightBlock) -> bool:
+    """One step leads to this later block: its set was announced, or over a third of the trusted one signed it.
 
-    Their heights ascend and lie between both; the first block of every set is enough. Each is compared with each: give
-    hundreds, not thousands. Signatures are not checked. Raises where no way leads there.
+    Signatures are not checked here.
     """
-    routes = [(start, list[LightBlock]())]
-    for block in (*candidates, target):
-        signers = list_signers(block)
-        ways = [route for point, route in routes if _is_near(point, block, signers)]
-        if ways:
-            point = trust_header(block.header, block.validators)
-            routes.append((point, [*min(ways, key=len), block]))
-    point, route = routes[-1]
-    if point.height != target.header.height:
-        raise _refused("no step leads from one set of validators to the next")
-    return route[:-1]
+    if block.header.height == trusted.height + 1:
+        return block.header.validators_hash == trusted.next_validators_hash
+    return 3 * compute_power(block, trusted.validators) > trusted.validators.power
 
 
 def drop_unsound(block: LightBlock) -> LightBlock:
@@ -217,18 +198,11 @@ def _verify_step(trusted: TrustedPoint, block: LightBlock, now_ns: int | None) -
         return point
     _check_times(trusted, header, now_ns)
     if header.height > trusted.height:
-        if not _is_near(trusted, block, list_signers(block)):
+        if not is_in_reach(trusted, block):
             raise _refused("the trusted validators do not vouch for the header: too few of them signed it")
     elif 3 * compute_power(block, trusted.validators) <= 2 * trusted.validators.power:
         raise _refused("the header is older than what is trusted, and its validators have changed since")
     return point
-
-
-def _is_near(trusted: TrustedPoint, block: LightBlock, signers: frozenset[bytes]) -> bool:
-    """One step leads to this later block: its set was announced, or over a third of the trusted one signed it."""
-    if block.header.height == trusted.height + 1:
-        return block.header.validators_hash == trusted.next_validators_hash
-    return 3 * _sum_power(signers, trusted.validators) > trusted.validators.power
 
 
 def _check_times(trusted: TrustedPoint, header: EngineHeader, now_ns: int | None) -> None:

@@ -257,7 +257,7 @@ def compose_signed_part(
     past: PastProof | None = None,
     known: Sequence[bytes] = (),
 ) -> files.SignedPart:
-    """The signed part that rests on the last of `blocks`; the others are bridges to it (`light.choose_bridges`).
+    """The signed part that rests on the last of `blocks`; the others are bridges to it (`light.is_in_reach`).
 
     Of the newest block in that header's state: `previous` is the header of that block. Of an older one: `past` with
     its path. An export needs `past` in both cases. `known` are hashes of sets that every reader has: those that its

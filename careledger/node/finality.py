@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -11,8 +11,9 @@ import lmdb
 
 from careledger.contracts.validators import VALIDATOR_CHANGED
 from careledger.engine.rpc import Rpc
+from careledger.ledger.consensus.index import EVENTS_MAX
 from careledger.ledger.execution import HISTORY
-from careledger.ledger.light import LightBlock, choose_bridges, trust_header
+from careledger.ledger.light import LightBlock, TrustedPoint, is_in_reach, trust_header
 from careledger.ledger.light_encoding import EngineHeader
 from careledger.ledger.light_files import BRIDGES_MAX, PastProof, compose_signed_part, make_trust_file
 from careledger.ledger.proof_files import SignedPart
@@ -22,8 +23,8 @@ from careledger.primitives.errors import Corrupt, NotFound
 if TYPE_CHECKING:
     from careledger.node.home import OpenHome
 
-SETS_MAX: Final = 1_000
-"""Changes of the validator set that are looked at for bridges: the newest."""
+KNOWN_MAX: Final = 256
+"""Headers of the past that are remembered, the newest asked for; one of 128 ML-DSA validators has 700 kB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,11 @@ class SignedState:
 
 
 class Headers:
-    """Asks the engine; what it said of the past is remembered."""
+    """Asks the engine; some of what it said of the past is remembered."""
 
     def __init__(self, rpc: Rpc) -> None:
         self._rpc = rpc
-        self._sets: dict[int, LightBlock] = {}
+        self._known: OrderedDict[int, LightBlock] = OrderedDict()
 
     async def light_block(self, height: int) -> LightBlock:
         """The header of a height with its commit and validators. Raises Unavailable, NotFound, Invalid."""
@@ -76,28 +77,79 @@ class Headers:
         changes = _changes(home)
         if not changes:
             return SignedState((target,), previous.header, (target.validators.hash,))
-        return SignedState((*await self._bridges(changes, target), target), previous.header)
+        return SignedState((*await self.find_bridges(changes, target), target), previous.header)
 
-    async def _bridges(self, heights: Sequence[int], target: LightBlock) -> list[LightBlock]:
-        """One signed header of each validator set since the first that skipping cannot leap over."""
-        wanted = [1, *heights]
-        for height in wanted:
-            if height not in self._sets and height < target.header.height:
-                with contextlib.suppress(NotFound):  # of before this node began with a snapshot
-                    self._sets[height] = await self.light_block(height)
-        known = [self._sets[height] for height in wanted if height in self._sets]
-        if not known:
-            return []
-        start = trust_header(known[0].header, known[0].validators)
-        return choose_bridges(start, known[1:], target)[-BRIDGES_MAX:]
+    async def find_bridges(self, changes: Sequence[int], target: LightBlock) -> list[LightBlock]:
+        """Headers over which whoever trusts the oldest one that the engine has comes to the target, by long steps.
+
+        `changes` are heights of the first header under another set. The header before such one, too, may be needed:
+        it announces the new set to those of whom nobody is left. Of more bridges than a file holds, the newest: who
+        trusts a header from before those needs a newer one.
+        """
+        near = {1, *(height for change in changes for height in (change - 1, change))}
+        heights = [
+            *sorted(height for height in near if 0 < height < target.header.height),
+            target.header.height,
+        ]
+        self._remember(target)
+        heights = heights[await self._count_forgotten(heights) :]
+        found: list[LightBlock] = []
+        while len(heights) > 1:
+            block = await self._recall(heights.pop(0))
+            point = trust_header(block.header, block.validators)
+            heights = heights[await self._find_farthest(point, heights) :]
+            found.append(await self._recall(heights[0]))
+        return found[:-1][-BRIDGES_MAX:]
+
+    async def _count_forgotten(self, heights: Sequence[int]) -> int:
+        """How many of these the engine has no more: it pruned them, or began with a snapshot after them."""
+        low, high = 0, len(heights)
+        while low < high:
+            middle = (low + high) // 2
+            try:
+                await self._recall(heights[middle])
+            except NotFound:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    async def _find_farthest(self, point: TrustedPoint, heights: Sequence[int]) -> int:
+        """The place of the farthest of these in reach, as far as all before it are; the first always is.
+
+        By longer and longer steps, then by halves: sets grow apart, and one that came back must not be leapt to over
+        others, whose readers could not follow.
+        """
+
+        async def is_near(place: int) -> bool:
+            return is_in_reach(point, await self._recall(heights[place]))
+
+        low, step = 0, 1
+        while low + step < len(heights) and await is_near(low + step):
+            low, step = low + step, 2 * step
+        high = min(low + step, len(heights))
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if await is_near(middle) else (low, middle)
+        return low
+
+    async def _recall(self, height: int) -> LightBlock:
+        block = self._known.pop(height, None) or await self.light_block(height)
+        self._remember(block)
+        return block
+
+    def _remember(self, block: LightBlock) -> None:
+        self._known[block.header.height] = block
+        if len(self._known) > KNOWN_MAX:
+            self._known.popitem(last=False)
 
 
 def _changes(home: OpenHome) -> list[int]:
     """Heights whose header was the first under another validator set: two after the block that decided it."""
     with home.tables.env.begin() as txn:
         kv = LmdbKV(txn, home.tables.ledger)
-        found = home.the_ledger.events(kv, VALIDATOR_CHANGED.name, start_height=1)
-    return sorted({event.height + 2 for event in found})[-SETS_MAX:]
+        found = home.the_ledger.events(kv, VALIDATOR_CHANGED.name, start_height=1, limit=EVENTS_MAX)
+    return sorted({event.height + 2 for event in found})
 
 
 def prove_history(home: OpenHome, txn: lmdb.Transaction) -> PastProof:

@@ -311,7 +311,7 @@ class NetworkSequencer(Sequencer):
             return
         try:
             self._home.signed_state = await self._headers.signed_state(self._home)
-        except (Unavailable, NotFound) as error:
+        except CareLedgerError as error:  # it concerns who asked alone: the block goes on
             for _, granted, _ in ready:
                 if not granted.done():
                     granted.set_exception(error)

@@ -15,8 +15,6 @@ from careledger.ledger.light import (
     CommitSig,
     LightBlock,
     check_block,
-    choose_bridges,
-    compute_power,
     drop_unsound,
     trust_header,
     verify_block,
@@ -189,24 +187,6 @@ def test_older_blocks_need_two_thirds_of_the_trusted_validators() -> None:
     assert holds(lambda: verify_block(second, made.at(1)))
     assert not holds(lambda: verify_block(third, made.at(1)))
     assert not holds(lambda: verify_block(third, made.at(2)))
-
-
-def test_bridges_are_the_fewest_that_lead_there(blocks: Blocks) -> None:
-    start = trust_header(blocks.at(1).header, blocks.at(1).validators)
-    firsts, target = [blocks.at(n) for n in (5, 6, 9)], blocks.at(11)
-    chosen = choose_bridges(start, firsts, target)
-    assert [one.header.height for one in chosen] == [5, 6]
-    assert verify_blocks(start, [*chosen, target]).height == 11
-    assert choose_bridges(start, firsts[:1], blocks.at(6)) == [blocks.at(5)]
-    assert choose_bridges(start, firsts, blocks.at(5)) == []
-    with pytest.raises(VerificationFailed):
-        choose_bridges(start, firsts[:1], target)
-    # The farthest step may be a dead end: from block 3, which shares a third with the first, nothing leads on.
-    sets = ["e0:1 e1:1", "e1:1 e2:1 e3:1", "e0:1 e4:1 e5:1", "e2:1 e3:1 e6:1", "e2:1 e3:1 e6:1"]
-    made = Blocks("cl-" + "3" * 32, [bytes(32)] * 5, sets)
-    start = trust_header(made.at(1).header, made.at(1).validators)
-    assert choose_bridges(start, [made.at(2), made.at(3)], made.at(5)) == [made.at(2)]
-    assert compute_power(made.at(5), made.at(2).validators) == 2
 
 
 def test_blocks_that_do_not_ascend_are_refused(blocks: Blocks) -> None:

@@ -8,12 +8,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.verification import HEAD_VALUE
 from careledger.node import exports, founding
+from careledger.primitives.errors import VerificationFailed
 from careledger.vault.model import AccessEntry
 from careledger.vault.tables import RECORD_LOG
-from tests.node.solo import new_solo, solo_of
+from tests.node.solo import _timestamp, new_solo, solo_of
 
 PATIENT = {"resourceType": "Patient"}
 
@@ -23,6 +26,32 @@ class AnyHeader:
 
     async def signed_state(self, home: object) -> None:
         return None
+
+
+def test_who_cannot_be_shown_a_header_does_not_keep_the_block_up(tmp_path: Path) -> None:
+    class NoHeader:
+        async def signed_state(self, home: object) -> None:
+            raise VerificationFailed("no step leads there")
+
+    with solo_of(new_solo(tmp_path / "home")) as node:
+        node.anchor()
+        node.sequencer._headers = NoHeader()  # type: ignore[assignment]
+
+        async def ask() -> None:
+            async with node.sequencer.shown():
+                raise AssertionError("there is nothing to show")
+
+        async def ask_while_blocks_are_made() -> None:
+            asking = asyncio.ensure_future(ask())
+            await asyncio.sleep(0.02)
+            await node.execute(node.home.height + 1, _timestamp(node.now_ms), ())
+            with pytest.raises(VerificationFailed):
+                await asking
+
+        height = node.home.height
+        node.run(ask_while_blocks_are_made())
+        node.block()
+        assert node.home.height == height + 2
 
 
 def test_a_batch_that_departs_while_somebody_asks_is_waited_for(tmp_path: Path) -> None:
