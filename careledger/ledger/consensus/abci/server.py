@@ -23,6 +23,9 @@ CONNECTIONS_MAX: Final = 16
 READ_BYTES: Final = 1 << 18
 WRITE_BYTES: Final = 1 << 18
 _DECIDES: Final = "finalize_block"
+_FLUSH: Final = schema.Request(flush=schema.RequestFlush()).SerializeToString()
+_FLUSHED: Final = encode_frame(schema.Response(flush=schema.ResponseFlush()))
+"""Behind every call the engine asks for this one."""
 _MUST_SUCCEED: Final = frozenset({"init_chain", "finalize_block", "commit"})
 """Calls that no replica may refuse: what raises here has left this replica behind the others."""
 
@@ -175,10 +178,13 @@ class Server:
         answers = bytearray()
         try:
             for frame in frames:
-                name, request = decode_request(frame)
-                asked.add(name)
-                answers += encode_frame(await self._answer(name, request))
-                if name == "flush" or len(answers) >= WRITE_BYTES:
+                if frame == _FLUSH:
+                    answers += _FLUSHED
+                else:
+                    name, request = decode_request(frame)
+                    asked.add(name)
+                    answers += encode_frame(await self._answer(name, request))
+                if frame == _FLUSH or len(answers) >= WRITE_BYTES:
                     write_to(writer, bytes(answers))
                     answers.clear()
                     await writer.drain()
@@ -186,9 +192,8 @@ class Server:
             answers += encode_frame(_make_exception(error))
             raise _Unreadable from error
         finally:
-            if not writer.is_closing():  # whatever else went wrong must be heard
+            if answers and not writer.is_closing():  # whatever else went wrong must be heard
                 writer.write(bytes(answers))
-        await writer.drain()
 
     async def _answer(self, name: str, request: Message) -> schema.Response:
         try:
