@@ -125,7 +125,9 @@ TRANSACTION: Schema[Transaction] = Schema(
 
 
 DECODED_MAX = 8_192
-"""Transactions whose decoded form is remembered; what is refused is not."""
+"""Transactions whose decoded form is remembered; what cannot be decoded is not."""
+DECODED_SIZE_MAX = 4_096
+"""Bytes of such a one. A decoded form is twice as large: strangers can make a node remember 100 MB, and no more."""
 
 
 def compute_id(body: bytes) -> bytes:
@@ -133,9 +135,17 @@ def compute_id(body: bytes) -> bytes:
     return tagged("cl1.tx", body)
 
 
-@lru_cache(maxsize=DECODED_MAX)
 def decode_transaction(data: bytes) -> tuple[Transaction, Body]:
     """The envelope and its body. Raises Malformed, TransactionTooLarge. A replica meets each transaction four times."""
+    return _remember(data) if len(data) <= DECODED_SIZE_MAX else _decode(data)
+
+
+@lru_cache(maxsize=DECODED_MAX)
+def _remember(data: bytes) -> tuple[Transaction, Body]:
+    return _decode(data)
+
+
+def _decode(data: bytes) -> tuple[Transaction, Body]:
     if len(data) > TRANSACTION_SIZE_MAX:
         raise TransactionTooLarge
     try:

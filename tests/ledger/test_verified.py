@@ -10,6 +10,7 @@ from careledger.contracts import CONTRACTS, anchor_message
 from careledger.ledger.consensus.verified import VerifiedOnce
 from careledger.ledger.execution import BlockInput, History, Rules, apply_block
 from careledger.ledger.transaction import (
+    DECODED_SIZE_MAX,
     TRANSACTION,
     BadAuthenticator,
     compute_id,
@@ -34,6 +35,15 @@ def bent(data, **changes):
     return TRANSACTION.encode(
         dataclasses.replace(decoded, authenticators=(dataclasses.replace(one, **changes),))
     )
+
+
+def test_small_transactions_are_decoded_once_and_large_ones_fill_no_memory():
+    """Nothing of them is verified yet: strangers choose how many there are, and how large."""
+    small = Play().build([ANCHOR], [HOSPITAL.node])
+    large = Play().build([bytes(DECODED_SIZE_MAX)], [HOSPITAL.node])
+    assert decode_transaction(small) is decode_transaction(small)
+    assert decode_transaction(large) == decode_transaction(large)
+    assert decode_transaction(large) is not decode_transaction(large)
 
 
 def test_what_held_is_not_verified_again_and_names_the_same_keys():
