@@ -24,6 +24,10 @@ class Actor:
     token_id: str = ""
     expires_ms: int = 0
     roles: tuple[str, ...] = ()  # as directives name them
+    grant: str = ""  # id of the grant behind the token: revoked with it
+    account: str = ""  # who signed in, where somebody did
+    did: str = ""  # the practitioner's, on the ledger
+    confirmation: str = ""  # thumbprint of the key that must prove itself at each request (RFC 9449)
 
     @property
     def patient_bound(self) -> bool:

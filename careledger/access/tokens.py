@@ -4,6 +4,9 @@ A token is a JWS (RFC 7515) signed with Ed25519 (RFC 9864) by the node's token k
 foreign headers: the header of a token must be, byte for byte, the one this node writes, so `alg` tricks, `kid`
 paths, `jku`, `x5u`, `crit` and nested forms fall alike. Claims that are unknown are refused too: a claim that this
 version does not understand could have narrowed the token.
+
+A token with `cnf` is bound to a key (RFC 9449): it is taken with the scheme `DPoP` and a proof alone, never as `Bearer`,
+and one without `cnf` never as `DPoP`.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -37,8 +41,18 @@ ROLES_MAX = 16
 _SEGMENT = re.compile(rb"[A-Za-z0-9_-]+")
 _TEXT = re.compile(r"[^\x00-\x1f\x7f]{1,256}")
 _FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
+_OWN_ID = re.compile(r"[A-Za-z0-9._~\-]{1,160}", re.ASCII)
 _ROLE = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
 _PURPOSE = re.compile(r"[A-Z]{2,20}", re.ASCII)
+_DID = re.compile(r"did:[a-z0-9]{1,20}:[A-Za-z0-9._:-]{1,200}", re.ASCII)
+_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]", re.ASCII)
+_SCHEMES = {b"bearer": "Bearer", b"dpop": "DPoP"}
+
+
+class Confirmation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The key to which a token is bound: its thumbprint (RFC 9449, 6.1; RFC 7638 with SHA-256)."""
+
+    jkt: str
 
 
 class Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -58,6 +72,10 @@ class Claims(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     practitioner: str = ""
     purpose: str = DEFAULT_PURPOSE
     roles: tuple[str, ...] = ()
+    gid: str = ""
+    account: str = ""
+    did: str = ""
+    cnf: Confirmation | None = None
 
 
 def key_id(public_key: bytes) -> str:
@@ -93,6 +111,10 @@ class TokenIssuer:
         purpose: str = DEFAULT_PURPOSE,
         roles: Iterable[str] = (),
         token_id: str = "",
+        grant: str = "",
+        account: str = "",
+        did: str = "",
+        confirmation: str = "",
     ) -> str:
         """The token, valid from now on. Raises Invalid for what `TokenVerifier` would refuse."""
         now = self._clock() // 1000
@@ -111,6 +133,10 @@ class TokenIssuer:
             practitioner=practitioner.removeprefix("Practitioner/"),
             purpose=purpose,
             roles=tuple(sorted(set(roles))),
+            gid=grant,
+            account=account,
+            did=did,
+            cnf=Confirmation(confirmation) if confirmation else None,
         )
         _check_claims(claims)
         payload = msgspec.json.encode(claims)
@@ -120,12 +146,26 @@ class TokenIssuer:
         return token
 
 
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """How a request came with its token: the `DPoP` header, method and address (without query) as the client sees it."""
+
+    proof: bytes
+    method: str
+    url: str
+
+
+Prove = Callable[[Presented, bytes, str], None]
+"""Checks the proof of a request for a token (its bytes) and the thumbprint of its key. Raises Unauthenticated."""
+
+
 class TokenVerifier:
     """Tells who is asking. Never raises anything but Unauthenticated.
 
     Signature and claims of a token are checked once and kept (least recently used goes first); start, expiry and
-    revocation are checked at every request. `clock` gives milliseconds since 1970; `revoked` is asked with the
-    token's id and must be fast.
+    revocation are checked at every request, and so is the proof of a token that is bound to a key. `clock` gives
+    milliseconds since 1970; `revoked` is asked with the id of the token and that of its grant and must be fast. Without
+    `prove` every bound token is refused.
     """
 
     def __init__(
@@ -136,6 +176,7 @@ class TokenVerifier:
         revoked: Callable[[str], bool],
         clock: Callable[[], int],
         cache_entries: int = CACHE_ENTRIES,
+        prove: Prove | None = None,
     ) -> None:
         x = base64.urlsafe_b64encode(public_key).rstrip(b"=").decode()
         self._key = OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": x})
@@ -146,20 +187,32 @@ class TokenVerifier:
         self._clock = clock
         self._cache: OrderedDict[bytes, tuple[Actor, int]] = OrderedDict()
         self._cache_entries = cache_entries
+        self._prove = prove
 
-    def authenticate(self, authorization: bytes | None) -> Actor:
-        """The caller behind an `Authorization` header. Raises Unauthenticated with the rule that failed."""
+    def authenticate(self, authorization: bytes | None, presented: Presented | None = None) -> Actor:
+        """The caller behind an `Authorization` header. Raises Unauthenticated with the rule that failed.
+
+        `presented` is needed for tokens that are bound to a key, and looked at for these alone.
+        """
         if authorization is None:
             raise Unauthenticated(
                 "a token is needed",
                 code="token-missing",
                 hint="send `Authorization: Bearer TOKEN`; see careledger token",
             )
-        if authorization[:7].lower() != b"bearer " or len(authorization) > TOKEN_MAX_BYTES + 7:
+        kind, _, token = authorization.partition(b" ")
+        scheme = _SCHEMES.get(kind.lower())
+        if scheme is None or not 0 < len(token) <= TOKEN_MAX_BYTES:
             raise _refused(
                 "token-malformed", "the Authorization header is not a bearer token of at most 8 kB"
             )
-        token = authorization[7:]
+        actor = self.read(token)
+        if actor.confirmation or scheme == "DPoP":
+            self._check_binding(scheme, token, actor.confirmation, presented)
+        return actor
+
+    def read(self, token: bytes) -> Actor:
+        """Whose token this is now, however it came: for who tells others about it. Raises Unauthenticated."""
         digest = sha256(token)
         known = self._cache.get(digest)
         if known is None:
@@ -175,9 +228,19 @@ class TokenVerifier:
             raise _refused("token-expired", "the token has expired")
         if now_ms < valid_from_ms:
             raise _refused("token-not-yet-valid", "the token is not valid yet")
-        if self._revoked(actor.token_id):
+        if self._revoked(actor.token_id) or (actor.grant and self._revoked(actor.grant)):
             raise _refused("token-revoked", "the token has been revoked")
         return actor
+
+    def _check_binding(self, scheme: str, token: bytes, thumbprint: str, presented: Presented | None) -> None:
+        """Raises Unauthenticated unless the scheme is the token's, and the proof that it demands is there and holds."""
+        if not thumbprint:
+            raise _refused("token-unbound", "the token is bound to no key: send it as Bearer")
+        if scheme != "DPoP":
+            raise _refused("token-bound", "the token is bound to a key: send it as DPoP, with a proof")
+        if self._prove is None or presented is None or not presented.proof:
+            raise _refused("dpop-missing", "a token that is bound to a key needs a DPoP proof")
+        self._prove(presented, token, thumbprint)
 
     def _verify(self, token: bytes) -> tuple[Actor, int]:
         """The actor and the start of validity in ms, if signature and claims hold."""
@@ -215,15 +278,22 @@ def actor_of(claims: Claims) -> Actor:
         token_id=claims.jti,
         expires_ms=claims.exp * 1000,
         roles=claims.roles,
+        grant=claims.gid,
+        account=claims.account,
+        did=claims.did,
+        confirmation=claims.cnf.jkt if claims.cnf is not None else "",
     )
 
 
 def challenge(error: Unauthenticated) -> bytes:
-    """The WWW-Authenticate header for a refusal (RFC 6750, 3). It names the rule, never the token."""
+    """The WWW-Authenticate header for a refusal (RFC 6750, 3; RFC 9449, 7.1). It names the rule, never the token."""
     if error.code == "token-missing":
         return b'Bearer realm="careledger"'
     description = error.message.replace("\\", "").replace('"', "'").encode("ascii", "replace")
-    return b'Bearer realm="careledger", error="invalid_token", error_description="%s"' % description
+    proof = error.code.startswith("dpop-")
+    scheme = b"DPoP" if proof or error.code == "token-bound" else b"Bearer"
+    reason = b"invalid_dpop_proof" if proof else b"invalid_token"
+    return b'%s realm="careledger", error="%s", error_description="%s"' % (scheme, reason, description)
 
 
 def _private_key(seed: bytes) -> tuple[OKPKey, bytes]:
@@ -267,6 +337,13 @@ def _check_claims(claims: Claims) -> None:
     for name in ("patient", "practitioner"):
         if getattr(claims, name) and not _FHIR_ID.fullmatch(getattr(claims, name)):
             raise Invalid(f"the claim {name} is not a resource id", code="token-claims")
+    for name in ("gid", "account"):
+        if getattr(claims, name) and not _OWN_ID.fullmatch(getattr(claims, name)):
+            raise Invalid(f"the claim {name} is not an id", code="token-claims")
+    if claims.did and not _DID.fullmatch(claims.did):
+        raise Invalid("the claim did is not a DID", code="token-claims")
+    if claims.cnf is not None and not _THUMBPRINT.fullmatch(claims.cnf.jkt):
+        raise Invalid("the claim cnf holds no thumbprint of a key", code="token-claims")
     if not _PURPOSE.fullmatch(claims.purpose):
         raise Invalid(
             "the claim purpose is not a purpose-of-use code", code="token-claims", hint="for example TREAT"

@@ -7,6 +7,9 @@ The methods and what they take and give are this table; `node` implements the sa
 | status | | served, address, height, charts, resources, journal_bytes, sync_ms, witnesses, problems |
 | token.issue | client, scope, patient, practitioner, roles (list), org, purpose, expires_s | token, id, expires (ISO 8601) |
 | token.revoke | token (the token or its id) | id |
+| client.add | name, scope, method, redirect_uris, grant_types, jwks (text), dpop_bound, launch_uri, id_token_alg, organisation | a row of client.list, secret |
+| client.list | | clients (list of id, name, method, grant_types, scope, redirect_uris, dpop, disabled, by) |
+| client.disable | id | id, grants_ended |
 | receipt | reference (`TYPE/ID[/_history/V]`), witnessed | file (text of the receipt) |
 | checkpoint | | file (text of the checkpoint), missing (witnesses that have not signed it) |
 | chart.export | patient (or `house`), path (absolute), since (text of a checkpoint, optional), witnessed; progress | path, bytes, entries, accesses |
@@ -30,6 +33,13 @@ The methods and what they take and give are this table; `node` implements the sa
 | org.admit | file (text of the request) | did, name, height |
 | org.deactivate | did | did, height |
 | org.list | | organisations (list of did, name, active, operator, roles, end_points, height) |
+| practitioner.prepare | | chain, genesis_hash, sponsor, sequence, valid_until |
+| practitioner.register | algorithm, key, signature, sequence, valid_until, roles (list) | did, height |
+| practitioner.sign | algorithm, key, signature, sequence, valid_until, did, statement (32 bytes) | did, statement, height |
+| practitioner.suspend | did | did, height |
+| practitioner.reinstate | did | did, height |
+| practitioner.license | did, role, until (days since 1970) | did, role, until, height |
+| practitioner.list | | practitioners (list of did, standing, roles, licences (list of role, until), height) |
 | parameters.show | | height, profile, parameters (list of name, value, least, most, meaning) |
 | parameters.set | name, value | name, value, height |
 | governance.propose | what, days, at_height; file, did, validator, weight, name, value as it needs | as a row of governance.list, block |

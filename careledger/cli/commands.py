@@ -23,6 +23,7 @@ COMMANDS: tuple[Command, ...] = (
         "demo", "careledger.cli.demo:demo", "Serve a demo hospital with patients of the program's own making"
     ),
     Command("token", "careledger.cli.token:app", "Issue a bearer token, or revoke one"),
+    Command("client", "careledger.cli.client:app", "Register, list or disable programs that ask for tokens"),
     Command(
         "import", "careledger.cli.importing:import_", "Load files of FHIR resources into a home or a server"
     ),
@@ -57,6 +58,11 @@ COMMANDS: tuple[Command, ...] = (
         "org",
         "careledger.cli.governance:org",
         "Admit organisations to the ledger, list them, or ask to be admitted",
+    ),
+    Command(
+        "practitioner",
+        "careledger.cli.practitioner:app",
+        "Register, suspend, reinstate, license and list practitioners on the ledger",
     ),
     Command("parameters", "careledger.cli.governance:parameters", "Show or set the ledger's parameters"),
     Command(

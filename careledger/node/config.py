@@ -113,6 +113,8 @@ SETTINGS: tuple[Setting, ...] = (
         0,
         1_000_000_000,
     ),
+    Setting("smart.registration", False, "programs may register themselves (RFC 7591), for people only"),
+    Setting("smart.dpop_nonces", False, "DPoP proofs must carry a nonce of this node (RFC 9449, 8)"),
     Setting(
         "metrics.listen",
         "",
@@ -253,6 +255,14 @@ class RetentionConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SmartConfig:
+    """[smart]: the authorisation server."""
+
+    registration: bool
+    dpop_nonces: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """[log]: what is logged."""
 
@@ -273,6 +283,7 @@ class Config:
     log: LogConfig
     metrics: MetricsConfig
     network: NetworkConfig
+    smart: SmartConfig
     witness: WitnessConfig
     origins: Mapping[str, str] = field(default_factory=dict, compare=False)
 
@@ -449,6 +460,7 @@ def _build(values: Mapping[str, Value], origins: Mapping[str, str]) -> Config:
         log=LogConfig(**section("log")),
         metrics=MetricsConfig(**section("metrics")),
         network=NetworkConfig(**section("network")),
+        smart=SmartConfig(**section("smart")),
         witness=WitnessConfig(**section("witness")),
         origins=MappingProxyType(dict(origins)),
     )

@@ -6,18 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from careledger.access.actor import Actor
-from careledger.access.tokens import TokenIssuer, TokenVerifier
+from careledger.access.tokens import Presented, TokenIssuer, TokenVerifier
 from careledger.fhir.http import FhirApp
+from careledger.node.authorisation import Authority, open_authority
 from careledger.node.backend import NodeBackend
 from careledger.node.config import Config
 from careledger.node.layout import HomeFile, Layout
 from careledger.node.remote import RemoteSequencer
 from careledger.node.sequencer import system_clock_ms
-from careledger.node.service import NodeService, fhir_app, fhir_base
+from careledger.node.service import NodeService, fhir_app, fhir_base, open_registry
 from careledger.primitives.types import parse_did
 from careledger.vault.journal import Journal
 from careledger.vault.keyring import Keyring
 from careledger.vault.keystore import Keys, KeyStore
+from careledger.vault.registry import Registry, StoredRegistry
 from careledger.vault.snapshot import VaultReader
 from careledger.vault.tables import Tables
 
@@ -27,8 +29,10 @@ class Answering:
     """What an HTTP shell needs of a node: the FHIR interface, who is asking, and why it cannot serve now."""
 
     fhir: FhirApp
-    authenticate: Callable[[bytes | None], Actor]
+    authenticate: Callable[[bytes | None, Presented | None], Actor]
     problems: Callable[[], tuple[str, ...]]
+    authority: Authority
+    read_token: Callable[[str], Actor]
 
 
 class LocalWorker:
@@ -42,7 +46,7 @@ class LocalWorker:
     async def open(self) -> Answering:
         """The parts, over the writer's own."""
         node = self._service.context
-        return _answering(node.fhir, node.backend, node.home.file, self._keys, self._config)
+        return _answering(node.fhir, node.backend, node.registry, node.home.file, self._keys, self._config)
 
     async def close(self) -> None:
         """The service stops by itself."""
@@ -57,6 +61,7 @@ class RemoteWorker:
         self._keys = keys
         self._config = config
         self._order = RemoteSequencer(layout.socket)
+        self._registry: StoredRegistry | None = None
 
     async def open(self) -> Answering:
         """Open the home for reading and connect to the writer. Raises if either is not possible."""
@@ -73,16 +78,43 @@ class RemoteWorker:
         backend = NodeBackend(keys, reader, self._order, fhir_base(self._config), self._file.did)
         fhir = fhir_app(backend, self._config)
         reader.on_forget.append(fhir.forget)
-        return _answering(fhir, backend, self._file, keys, self._config)
+        self._registry = open_registry(self._layout, keys)
+        return _answering(fhir, backend, self._registry, self._file, keys, self._config)
 
     async def close(self) -> None:
         """Disconnect."""
         await self._order.stop()
+        if self._registry is not None:
+            self._registry.close()
 
 
-def _answering(fhir: FhirApp, backend: NodeBackend, file: HomeFile, keys: Keys, config: Config) -> Answering:
+def _answering(
+    fhir: FhirApp, backend: NodeBackend, registry: Registry, file: HomeFile, keys: Keys, config: Config
+) -> Answering:
     issuer = TokenIssuer(keys.token_seed, file.did, file.chain_id, system_clock_ms)
     verifier = TokenVerifier(
-        issuer.public_key, file.did, file.chain_id, backend.is_revoked, system_clock_ms, config.cache.tokens
+        issuer.public_key,
+        file.did,
+        file.chain_id,
+        backend.is_revoked,
+        system_clock_ms,
+        config.cache.tokens,
+        prove=_proved_by_the_shell,
     )
-    return Answering(fhir, verifier.authenticate, backend.problems)
+    authority = open_authority(backend, registry, issuer, keys, config)
+
+    def authenticate(authorization: bytes | None, presented: Presented | None) -> Actor:
+        actor = verifier.authenticate(authorization, presented)
+        authority.standings.check(actor)
+        return actor
+
+    def read_token(token: str) -> Actor:
+        actor = verifier.read(token.encode("latin-1", "replace"))
+        authority.standings.check(actor)
+        return actor
+
+    return Answering(fhir, authenticate, backend.problems, authority, read_token)
+
+
+def _proved_by_the_shell(presented: Presented, token: bytes, thumbprint: str) -> None:
+    """Nothing here: a proof is used up in the registry, which takes a wait; `web.app` does it before it goes on."""

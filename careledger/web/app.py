@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import msgspec
 
 from careledger.access.actor import Actor
-from careledger.access.tokens import challenge
+from careledger.access.tokens import Presented, challenge
 from careledger.fhir.definitions import definitions
 from careledger.fhir.messages import FhirRequest, FhirResponse
 from careledger.fhir.outcomes import status_of
@@ -28,6 +28,7 @@ from careledger.fhir.routes import allowed_methods
 from careledger.primitives.errors import CareLedgerError, Invalid, NotFound, Unauthenticated
 from careledger.web.body import Disconnected, Receive, declared_length, read_body, unpack_gzip
 from careledger.web.outcome import FHIR_JSON, outcome
+from careledger.web.smart.messages import SmartAnswer, SmartRequest
 from careledger.web.target import parse_query, split_path
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -53,8 +54,29 @@ _ONCE = frozenset(
 )
 _OVERRIDES = frozenset((b"x-http-method-override", b"x-http-method", b"x-method-override"))
 _CLIENT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_COMMON_HEADERS = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+_NO_STORE = (b"cache-control", b"no-store")
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+SMART_BODY_BYTES_MAX = 262_144
+PREFLIGHT = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-headers", b"authorization, content-type, dpop"),
+    (b"access-control-max-age", b"600"),
+)
+"""For paths that read no cookie."""
 _JSON = (b"content-type", b"application/json")
+
+
+class SmartHandler(Protocol):
+    """`careledger.web.smart.app.SmartApp`."""
+
+    def is_mine(self, path: str) -> bool: ...
+    def is_open(self, path: str) -> bool: ...
+    def methods(self, path: str) -> frozenset[str]: ...
+    async def handle(self, request: SmartRequest) -> SmartAnswer: ...
+    async def prove(
+        self, proofs: tuple[bytes, ...], presented: Presented, token: str, thumbprint: str
+    ) -> None: ...
+    def nonce(self) -> bytes: ...
 
 
 class FhirHandler(Protocol):
@@ -81,7 +103,7 @@ class Services:
     """What the shell needs: the FHIR handler, the token check, the node's health, limits and a log."""
 
     fhir: FhirHandler
-    authenticate: Callable[[bytes | None], Actor]
+    authenticate: Callable[[bytes | None, Presented | None], Actor]
     problems: Callable[[], tuple[str, ...]]  # fixed phrases; () when the node can read, write and log
     log: Callable[[RequestLog], None]
     max_body_bytes: int = 64 * 1024 * 1024
@@ -89,6 +111,8 @@ class Services:
     body_seconds: int = 30
     request_seconds: int = 300
     gzip_responses: bool = False
+    smart: SmartHandler | None = None
+    public_url: str = ""
 
 
 class _Refused(Exception):
@@ -160,6 +184,7 @@ class _Exchange:
             response = self.refusal(status, error.code, error.message, error.hint)
             if isinstance(error, Unauthenticated):
                 response.headers.append((b"www-authenticate", challenge(error)))
+                self.give_nonce(response)
             elif status == 503:
                 response.headers.append((b"retry-after", b"1"))
         except TimeoutError as error:
@@ -194,6 +219,9 @@ class _Exchange:
     async def respond(self) -> FhirResponse:
         """The answer by route."""
         path: bytes = self.scope.get("raw_path") or self.scope["path"].encode()
+        smart = self.services.smart
+        if smart is not None and smart.is_mine(named := path.decode("latin-1")):
+            return await self.smart(smart, named)
         if path.startswith(BASE) and (len(path) == 5 or path[5] == 0x2F):
             return await self.fhir(path[5:])
         if path == b"/livez" or path == b"/readyz":
@@ -230,7 +258,7 @@ class _Exchange:
         if method == "HEAD":
             method = "GET"
         if (method, path) not in PUBLIC:
-            self.actor = services.authenticate(headers.get(b"authorization"))
+            await self.authenticate(headers)
         query = parse_query(self.scope["query_string"])
         body = b""
         seconds = services.body_seconds if self.body_pending else services.request_seconds
@@ -239,6 +267,68 @@ class _Exchange:
                 body = await self.body(headers, deadline)
             request = FhirRequest(method, path, query, headers, body, self.actor, self.own_id)
             return await services.fhir.handle(request)
+
+    async def authenticate(self, headers: dict[bytes, bytes]) -> None:
+        """Who is asking, and that they hold the key that their token is bound to. Raises Unauthenticated."""
+        services, authorization = self.services, headers.get(b"authorization")
+        if b"dpop" not in headers:
+            self.actor = services.authenticate(authorization, None)
+            return
+        url = services.public_url + self.scope.get("raw_path", b"").decode("latin-1")
+        presented = Presented(headers[b"dpop"], self.method, url)
+        actor = services.authenticate(authorization, presented)
+        if actor.confirmation:
+            if services.smart is None:
+                raise Unauthenticated(
+                    "a token that is bound to a key cannot be checked here", code="dpop-refused"
+                )
+            token = (authorization or b"").partition(b" ")[2].decode("latin-1")
+            await services.smart.prove(self.proofs(), presented, token, actor.confirmation)
+        self.actor = actor
+
+    def give_nonce(self, response: FhirResponse) -> None:
+        """What the next DPoP proof must carry, where one is asked for (RFC 9449, 9)."""
+        nonce = self.services.smart.nonce() if self.services.smart is not None else b""
+        if nonce:
+            response.headers.append((b"dpop-nonce", nonce))
+
+    def proofs(self) -> tuple[bytes, ...]:
+        """The DPoP headers, each as it came."""
+        return tuple(value for name, value in self.scope["headers"] if name == b"dpop")
+
+    async def smart(self, smart: SmartHandler, path: str) -> FhirResponse:
+        """A request to the authorisation server: method, a small body, handler."""
+        headers, services = self.headers(), self.services
+        methods = smart.methods(path)
+        if self.method == "OPTIONS":
+            return self.preflight(methods, path)
+        method = "GET" if self.method == "HEAD" else self.method
+        if method not in methods:
+            raise _Refused(405, "method-not-allowed", "this method is not possible here", allow=methods)
+        body = b""
+        async with asyncio.timeout(services.body_seconds) as deadline:
+            if self.body_pending:
+                body = await self.body(headers, deadline, SMART_BODY_BYTES_MAX)
+            client = self.scope.get("client")
+            request = SmartRequest(
+                method,
+                path,
+                parse_query(self.scope["query_string"]),
+                headers,
+                body,
+                client[0] if client else "",
+                self.proofs(),
+            )
+            answer = await smart.handle(request)
+        return FhirResponse(answer.status, answer.headers, answer.body, path)
+
+    def preflight(self, methods: frozenset[str], route: str) -> FhirResponse:
+        """Programs in browsers may use what needs no cookie (CORS); it says nothing of what is stored."""
+        response = self.options(methods, route)
+        if self.services.smart is not None and self.services.smart.is_open(route):
+            response.headers.extend(PREFLIGHT)
+            response.headers.append((b"access-control-allow-methods", ", ".join(sorted(methods)).encode()))
+        return response
 
     def headers(self) -> dict[bytes, bytes]:
         """The header fields by name. Sets the request id to show and whether a body waits. Raises for bad ones."""
@@ -263,9 +353,10 @@ class _Exchange:
             )
         return headers
 
-    async def body(self, headers: dict[bytes, bytes], deadline: asyncio.Timeout) -> bytes:
+    async def body(self, headers: dict[bytes, bytes], deadline: asyncio.Timeout, bytes_max: int = 0) -> bytes:
         """The body, complete and unpacked. Raises TooLarge, Invalid, TimeoutError, Disconnected."""
         services = self.services
+        bytes_max = bytes_max or services.max_body_bytes
         if self.method not in WITH_BODY:
             raise Invalid("this method takes no body", code="body-unexpected", hint="leave the body out")
         encoding = headers.get(b"content-encoding", b"identity").lower()
@@ -273,15 +364,13 @@ class _Exchange:
             raise _Refused(
                 415, "encoding-unknown", "this Content-Encoding is not supported", "send gzip or plain"
             )
-        body = await read_body(self.receive, self.expected, services.max_body_bytes, deadline)
+        body = await read_body(self.receive, self.expected, bytes_max, deadline)
         self.body_pending = False
         deadline.reschedule(asyncio.get_running_loop().time() + services.request_seconds)
         if encoding == b"gzip":
             if len(body) > DISCARD_MAX_BYTES:
-                return await asyncio.to_thread(
-                    unpack_gzip, body, services.max_body_bytes, services.max_gzip_ratio
-                )
-            return unpack_gzip(body, services.max_body_bytes, services.max_gzip_ratio)
+                return await asyncio.to_thread(unpack_gzip, body, bytes_max, services.max_gzip_ratio)
+            return unpack_gzip(body, bytes_max, services.max_gzip_ratio)
         return body
 
     def refusal(self, status: int, code: str, message: str, hint: str = "") -> FhirResponse:
@@ -296,11 +385,9 @@ class _Exchange:
         """Send it; with a body still waiting, take in a little of it and close the connection."""
         body = response.body
         shown_id = self.shown_id or self.own_id.hex().encode()
-        headers = [
-            *response.headers,
-            (b"x-request-id", shown_id),
-            *_COMMON_HEADERS,
-        ]  # handlers may share theirs
+        headers = [*response.headers, (b"x-request-id", shown_id), _NOSNIFF]  # handlers may share theirs
+        if not any(name == b"cache-control" for name, _ in response.headers):
+            headers.append(_NO_STORE)
         if self.services.gzip_responses and len(body) >= GZIP_MIN_BYTES and self.accepts_gzip():
             body = zlib.compress(body, 1, wbits=31)
             headers.append((b"content-encoding", b"gzip"))

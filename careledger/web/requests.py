@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from careledger.access.actor import Actor
+from careledger.access.tokens import Presented
 from careledger.node.config import Config
 from careledger.node.log import logger
-from careledger.web.app import FhirHandler, RequestLog, Services
+from careledger.web.app import FhirHandler, RequestLog, Services, SmartHandler
 
 Count = Callable[[str, str, int], None]
 """Takes note of an answer: method, route as a template, status."""
@@ -19,9 +20,10 @@ SLOW_MS = 5000
 def services_of(
     config: Config,
     fhir: FhirHandler,
-    authenticate: Callable[[bytes | None], Actor],
+    authenticate: Callable[[bytes | None, Presented | None], Actor],
     problems: Callable[[], tuple[str, ...]],
     count: Count = lambda method, route, status: None,
+    smart: SmartHandler | None = None,
 ) -> Services:
     """The services of a worker under this configuration."""
     return Services(
@@ -34,6 +36,8 @@ def services_of(
         body_seconds=config.server.body_seconds,
         request_seconds=config.server.request_seconds,
         gzip_responses=config.server.gzip_responses,
+        smart=smart,
+        public_url=config.server.public_url,
     )
 
 

@@ -20,6 +20,7 @@ from careledger.web.app import AsgiApp, create_app
 from careledger.web.requests import Count, services_of
 from careledger.web.server import announce, bind
 from careledger.web.server import serve as serve_http
+from careledger.web.smart.app import create_smart
 
 
 def serve(
@@ -70,8 +71,9 @@ class HttpWorker:
     async def start(self) -> AsgiApp:
         """The application, once the worker is open."""
         parts = await self._worker.open()
+        smart = await create_smart(parts)
         return create_app(
-            services_of(self._config, parts.fhir, parts.authenticate, parts.problems, self._count)
+            services_of(self._config, parts.fhir, parts.authenticate, parts.problems, self._count, smart)
         )
 
     async def stop(self) -> None:

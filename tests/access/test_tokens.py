@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from careledger.access.tokens import (
     LIFETIME_MAX_SECONDS,
+    Presented,
     TokenIssuer,
     TokenVerifier,
     challenge,
@@ -124,6 +125,83 @@ def test_revocation_is_checked_on_the_warm_path(issuer, verifier, revoked):
     verifier.authenticate(header)
     revoked.add("t1")
     assert refusal_of(verifier, header) == "token-revoked"
+
+
+def test_the_end_of_a_grant_ends_its_tokens_on_the_warm_path(issuer, verifier, revoked):
+    first, second = (bearer(issue(issuer, token_id=id, grant="g1")) for id in ("t1", "t2"))
+    other = bearer(issue(issuer, token_id="t3", grant="g2"))
+    alone = bearer(issue(issuer, token_id="t4"))
+    for header in (first, second, other, alone):
+        verifier.authenticate(header)
+    revoked.update(("g1", ""))
+    assert refusal_of(verifier, first) == refusal_of(verifier, second) == "token-revoked"
+    assert verifier.authenticate(other).grant == "g2"
+    assert verifier.authenticate(alone).grant == ""
+
+
+def test_a_token_carries_grant_account_did_and_key(issuer, verifier):
+    """And is spelled as it always was without them."""
+    token = issue(issuer, grant="g1", account="a1", did="did:careledger:" + "a" * 64)
+    actor = verifier.authenticate(bearer(token))
+    assert (actor.grant, actor.account, actor.did, actor.confirmation) == (
+        "g1",
+        "a1",
+        "did:careledger:" + "a" * 64,
+        "",
+    )
+    plain = decode_segment(issue(issuer).split(".")[1].encode())
+    assert not any(name in plain for name in (b"gid", b"account", b"did:x", b"cnf"))
+    for changes in ({"grant": "a/b"}, {"account": ""} | {"did": "x"}, {"confirmation": "short"}):
+        with pytest.raises(Invalid):
+            issue(issuer, **changes)
+
+
+class Prover:
+    """Notes what it is asked; refuses the proof `bad`."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, presented, token, thumbprint):
+        self.asked.append((presented.method, presented.url, presented.proof, token, thumbprint))
+        if presented.proof == b"bad":
+            raise Unauthenticated("the proof does not hold", code="dpop-invalid")
+
+
+def test_a_bound_token_needs_its_scheme_and_a_proof_at_every_request(issuer, clock):
+    prover = Prover()
+    verifier = TokenVerifier(issuer.public_key, ISSUER, AUDIENCE, set().__contains__, clock, prove=prover)
+    token = issue(issuer, confirmation="A" * 43).encode()
+    good, bad = (Presented(proof, "GET", "http://n/fhir/Patient") for proof in (b"proof", b"bad"))
+
+    shown = set()
+
+    def outcome(header, presented=None):
+        try:
+            return verifier.authenticate(header, presented).confirmation
+        except Unauthenticated as refused:
+            shown.add((refused.code, challenge(refused).partition(b" ")[0]))
+            return refused.code
+
+    for _ in range(2):  # cold and warm
+        assert outcome(b"Bearer " + token) == "token-bound"
+        assert outcome(b"Bearer " + token, good) == "token-bound"
+        assert outcome(b"DPoP " + token) == "dpop-missing"
+        assert outcome(b"DPoP " + token, Presented(b"", "GET", "http://n/fhir/Patient")) == "dpop-missing"
+        assert outcome(b"DPoP " + token, bad) == "dpop-invalid"
+        assert outcome(b"dpop " + token, good) == "A" * 43
+    asked = ("GET", "http://n/fhir/Patient", b"proof", token, "A" * 43)
+    assert [one for one in prover.asked if one[2] == b"proof"] == [asked, asked]
+    free = issue(issuer).encode()
+    assert outcome(b"DPoP " + free, good) == "token-unbound"
+    assert outcome(b"Bearer " + free, good) == ""
+    assert outcome(b"DPoP  " + token, good) == "token-foreign"
+    schemes = {"token-bound": b"DPoP", "dpop-missing": b"DPoP", "dpop-invalid": b"DPoP"}
+    assert shown == {*schemes.items(), ("token-unbound", b"Bearer"), ("token-foreign", b"Bearer")}
+    unable = TokenVerifier(issuer.public_key, ISSUER, AUDIENCE, set().__contains__, clock)
+    with pytest.raises(Unauthenticated) as refused:
+        unable.authenticate(b"DPoP " + token, good)
+    assert refused.value.code == "dpop-missing"
 
 
 def test_cache_is_bounded(issuer, verifier):
@@ -257,9 +335,11 @@ def make_forgeries():
         ("exp-text", {"exp": "9999999999"}), ("exp-float", {"exp": 1e12}), ("exp-bool", {"exp": True}), ("exp-null", {"exp": None}), ("exp-huge", {"exp": 10**30}),
         ("aud-other", {"aud": "chain-2"}), ("aud-list", {"aud": [AUDIENCE]}), ("aud-list-two", {"aud": ["x", AUDIENCE]}), ("aud-prefix", {"aud": AUDIENCE + "/"}), ("aud-null", {"aud": None}),
         ("iss-other", {"iss": "did:x"}), ("sub-empty", {"sub": ""}), ("sub-control", {"sub": "a\nb"}), ("sub-long", {"sub": "a" * 257}), ("client-list", {"client_id": ["a"]}),
-        ("scope-list", {"scope": ["system/*.r"]}), ("scope-unknown", {"scope": "admin/*.r"}), ("scope-granular", {"scope": "system/Observation.r?category=x"}), ("scope-empty", {"scope": ""}),
+        ("scope-list", {"scope": ["system/*.r"]}), ("scope-unknown", {"scope": "admin/*.r"}), ("scope-granular", {"scope": "system/Observation.r?category:not=x"}), ("scope-empty", {"scope": ""}),
         ("patient-scope-without-patient", {"scope": "patient/*.r"}), ("patient-path", {"patient": "../b"}), ("patient-list", {"patient": ["a", "b"]}), ("patient-long", {"patient": "a" * 65}),
-        ("purpose-small", {"purpose": "treat"}), ("purpose-list", {"purpose": ["TREAT"]}), ("unknown-claim", {"cnf": {"jkt": "x"}}), ("jti-empty", {"jti": ""}), ("jti-list", {"jti": ["good"]}),
+        ("purpose-small", {"purpose": "treat"}), ("purpose-list", {"purpose": ["TREAT"]}), ("unknown-claim", {"act": {"sub": "x"}}), ("cnf-short", {"cnf": {"jkt": "x"}}), ("cnf-spare-bits", {"cnf": {"jkt": "B" * 43}}), ("cnf-null", {"cnf": None}),
+        ("cnf-empty", {"cnf": {}}), ("cnf-text", {"cnf": "A" * 43}), ("cnf-more", {"cnf": {"jkt": "A" * 43, "x5t#S256": "A" * 43}}), ("cnf-other", {"cnf": {"jwk": {}}}),
+        ("gid-path", {"gid": "../g"}), ("gid-empty", {"gid": ""}), ("gid-list", {"gid": ["g"]}), ("account-text", {"account": "a b"}), ("did-other", {"did": "Practitioner/1"}), ("did-list", {"did": ["did:x:y"]}), ("jti-empty", {"jti": ""}), ("jti-list", {"jti": ["good"]}),
     ):  # fmt: skip
         yield f"claim-{name}", signed(head, canonical(**changes))
     for name in ("iss", "aud", "sub", "client_id", "scope", "organisation", "jti", "iat", "nbf", "exp"):

@@ -1,0 +1,1 @@
+"""HTTP of the authorisation server: OAuth end points for programs, pages for people."""
