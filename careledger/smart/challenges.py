@@ -11,7 +11,7 @@ from careledger.smart.tables import Table, new_secret, secret_key
 from careledger.vault.registry import Registry, RegistryMoved
 
 CHALLENGE_MS: Final = 120_000
-Purpose = Literal["enrol", "add", "sign-in", "step-up"]
+Purpose = Literal["enrol", "add", "recover", "sign-in", "step-up"]
 
 
 class Challenge(msgspec.Struct, frozen=True, kw_only=True):

@@ -109,7 +109,7 @@ def compose_text(view: ConsentView, kept: tuple[str, ...], days: int) -> str:
 
 def compute_view_digest(view: ConsentView) -> bytes:
     """What the page carries, so that an answer is to what was shown and to nothing else."""
-    shown = [view.ticket, view.language, compose_heading(view)]
+    shown = [view.ticket, view.language, view.patient, compose_heading(view)]
     for choice in list_choices(view):
         shown += [choice.word, choice.text]
     return tagged("cl1.consent-view", "\x00".join(shown).encode())

@@ -1,0 +1,80 @@
+"""What administrators do with accounts: which act it is, and the changes that it makes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from careledger.primitives.errors import Invalid, NotFound
+from careledger.smart.accounts import (
+    ACCOUNTS,
+    DUTIES,
+    Account,
+    Duty,
+    account_key,
+    get_account,
+    has_another,
+    list_accounts,
+)
+from careledger.smart.duties import check_alone, is_last_with_duty
+from careledger.smart.sessions import drop_sessions
+from careledger.smart.tables import Found
+from careledger.vault.registry import Change, Registry
+
+
+def choose_invite(registry: Registry, by: Account, kind: str) -> str:
+    """The act of inviting somebody of this kind: administrators are invited by two, once there are two who may."""
+    is_guarded = kind == "administrator" and has_another(registry, by, "users")
+    return "invite-administrator" if is_guarded else "invite"
+
+
+def choose_disable(registry: Registry, id: str) -> str:
+    """The act of disabling this account: the last administrator with a duty needs two. Raises NotFound."""
+    account = _find(registry, id).value
+    is_last = account.kind == "administrator" and is_last_with_duty(account, list_accounts(registry))
+    return "disable-last-administrator" if is_last else "disable-account"
+
+
+async def disable(registry: Registry, by: Account, id: str) -> None:
+    """The account opens nothing any more and its sessions end. Raises DutyMissing, SecondPersonNeeded, NotFound."""
+    check_alone(by, choose_disable(registry, id))
+    await registry.change(*disabling(registry, id))
+
+
+def disabling(registry: Registry, id: str) -> tuple[Change, ...]:
+    """The changes that disable an account; its passkeys stay, and sign nobody in. Raises NotFound."""
+    found = _find(registry, id)
+    disabled = msgspec.structs.replace(found.value, is_disabled=True)
+    return (ACCOUNTS.renew(found, disabled), *drop_sessions(registry, id))
+
+
+async def enable(registry: Registry, by: Account, id: str) -> None:
+    """The account's passkeys sign in again. Raises DutyMissing, NotFound."""
+    check_alone(by, "enable-account")
+    found = _find(registry, id)
+    await registry.change(ACCOUNTS.renew(found, msgspec.structs.replace(found.value, is_disabled=False)))
+
+
+def write_invited(name: str, duties: tuple[Duty, ...]) -> str:
+    """An administrator to be invited, as the subject of a request for a second person."""
+    return f"{','.join(duties)}:{name}"
+
+
+def read_invited(subject: str) -> tuple[str, tuple[Duty, ...]]:
+    """Name and duties out of such a subject. Raises Invalid."""
+    words, found, name = subject.partition(":")
+    duties = tuple(duty for duty in DUTIES if duty in words.split(","))
+    if not found or ",".join(duties) != words:
+        raise Invalid("this request cannot be read", code="act-subject")
+    return name, duties
+
+
+def account_of(registry: Registry, id: str) -> Account:
+    """The account, also a disabled one. Raises NotFound."""
+    return _find(registry, id).value
+
+
+def _find(registry: Registry, id: str) -> Found[Account]:
+    found = get_account(registry, id) if account_key(id) else None
+    if found is None:
+        raise NotFound("there is no such account", hint="look at the list of accounts")
+    return found
