@@ -15,6 +15,7 @@ SUBCOMMANDS: dict[str, tuple[str, ...]] = {
     "token": ("revoke",),
     "patient": ("enrol",),
     "consent": ("grant", "supersede", "revoke", "list", "explain"),
+    "practitioner": ("register", "suspend", "reinstate", "license", "list", "sign"),
     "engine": ("install", "doctor"),
     "config": ("show",),
 }
