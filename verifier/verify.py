@@ -77,7 +77,7 @@ def load(name):
 
     class Source(machinery.SourceFileLoader):
         def path_stats(self, path):
-            raise OSError
+            raise OSError  # of no known age: so importlib keeps to the source
 
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), f"{name}.py")
     spec = util.spec_from_loader(name, Source(name, path))
@@ -439,7 +439,7 @@ def main(words):
     except Refused as refused:
         return complain(6, f"refused: {refused}")
     except OSError as error:  # from `load`: whatever else is read was read above
-        return complain(2, f"{error}; exports and networks need the whole folder of verify.py: copy that")
+        return complain(2, f"cannot read a file: {error}; copy the whole folder of verify.py, not that alone")
     print(*lines, sep="\n")
     return 0
 
