@@ -7,7 +7,8 @@ decision again from its kept inputs.
 A decision is about one chart; what stands in several needs a permit in each (`join`). It is taken in two steps:
 `withholding` says how the chart divides for this caller, purpose and time, before any resource is opened; the
 `Partition` then tells the rule of a resource by type, categories and labels. Searches evaluate a partition on the
-index, `decide` applies it to one resource: there is no second path.
+index, `decide` applies it to one resource: there is no second path. Granular scopes divide a chart likewise, before any
+directive: what matches none of them is as if absent.
 
 Callers bound to one patient (a `patient` claim, or any `patient/` scope) see the chart of that patient and, from
 the organisation's own chart, only the supporting types of `SUPPORTING_TYPES`: those that a reader needs in order
@@ -28,7 +29,8 @@ import msgspec
 from careledger.access.actor import Actor
 from careledger.access.directives import Coding, Directive, Effect
 from careledger.access.force import compute_in_force
-from careledger.access.scopes import INTERACTIONS, WRITES, allows
+from careledger.access.granular import Holds, nothing_holds
+from careledger.access.scopes import INTERACTIONS, WRITES, Outside, allows
 
 SUPPORTING_TYPES = frozenset(
     (
@@ -64,6 +66,7 @@ Answer = Literal["permit", "forbidden", "absent"]
 RULES: Mapping[str, Answer] = MappingProxyType(
     {
         "scope": "forbidden",
+        "granular-scope": "absent",
         "other-patient": "absent",
         "house-read-only": "forbidden",
         "own-chart": "permit",
@@ -141,21 +144,37 @@ class Partition:
     `directive` is the id of the directive behind `otherwise`, "" if there is none.
     """
 
-    conditions: tuple[Condition, ...]
+    conditions: tuple[Condition | Outside, ...]
     otherwise: str
     directive: str = ""
 
-    def applies(self, type: str, categories: Sequence[Coding], labels: Sequence[Coding]) -> tuple[str, str]:
-        """The rule that decides on such a resource, and the id of the directive behind it ("" for none)."""
+    def applies(
+        self,
+        type: str,
+        categories: Sequence[Coding],
+        labels: Sequence[Coding],
+        holds: Holds = nothing_holds,
+    ) -> tuple[str, str]:
+        """The rule that decides on such a resource, and the id of the directive behind it ("" for none).
+
+        `holds` tells of the filters of granular scopes; without it they keep the resource out of reach.
+        """
         for condition in self.conditions:
-            if condition.covers(type, categories, labels):
+            if isinstance(condition, Outside):
+                if condition.covers(type, holds):
+                    return condition.rule, ""
+            elif condition.covers(type, categories, labels):
                 return condition.rule, condition.directive
         return self.otherwise, self.directive
 
     def of_type(self, type: str) -> Partition:
         """The same for one type, as short as can be: without conditions, all of the type stands under `otherwise`."""
-        conditions: list[Condition] = []
+        conditions: list[Condition | Outside] = []
         for one in self.conditions:
+            if isinstance(one, Outside):
+                if one.type == type:
+                    conditions.append(one)
+                continue
             if one.types and type not in one.types:
                 continue
             if not one.categories and not one.labels:
@@ -194,10 +213,11 @@ def decide(
     directives: Sequence[Directive],
     labels: Sequence[Coding],
     height: int,
+    holds: Holds = nothing_holds,
 ) -> Decision:
     """The decision on one resource in one chart, whose directives these are."""
     partition = withholding(request, actor, directives)
-    rule, directive = partition.applies(request.type, request.categories, labels)
+    rule, directive = partition.applies(request.type, request.categories, labels, holds)
     return Decision(RULES[rule] == "permit", (), rule, (directive,) if directive else (), height)
 
 
@@ -212,6 +232,18 @@ def join(decisions: Sequence[Decision]) -> Decision:
 
 def withholding(request: AccessRequest, actor: Actor, directives: Sequence[Directive]) -> Partition:
     """How the chart divides for this caller. Of the request's type only the scope and the house chart depend.
+
+    Granular scopes come first, of every type: nothing opens what they do not reach.
+    """
+    part = _dividing(request, actor, directives)
+    if not actor.scopes.outside or not (part.conditions or RULES[part.otherwise] == "permit"):
+        return part
+    outside = actor.scopes.outside.get(request.interaction, ())
+    return Partition((*outside, *part.conditions), part.otherwise, part.directive) if outside else part
+
+
+def _dividing(request: AccessRequest, actor: Actor, directives: Sequence[Directive]) -> Partition:
+    """As `withholding`, by everything but granular scopes.
 
     For the house chart `directives` are those of the chart whose resources refer to it: what a permit opens needs the
     supporting types to be understood.

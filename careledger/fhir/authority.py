@@ -7,15 +7,18 @@ may not see is answered as what is not there: a directive hides as a foreign cha
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from careledger.access.decision import AccessRequest, Decision, decide, join
 from careledger.access.entries import entries_for
+from careledger.access.granular import Filter
 from careledger.fhir import json
 from careledger.fhir.asking import SOMEBODY, Asking, actor_of
 from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirRequest
 from careledger.fhir.refusals import Refused
+from careledger.fhir.search.granular import holder
 from careledger.fhir.search.withheld import labels_of
 from careledger.primitives.errors import NotPermitted, Unauthenticated
 from careledger.vault.model import HOUSE_CHART, AccessEntry, Snapshot, Version
@@ -65,8 +68,8 @@ class Counted(Refused):
 
 def check_standing(context: Context, request: FhirRequest) -> None:
     """Raise TokenRevoked if the caller's token does not hold any more: what takes long asks again on its way."""
-    token_id = actor_of(request).token_id
-    if token_id and context.backend.is_revoked(token_id):
+    actor = actor_of(request)
+    if any(id and context.backend.is_revoked(id) for id in (actor.token_id, actor.grant)):
         raise TokenRevoked
 
 
@@ -74,9 +77,12 @@ def check_standing(context: Context, request: FhirRequest) -> None:
 
 
 def judge_whole(asking: Asking, interaction: str, type: str) -> Decision:
-    """The decision on asking at all, before anything is found; what is found is decided by itself."""
+    """The decision on asking at all, before anything is found; what is found is decided by itself.
+
+    (So is what granular scopes reach: here they count as if all of the type matched.)
+    """
     patients = SOMEBODY if asking.emergencies and not asking.actor.patient_bound else asking.own_patients
-    return judge_new(asking.context, asking.request, interaction, type, patients, asking.height, asking)
+    return judge_new(asking.context, asking.request, interaction, type, patients, asking.height, asking, None)
 
 
 def demand_whole(asking: Asking, interaction: str, type: str) -> Decision:
@@ -94,11 +100,13 @@ def judge_new(
     type: str,
     patients: tuple[str, ...],
     height: int,
-    asking: Asking | None = None,
+    asking: Asking | None,
+    resource: dict[str, Any] | None,
 ) -> Decision:
     """The decision on a version that is not there yet. A directive is about what is read: it keeps nobody from recording.
 
-    (So a write into a chart that is closed to its writer is answered like one into a new chart.)
+    (So a write into a chart that is closed to its writer is answered like one into a new chart.) Granular scopes are
+    about what is written as well: it must match. Without a `resource` nothing is written, see `judge_whole`.
     """
     emergency = asking is not None and _all_in_emergency(asking, patients)
     asked = AccessRequest(
@@ -109,7 +117,12 @@ def judge_new(
         emergency=emergency,
         stale=asking is not None and asking.stale,
     )
-    return decide(asked, actor_of(request), (), (), height)
+    holds = _whole if resource is None else holder(type, resource)
+    return decide(asked, actor_of(request), (), (), height, holds)
+
+
+def _whole(filter: Filter) -> bool:
+    return True
 
 
 def _all_in_emergency(asking: Asking, patients: tuple[str, ...]) -> bool:
@@ -153,7 +166,8 @@ def _judge_in(
     if part.conditions:
         for body in _deciding_bodies(asking.snapshot, chart, version):
             resource = json.loads(body) if body else {}
-            rule, directive = part.applies(version.type, *labels_of(version.type, resource))
+            held = holder(version.type, resource)
+            rule, directive = part.applies(version.type, *labels_of(version.type, resource), held)
             if asking.decision(rule, directive).absent:
                 break
     return asking.decision(rule, directive)

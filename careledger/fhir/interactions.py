@@ -98,7 +98,7 @@ def _compose_create(
     """The first version of a resource with a new id; fresh ids are not looked up, the commit refuses a clash."""
     new.resource["id"] = id = fresh_id()
     patients = patients_of(new.resource, context.backend.base_url)
-    writing.allow_alone(context, request, interaction, type, patients)
+    writing.allow_alone(context, request, interaction, type, patients, new.resource)
     return writing.compose(
         type,
         id,

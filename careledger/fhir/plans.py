@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from careledger.access.decision import Decision
+from careledger.access.scopes import is_narrowed
 from careledger.fhir import conditional, json, writing
 from careledger.fhir.asking import Asking, ask, at_view
 from careledger.fhir.authority import ByChart, Unseen, leaving, merge
@@ -164,8 +165,9 @@ class Plan:
         patients = patients_of(resource, self._base)
         key = (step.interaction, type, patients)
         if key not in self._allowed:
-            writing.allow_new(asking, step.interaction, type, patients)
-            self._allowed.add(key)
+            writing.allow_new(asking, step.interaction, type, patients, resource)
+            if not is_narrowed(asking.actor.scopes, step.interaction, type):  # else each is decided by itself
+                self._allowed.add(key)
         step.write = writing.compose(type, step.id, new, 0, self.time_ms, patients, self._author, self._base)
         step.status = 201
         if not self.transaction:

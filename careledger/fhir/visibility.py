@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from careledger.access.decision import RULES, Partition
+from careledger.access.scopes import is_narrowed
 from careledger.fhir.asking import Asking
 from careledger.fhir.authority import judge
 from careledger.fhir.chartorder import ChartOrder
@@ -144,6 +145,8 @@ DENIALS_MAX = 64
 def sees_all(asking: Asking, interaction: str, type: str) -> bool:
     """Whether nothing of the type is hidden from this caller, in whatever chart: only they may choose ids."""
     if asking.actor.patient_bound or not asking.custodian:
+        return False
+    if is_narrowed(asking.actor.scopes, interaction, type):
         return False
     denied = asking.context.standing.charts_denied(asking.snapshot, asking.actor)
     if len(denied) > DENIALS_MAX:

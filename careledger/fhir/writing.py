@@ -51,20 +51,28 @@ def author_of(request: FhirRequest) -> str:
     return f"Practitioner/{actor.practitioner}" if actor.practitioner else actor.subject or actor.client
 
 
-def allow_new(asking: Asking, interaction: str, type: str, patients: tuple[str, ...]) -> None:
+def allow_new(
+    asking: Asking, interaction: str, type: str, patients: tuple[str, ...], resource: Resource
+) -> None:
     """May this version be written into these charts? Raises Denied, always as 403: the caller named the charts."""
-    _check_new(judge_new(asking.context, asking.request, interaction, type, patients, asking.height, asking))
+    context, request = asking.context, asking.request
+    _check_new(judge_new(context, request, interaction, type, patients, asking.height, asking, resource))
 
 
 def allow_alone(
-    context: Context, request: FhirRequest, interaction: str, type: str, patients: tuple[str, ...]
+    context: Context,
+    request: FhirRequest,
+    interaction: str,
+    type: str,
+    patients: tuple[str, ...],
+    resource: Resource,
 ) -> None:
     """As `allow_new`, without a look at what is stored but in an emergency."""
     if actor_of(request).purpose != EMERGENCY_PURPOSE:
-        _check_new(judge_new(context, request, interaction, type, patients, 0))
+        _check_new(judge_new(context, request, interaction, type, patients, 0, None, resource))
         return
     with context.backend.snapshot() as snapshot:
-        allow_new(ask(context, request, snapshot), interaction, type, patients)
+        allow_new(ask(context, request, snapshot), interaction, type, patients, resource)
 
 
 def _check_new(decision: Decision) -> None:
@@ -151,7 +159,7 @@ def compose_update(
     current = asking.snapshot.current(type, id)
     new.resource["id"] = id
     patients = patients_of(new.resource, context.backend.base_url)
-    allow_new(asking, interaction, type, patients)
+    allow_new(asking, interaction, type, patients, new.resource)
     if current is not None:
         allow_change(asking, interaction, current)
     elif not sees_all(asking, interaction, type):  # denied, logged and answered as a hidden one would be

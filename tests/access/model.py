@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 
 ANSWERS = {
     "scope": "forbidden",
+    "granular-scope": "absent",
     "other-patient": "absent",
     "house-read-only": "forbidden",
     "own-chart": "permit",
@@ -47,13 +48,51 @@ def looks(request):
 
 
 def outside_scope(request, actor):
+    """No scope of the type holds a letter that is needed, whatever it is narrowed to."""
     if request.interaction not in LETTERS:
         return True
-    for level_and_type in str(actor.scopes).split(" "):
-        on, _, held = level_and_type.partition("/")[2].partition(".")
-        if on in ("*", request.type) and all(one in held for one in LETTERS[request.interaction]):
-            return False
-    return True
+    if LETTERS[request.interaction] == "":
+        return not any(on in ("*", request.type) for on, _, _ in scopes_of(actor))
+    return not all(letters_held(request, actor, letter, None) for letter in LETTERS[request.interaction])
+
+
+def out_of_reach(request, actor):
+    """Some letter that is needed is held by no scope that the resource matches."""
+    return not all(
+        letters_held(request, actor, letter, request.categories) for letter in LETTERS[request.interaction]
+    )
+
+
+def scopes_of(actor):
+    """(type, letters, criteria as text) of each scope."""
+    for scope in str(actor.scopes).split(" "):
+        on, _, rest = scope.partition("/")[2].partition(".")
+        held, _, criteria = rest.partition("?")
+        yield on, held, criteria
+
+
+def letters_held(request, actor, letter, categories):
+    for on, held, criteria in scopes_of(actor):
+        if on not in ("*", request.type) or letter not in held:
+            continue
+        if categories is None or all(
+            one.partition("=")[0] == "category" and has_token(one.partition("=")[2], categories)
+            for one in criteria.split("&")
+            if one
+        ):
+            return True
+    return False
+
+
+def has_token(value, codings):
+    """As R4's search.html says of tokens."""
+    for alternative in value.split(","):
+        for coding in codings:
+            if "|" not in alternative and coding.code == alternative:
+                return True
+            if "|" in alternative and f"{coding.system}|{coding.code}" == alternative:
+                return True
+    return False
 
 
 def of_the_house(request, actor):
@@ -170,9 +209,21 @@ def matching(effect, request, actor, directives, labels, *, resource=True):
 
 def decided(request, actor, directives, labels):
     """(rule, id of the directive that decided or "")."""
-    house = len(request.patients) == 0
     if outside_scope(request, actor):
         return "scope", ""
+    rule, used = beyond_scopes(request, actor, directives, labels)
+    divides = len(request.patients) > 0 and any(
+        matching(effect, request, actor, directives, labels, resource=False) for effect in ("deny", "permit")
+    )
+    if out_of_reach(request, actor) and (ANSWERS[rule] == "permit" or divides):
+        if rule not in ("other-patient", "house-read-only", "stale"):
+            return "granular-scope", ""
+    return rule, used
+
+
+def beyond_scopes(request, actor, directives, labels):
+    """As `decided`, by everything but scopes."""
+    house = len(request.patients) == 0
     if bound_elsewhere(request, actor):
         return bound_elsewhere(request, actor), ""
     if not house and actor.patient != "" and herself(request, actor):

@@ -14,7 +14,8 @@ from careledger.access.actor import Actor
 from careledger.access.decision import RULES, AccessRequest, decide, join, withholding
 from careledger.access.directives import DAY_MS, Coding, Directive, Grantee, Text
 from careledger.access.force import PURPOSES
-from careledger.access.scopes import INTERACTIONS, parse_scopes
+from careledger.access.granular import Filter, Holds
+from careledger.access.scopes import INTERACTIONS, Outside, parse_scopes
 from tests.access import model
 
 HOUSE, OTHER, THIRD = "did:careledger:house", "did:careledger:other", "did:careledger:third"
@@ -64,7 +65,15 @@ def directives_of_a_chart(pick: Pick) -> list[Directive]:
 
 
 def an_actor(pick: Pick) -> Actor:
-    scopes = ("system/*.cruds",) * 12 + ("system/Condition.rs", "patient/*.cruds", "system/*.rs patient/*.r")
+    scopes = (
+        *("system/*.cruds",) * 12,
+        "system/Condition.rs",
+        "patient/*.cruds",
+        "system/*.rs patient/*.r",
+        "system/Observation.cruds?category=s|psy",
+        "system/*.cud user/Observation.r?category=psy user/Observation.rs?category=t|lab,|psy",
+        "patient/Observation.rs?category=lab patient/*.s",
+    )
     return Actor(
         pick(("s", "s", "did:x:quill", "quill")),
         "c",
@@ -95,23 +104,43 @@ def compare(pick: Pick) -> str:
     request, actor, directives = a_request(pick), an_actor(pick), directives_of_a_chart(pick)
     labels = some(pick, CODES, 2)
     rule, used = model.decided(request, actor, directives, labels)
-    decision = decide(request, actor, directives, labels, 7)
+    decision = decide(request, actor, directives, labels, 7, holder(request))
     assert (decision.rule, decision.directives) == (rule, (used,) if used else ())
     assert decision.permit == (model.ANSWERS[rule] == "permit")
     assert decision.absent == (model.ANSWERS[rule] == "absent")
     assert decision.height == 7
     partition = withholding(request, actor, directives)
-    assert partition.applies(request.type, request.categories, labels) == (rule, used)
+    asked = (request.type, request.categories, labels, holder(request))
+    assert partition.applies(*asked) == (rule, used)
     of_type = partition.of_type(request.type)
-    assert of_type.applies(request.type, request.categories, labels) == (rule, used)
-    assert all(not one.types and (one.categories or one.labels) for one in of_type.conditions)
+    assert of_type.applies(*asked) == (rule, used)
+    for one in of_type.conditions:
+        if isinstance(one, Outside):
+            assert one.type == request.type
+        else:
+            assert not one.types and (one.categories or one.labels)
     return rule
+
+
+def holder(request: AccessRequest) -> Holds:
+    """Filters by category hold as the categories of the request say."""
+
+    def holds(filter: Filter) -> bool:
+        assert filter.name == "category"
+        return any(
+            token.code == one.code and (token.is_of_any_system or token.system == one.system)
+            for token in filter.tokens
+            for one in request.categories
+        )
+
+    return holds
 
 
 def compare_charts(pick: Pick) -> None:
     request, actor, labels = a_request(pick), an_actor(pick), some(pick, CODES, 2)
     charts = [directives_of_a_chart(pick) for _ in range(pick((1, 2, 3)))]
-    decision = join([decide(request, actor, directives, labels, 7) for directives in charts])
+    holds = holder(request)
+    decision = join([decide(request, actor, directives, labels, 7, holds) for directives in charts])
     assert (decision.permit, decision.rule) == model.decided_in_all(request, actor, charts, labels)
 
 

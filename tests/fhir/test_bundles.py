@@ -332,6 +332,18 @@ def test_a_revoked_token_commits_no_transaction(client: Client) -> None:
     assert client.backend.store.fingerprint == before
 
 
+def test_a_bundle_ends_with_its_grant(client: Client) -> None:
+    """The token is not revoked, but the grant behind it has ended."""
+    who = replace(bearer(client).who, token_id="t-2", grant="g-1")
+    caller = Client(client.backend, who, client.app)
+    sent = bundle(post(patient()))
+    assert caller.post("", sent).status == 200
+    before = client.backend.store.fingerprint
+    client.run(client.backend.revoke("g-1"))
+    assert caller.post("", sent).status == 401
+    assert client.backend.store.fingerprint == before
+
+
 @pytest.mark.parametrize("kind", ["writes", "failing writes", "reads", "reads of a transaction"])
 def test_a_batch_ends_where_its_token_is_revoked(
     client: Client, monkeypatch: pytest.MonkeyPatch, kind: str

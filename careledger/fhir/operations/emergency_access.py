@@ -55,7 +55,7 @@ async def emergency_access(context: Context, request: FhirRequest, match: Match)
 def _check_caller(context: Context, request: FhirRequest) -> None:
     """Raises Denied, as 403: payers, researchers, programs without a person and other organisations override nothing."""
     actor = actor_of(request)
-    decision = judge_new(context, request, "everything", "Patient", (), 0)
+    decision = judge_new(context, request, "everything", "Patient", (), 0, None, None)
     if decision.rule == "scope":
         raise Denied(decision)
     if actor.organisation != context.backend.organisation:

@@ -109,7 +109,8 @@ def _allow(asking: Asking, match: Match, page: Page) -> Decision:
 def _whole(asking: Asking, type: str, patients: tuple[str, ...]) -> Decision:
     if not asking.actor.patient_bound:
         return demand_whole(asking, "everything", type)
-    decision = judge_new(asking.context, asking.request, "everything", type, patients, asking.height)
+    context, request = asking.context, asking.request
+    decision = judge_new(context, request, "everything", type, patients, asking.height, None, None)
     if not decision.permit:
         raise Denied(decision)
     return decision

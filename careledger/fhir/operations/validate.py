@@ -22,7 +22,7 @@ _MODES = frozenset({"create", "update", "profile"})
 async def validate(context: Context, request: FhirRequest, match: Match) -> FhirResponse:
     """200 with an OperationOutcome, whatever it says; 400 only if there is nothing to judge. Looks at nothing stored."""
     check_content_type(request)
-    decision = judge_new(context, request, "validate", match.type, _own(request), 0)
+    decision = judge_new(context, request, "validate", match.type, _own(request), 0, None, None)
     if decision.rule == "scope":
         raise Denied(decision)
     sent = json.loads(request.body)

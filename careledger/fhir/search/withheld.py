@@ -12,10 +12,12 @@ from typing import Any, Final
 
 from careledger.access.decision import RULES, Condition, Partition
 from careledger.access.directives import Coding
+from careledger.access.scopes import Outside
 from careledger.fhir.search.bitsets import members, opened
 from careledger.fhir.search.chartindex import Share, TypeIndex
 from careledger.fhir.search.compile import Parameter, search_of
 from careledger.fhir.search.conditions import Token
+from careledger.fhir.search.granular import unreached
 from careledger.fhir.search.slots import DateSlot
 from careledger.fhir.search.values import NONE, hash8, token
 from careledger.vault.model import ROW_DELETED, ROW_MOVED
@@ -52,8 +54,10 @@ def shares(index: TypeIndex, part: Partition) -> list[Share]:
     return found
 
 
-def _covered(index: TypeIndex, condition: Condition) -> int:
+def _covered(index: TypeIndex, condition: Condition | Outside) -> int:
     """Ordinals that a condition of this type covers."""
+    if isinstance(condition, Outside):
+        return unreached(index, condition)
     bits = (1 << len(index)) - 1
     if condition.categories:
         bits &= _meeting(index, category_of(index.type), condition.categories, condition.effect)
