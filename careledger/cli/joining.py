@@ -96,13 +96,15 @@ def found(
         raise Invalid("there are no such validator keys", hint="ml_dsa_65 or ed25519")
     places = {"p2p": str(parse_address(p2p)), "rpc": str(parse_address(rpc))}
     passphrase = read_passphrase(passphrase_file, confirm=True)
-    one = founders.prepare(directory, name, passphrase, key_type)
-    genesis = founders.make_network_genesis([one], key_type)
-    made = founders.found_network_home(directory, name, passphrase, genesis)
-    node_id = founders.begin_engine(Layout(directory), founders.engine_genesis(genesis, [one], key_type))
-    if not (directory / FILE_NAME).exists():
-        text = f'[server]\nlisten = "{parse_address(listen)}"\n\n[network]\n'
-        (directory / FILE_NAME).write_text(text + "".join(f'{key} = "{at}"\n' for key, at in places.items()))
+    with founders.whole(directory):
+        one = founders.prepare(directory, name, passphrase, key_type)
+        genesis = founders.make_network_genesis([one], key_type)
+        made = founders.found_network_home(directory, name, passphrase, genesis)
+        node_id = founders.begin_engine(Layout(directory), founders.engine_genesis(genesis, [one], key_type))
+        if not (directory / FILE_NAME).exists():
+            text = f'[server]\nlisten = "{parse_address(listen)}"\n\n[network]\n'
+            text += "".join(f'{key} = "{at}"\n' for key, at in places.items())
+            (directory / FILE_NAME).write_text(text)
     result = {
         "home": str(directory),
         "name": name,

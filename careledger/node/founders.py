@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ from careledger.engine.validator_key import create_validator_key
 from careledger.ledger.genesis import NETWORK, QUOTA_BYTES_DAY_DEFAULT, Genesis
 from careledger.ledger.kernel import ED25519, ML_DSA_65, Key
 from careledger.node import founding
-from careledger.node.home import found
+from careledger.node.home import found, unmake
 from careledger.node.layout import HomeFile, Layout
 from careledger.primitives.errors import Invalid, Misconfigured
 from careledger.primitives.signing import ED25519_PUBLIC_SIZE, ML_DSA_44_PUBLIC_SIZE, ed25519_public_key
@@ -45,11 +46,28 @@ class Founder(msgspec.Struct, frozen=True):
         return Key(ED25519, self.node)
 
 
+@contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """What is made meanwhile in the folder, which is absent or empty, stays only if all of it is done."""
+    check_empty(path)
+    existed = path.exists()
+    try:
+        yield
+    except BaseException:  # an interrupt, too: half a home can be neither served nor made anew
+        unmake(path, existed=existed)
+        raise
+
+
+def check_empty(path: Path) -> None:
+    """Raises Misconfigured if the folder holds anything but a configuration."""
+    if path.exists() and any(entry.name != "config.toml" for entry in path.iterdir()):
+        raise Misconfigured(f"{path} is not empty", hint="choose an empty folder", code="folder-not-empty")
+
+
 def prepare(path: Path, name: str, passphrase: str, key_type: KeyType = "ml_dsa_65") -> Founder:
     """Make the keys of a home to come: the organisation's and its validator's. Raises if the folder is not empty."""
     layout = Layout(path)
-    if path.exists() and any(entry.name != "config.toml" for entry in path.iterdir()):
-        raise Misconfigured(f"{path} is not empty", hint="choose an empty folder", code="folder-not-empty")
+    check_empty(path)
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     keys = KeyStore.create(layout.keys, passphrase)
     validator = create_validator_key(layout.keys, passphrase, key_type)

@@ -329,7 +329,7 @@ def init(path: Path, name: str, passphrase: str) -> HomeFile:
         now_ms = time.time_ns() // 1_000_000
         return found(layout, name, keys, founding.make_genesis(keys, name, now_ms), now_ms)
     except BaseException as error:
-        _unmake(path, existed=existed)
+        unmake(path, existed=existed)
         if isinstance(error, OSError):
             raise Misconfigured(
                 f"{path} cannot be made: {error.strerror}",
@@ -358,8 +358,8 @@ def found(layout: Layout, name: str, keys: Keys, genesis: Genesis, now_ms: int) 
     return file
 
 
-def _unmake(path: Path, *, existed: bool) -> None:
-    """Remove what `_make` left of a home that it could not finish, so that the next try finds an empty folder."""
+def unmake(path: Path, *, existed: bool) -> None:
+    """Remove what is left of a home that could not be finished, so that the next try finds an empty folder."""
     if not path.is_dir():
         return
     for entry in path.iterdir():

@@ -91,14 +91,15 @@ class AskedToJoin:
 
 
 def join(path: Path, name: str, passphrase: str, file: bytes, place: Place, to: Did | None = None) -> Joined:
-    """Make the home and ask the member who wrote the network file, or `to`. Raises if the folder is not empty."""
+    """Make the home and ask the member who wrote the network file, or `to`; whole, or nothing of it. Raises if the folder is not empty."""
     network = read_network(file)
-    founder = founders.prepare(path, name, passphrase, network.key_type)
-    founders.found_network_home(path, name, passphrase, network.genesis)
-    if not (path / CONFIG_NAME).exists():
-        write_durably(path / CONFIG_NAME, _compute_config(network, place).encode())
-    did = compute_did(ORGANISATION, *founder.root_key)
-    return begin_joining(path, name, passphrase, network, file, place, did, to)
+    with founders.whole(path):
+        founder = founders.prepare(path, name, passphrase, network.key_type)
+        founders.found_network_home(path, name, passphrase, network.genesis)
+        if not (path / CONFIG_NAME).exists():
+            write_durably(path / CONFIG_NAME, _compute_config(network, place).encode())
+        did = compute_did(ORGANISATION, *founder.root_key)
+        return begin_joining(path, name, passphrase, network, file, place, did, to)
 
 
 def begin_joining(
