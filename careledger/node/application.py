@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from careledger.contracts.validators import Power, genesis_validators, validator_updates
-from careledger.ledger.consensus import index, proposals
+from careledger.ledger.consensus import index, parcels, proposals
 from careledger.ledger.consensus.abci import schema
 from careledger.ledger.consensus.abci.table import BlockIDFlag, ProposalStatus, VerifyStatus
 from careledger.ledger.consensus.pool import Pool
@@ -33,11 +33,13 @@ from careledger.node.networked import NetworkSequencer
 from careledger.node.retelling import Retelling
 from careledger.node.snapshots import Snapshots
 from careledger.node.statesync import Offered, StateSync
-from careledger.primitives.errors import CareLedgerError, Misconfigured, Unavailable
+from careledger.primitives.errors import CareLedgerError, Invalid, Misconfigured, Unavailable
 
 VOTED: Final = (BlockIDFlag.COMMIT, BlockIDFlag.NIL)
 REAP_COUNT_MAX: Final = 2_000
 REAP_BYTES: Final = 1 << 20
+INSERTED_AT_ONCE: Final = 16
+"""Of a parcel: about 1 ms of signatures."""
 OVERDUE_BLOCKS: Final = 2
 APP_VERSION: Final = 1
 BLOCK_BYTES_MAX: Final = 4 << 20
@@ -190,14 +192,23 @@ class NodeApplication:
         return schema.ResponseCheckTx(code=verdict.code, log=verdict.code.name.lower())
 
     async def insert_tx(self, request: schema.RequestInsertTx) -> schema.ResponseInsertTx:
-        """A transaction that a peer sent."""
-        verdict = self._pool.insert(request.tx, Source.PEER)
-        code = InsertCode.OK if verdict.code == InsertCode.DUPLICATE else verdict.code
-        return schema.ResponseInsertTx(code=code)
+        """What a peer sent: a transaction, or a parcel of them. Of a parcel, what is to be offered again counts first."""
+        try:
+            transactions = parcels.unpack(request.tx)
+        except Invalid:
+            return schema.ResponseInsertTx(code=InsertCode.INVALID)
+        codes = []
+        for number, one in enumerate(transactions, start=1):
+            codes.append(self._pool.insert(one, Source.PEER).code)
+            if number % INSERTED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # a block does not wait for a parcel
+        if InsertCode.OK in codes or InsertCode.DUPLICATE in codes or not codes:
+            codes = [code for code in codes if code.is_retry]
+        return schema.ResponseInsertTx(code=max(codes, default=InsertCode.OK))
 
     async def reap_txs(self, request: schema.RequestReapTxs) -> schema.ResponseReapTxs:
         """What peers shall hear of."""
-        return schema.ResponseReapTxs(txs=self._pool.reap())
+        return schema.ResponseReapTxs(txs=parcels.pack(self._pool.reap()))
 
     # blocks
 

@@ -10,14 +10,19 @@ from typing import Any
 
 import pytest
 
+from careledger.contracts.consent import compute_revocation_hash, revoke_message
 from careledger.engine.signing_guard import GuardRefused
 from careledger.ledger.blocks import TRANSACTIONS_MAX
-from careledger.ledger.consensus import proposals, replica
+from careledger.ledger.consensus import parcels, proposals, replica
 from careledger.ledger.consensus.abci import schema
 from careledger.ledger.consensus.abci.table import BlockIDFlag, ProposalStatus
-from careledger.ledger.transaction import TRANSACTION_SIZE_MAX
+from careledger.ledger.consensus.verdicts import InsertCode
+from careledger.ledger.kernel import ED25519
+from careledger.ledger.transaction import TRANSACTION_SIZE_MAX, SecretKey, build_transaction
 from careledger.node import log
 from careledger.node.networking import log_engine
+from careledger.primitives.hashing import sha256
+from careledger.primitives.types import Did
 from tests.node.solo import Solo, _timestamp, new_solo, solo_of
 
 OWN, OTHER = b"o" * 20, b"x" * 20
@@ -123,3 +128,39 @@ def test_what_the_engine_says_of_every_block_is_not_logged() -> None:
     said = stream.getvalue()
     assert "engine: warning" in said and "engine: error" in said
     assert "engine: info" not in said and "engine: debug" not in said
+
+
+def test_what_peers_send_together_is_taken_in_one_by_one(tmp_path: Path) -> None:
+    with solo_of(new_solo(tmp_path / "home")) as node:
+
+        def insert(data: bytes) -> InsertCode:
+            answer = node.run(node.application.insert_tx(schema.RequestInsertTx(tx=data)))
+            return InsertCode(answer.code)
+
+        def revocation(sequence: int) -> bytes:
+            code = sha256(b"%d" % sequence)
+            message = revoke_message(compute_revocation_hash(code), code=code)
+            genesis_hash = node.home.the_ledger.genesis_hash
+            until = node.now_ms + 60_000
+            sponsor = Did(node.home.organisation)
+            return build_transaction(
+                genesis_hash,
+                until,
+                sponsor,
+                5,
+                sequence,
+                [message],
+                [SecretKey(ED25519, node.home.keys.node_seed)],
+            )
+
+        made = [revocation(sequence) for sequence in range(40)]
+        (parcel,) = parcels.pack(made)
+        assert insert(parcel) == InsertCode.OK
+        assert insert(parcel) == InsertCode.OK, "known"
+        assert node.run(node.application.reap_txs(schema.RequestReapTxs())).txs == [parcel]
+        assert insert(parcels.MARK + b"\x00") == InsertCode.INVALID
+        assert insert(parcels.pack([b"\x00a", b"\x00b"])[0]) == InsertCode.INVALID
+        far = revocation(10_000)
+        assert insert(parcels.pack([made[0], far])[0]) == InsertCode.AHEAD, "it may be offered again"
+        node.block()
+        assert len(node.pool.pool) == 0

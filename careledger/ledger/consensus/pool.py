@@ -68,7 +68,7 @@ class Limits:
     """Signatures that may fail of what names a sponsor: peers and this node's own clients are counted apart."""
     again_ms: int = 5_000
     """After which a local transaction that is in no block is gossiped again."""
-    told_max: int = 256
+    told_max: int = 512
     """Of a sponsor's, in no block yet, that peers heard of here first: whatever else of it there is waits for room
     among these, or for a block that this node proposes. Lane 0 waits for nothing."""
     heard_max: int = 64
