@@ -170,7 +170,9 @@ class Relays:
         return {name: await relay.start() for name, relay in self._relays.items()}
 
     async def add(self, name: str, target: Address) -> Address:
-        """One more link; the address at which to dial this peer."""
+        """A new link, in place of any before to this peer; the address at which to dial it."""
+        if name in self._relays:
+            await self._relays[name].stop()
         relay = self._relays[name] = Relay(target)
         return await relay.start()
 

@@ -1,0 +1,95 @@
+"""What a member lets its node do for whom comes: a peer is let in, dialled, and remembered."""
+
+from __future__ import annotations
+
+import asyncio
+import tomllib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from careledger.node import membership
+from careledger.node.config import load
+from careledger.node.founders import begin_engine
+from careledger.node.networking import Networking
+from careledger.primitives.errors import Conflict, Invalid, Misconfigured
+from tests.node.solo import Solo, new_solo, solo_of
+
+FIRST, NEWCOMER, MOVED = (
+    f"{id * 40}@127.0.0.1:{port}" for id, port in (("a", 2000), ("b", 2001), ("b", 2002))
+)
+
+
+class Engine:
+    """In place of the engine's process."""
+
+    restarts = 0
+
+    def restart(self) -> None:
+        self.restarts += 1
+
+
+def networking(node: Solo, *, relayed: bool = False) -> Networking:
+    """The node's, as if its engine ran; the configuration names one peer."""
+    if not node.home.layout.engine.exists():
+        begin_engine(node.home.layout, b"{}")
+    (node.home.layout.path / "config.toml").write_text(
+        f'[network]\npeers = "{FIRST}"\nrelayed = {str(relayed).lower()}\n'
+    )
+    made = Networking(node.home, load(node.home.layout.path, {}), None, node.clock_ms)
+    made.engine = Engine()  # type: ignore[assignment]
+    return made
+
+
+def admit(node: Solo, to: Networking, peer: str) -> Any:
+    context: Any = SimpleNamespace(networking=to)
+    return node.run(membership.admit_peer(context, {"peer": peer}, lambda _step: None))
+
+
+def let_in(node: Solo) -> set[str]:
+    settings = tomllib.loads((node.home.layout.engine / "config" / "config.toml").read_text())["p2p"]
+    assert {peer.partition("@")[0] for peer in settings["persistent_peers"].split(",")} == set(
+        settings["unconditional_peer_ids"].split(",")
+    )
+    return set(settings["persistent_peers"].split(","))
+
+
+def test_a_peer_is_let_in_at_once_and_after_every_start(tmp_path: Path) -> None:
+    with solo_of(new_solo(tmp_path / "home")) as node:
+        to = networking(node)
+        assert admit(node, to, NEWCOMER) == {"peer": NEWCOMER}
+        assert let_in(node) == {FIRST, NEWCOMER}
+        admit(node, to, NEWCOMER)
+        assert to.engine is not None and to.engine.restarts == 1, "it was there already"
+        admit(node, to, MOVED)
+        assert let_in(node) == {FIRST, MOVED} and to.engine.restarts == 2
+        assert [str(peer) for peer in networking(node).peers] == [FIRST, MOVED]
+        for refused, error in (
+            ("nobody", Invalid),
+            (f"{'a' * 39}@127.0.0.1:1", Invalid),
+            (f"{'a' * 40}@127.0.0.1:2009", Conflict),  # the configuration says where it is
+        ):
+            with pytest.raises(error):
+                admit(node, to, refused)
+        assert let_in(node) == {FIRST, MOVED} and to.engine.restarts == 2
+        with pytest.raises(Misconfigured):
+            admit(node, None, NEWCOMER)  # type: ignore[arg-type]  # the home is not served
+
+
+def test_a_peer_that_moved_is_dialled_through_one_link(tmp_path: Path) -> None:
+    with solo_of(new_solo(tmp_path / "home")) as node:
+        to = networking(node, relayed=True)
+        admit(node, to, NEWCOMER)
+        (before,) = to._dialled.values()
+        admit(node, to, MOVED)
+        (after,) = to._dialled.values()
+        assert any(str(after) in peer for peer in let_in(node))
+
+        async def dial() -> None:
+            await asyncio.open_connection(before.host, before.port)
+
+        with pytest.raises(ConnectionRefusedError):
+            node.run(dial())
+        node.run(to._relays.stop())
