@@ -18,6 +18,7 @@ from careledger.ledger import export_files as files
 from careledger.ledger.access_content import AccessContent
 from careledger.ledger.directive_forms import ControllerLeaf, DirectiveLeaf, Text, compute_key_id
 from careledger.ledger.export_files import UNSET
+from careledger.ledger.export_former import KeptPart, check_kept
 from careledger.ledger.kernel import compute_state_key
 from careledger.ledger.map_proof import MapProof, root_from_proof
 from careledger.ledger.proof_fields import TIME_MS_MAX
@@ -28,6 +29,7 @@ from careledger.primitives.hashing import tagged
 from careledger.primitives.signing import ML_DSA_65_PUBLIC_SIZE, ML_DSA_65_SIGNATURE_SIZE, verify_ml_dsa_65
 
 ACTIVE: Final = 1
+REVOKED: Final = 2
 DAY_MS: Final = 86_400_000
 TEXT_BYTES_MAX: Final = 65_536
 REQUEST_MS_MAX: Final = 60_000
@@ -149,12 +151,16 @@ class Consents:
         from_ms, until_ms = max(leaf.from_ms, time_ms), min(leaf.until_ms, time_ms + DAY_MS)
         self.emergencies.append(msgspec.structs.replace(leaf, from_ms=from_ms, until_ms=until_ms))
 
-    def stand(self, parts: list[files.StandingPart], state_root: bytes) -> None:
-        """What the ledger says of each directive, in the chart's order."""
+    def stand(self, parts: list[files.StandingPart], state_root: bytes, before: int | None = None) -> None:
+        """What the ledger says of each directive, in the chart's order. `before`: blocks of a former ledger, if any."""
         if len(parts) != len(self.mandates):
             raise _refused("the standing of a directive is missing, or one too many is there")
         for mandate, part in zip(self.mandates.values(), parts, strict=True):
-            _stand(mandate, part, state_root)
+            _stand(mandate, part, state_root, before or 0)
+            if (part.kept is not UNSET) != (before is not None and part.said is UNSET):
+                raise _refused("what followed of a directive is missing, or stands beside the network's own")
+            if part.kept is not UNSET:
+                _follow(mandate, part.kept, self.organisation, state_root, before or 0)
 
     @property
     def without_force(self) -> int:
@@ -301,19 +307,34 @@ def _covers(text: Text, type: str, leaf: int, until_ms: int, bears: Bears) -> bo
     return (not text.types or type in text.types) and (not codes or bears(leaf, until_ms, codes))
 
 
-def _stand(mandate: Mandate, part: files.StandingPart, state_root: bytes) -> None:
+def _take(mandate: Mandate, said: files.SaidPart, before: int) -> bytes:
+    """The mandate stands as the ledger says, if it is the one that was bound; the entry's bytes."""
+    if said.status not in (1, 2):
+        raise _refused("the standing of a directive is malformed")
+    if not (0 <= said.until < 2**32 and 0 <= said.height < 2**53):
+        raise _refused("the standing of a directive is out of range")
+    key_hash, revocation = decode_binary(said.key, 32, 32), decode_binary(said.revocation, 32, 32)
+    if (key_hash, said.until) == (mandate.key_hash, mandate.text.until_day):
+        mandate.status, mandate.height = said.status, said.height + before
+    return ENTRY_VALUE.encode((said.status, key_hash, said.until, revocation, said.height))
+
+
+def _follow(mandate: Mandate, kept: KeptPart, organisation: bytes, state_root: bytes, before: int) -> None:
+    """What followed counts as it stood in the former ledger, until it was withdrawn on the network."""
+    value = None if kept.said is UNSET else _take(mandate, kept.said, 0)
+    withdrawn = check_kept(kept, organisation, bytes.fromhex(mandate.id), value, state_root)
+    if withdrawn is not None and mandate.status:
+        mandate.status, mandate.height = REVOKED, before + withdrawn
+
+
+def _stand(mandate: Mandate, part: files.StandingPart, state_root: bytes, before: int) -> None:
     key = compute_state_key("consent", "directive", bytes.fromhex(mandate.id))
     proof, value = decode_map_path(part.path), None
     said = part.said
     if said is not UNSET:
-        if part.other is not UNSET or said.status not in (1, 2):
+        if part.other is not UNSET:
             raise _refused("the standing of a directive is malformed")
-        if not (0 <= said.until < 2**32 and 0 <= said.height < 2**53):
-            raise _refused("the standing of a directive is out of range")
-        key_hash, revocation = decode_binary(said.key, 32, 32), decode_binary(said.revocation, 32, 32)
-        value = ENTRY_VALUE.encode((said.status, key_hash, said.until, revocation, said.height))
-        if (key_hash, said.until) == (mandate.key_hash, mandate.text.until_day):
-            mandate.status, mandate.height = said.status, said.height
+        value = _take(mandate, said, before)
     elif part.other is not UNSET:
         other = decode_binary(part.other, 64, 64)
         proof = MapProof(proof.siblings, (other[:32], other[32:]))

@@ -12,6 +12,7 @@ from typing import BinaryIO, Final, Literal
 
 import msgspec
 
+from careledger.ledger.export_former import FormerPart, KeptPart, SaidPart
 from careledger.ledger.pins import PinPart
 from careledger.ledger.proof_files import (
     AnchorPart,
@@ -56,22 +57,14 @@ class AccessPart(_Part, frozen=True, kw_only=True, gc=False):
     salt: str
 
 
-class SaidPart(_Part, frozen=True, kw_only=True):
-    """The value of `consent/directive` in the state."""
-
-    height: int
-    key: str
-    revocation: str
-    status: int
-    until: int
-
-
 class StandingPart(_Part, frozen=True, kw_only=True):
     """What the ledger says of a directive, with its path in the state. Without `said` it says nothing of it.
 
-    Then `other` is the one leaf (key, hash of the value) that stands in its place, if one does.
+    Then `other` is the one leaf (key, hash of the value) that stands in its place, if one does, and `kept` what followed
+    from the embedded ledger, if the organisation came with one.
     """
 
+    kept: KeptPart | Unset = UNSET
     other: str | Unset = UNSET
     path: str
     said: SaidPart | Unset = UNSET
@@ -101,6 +94,7 @@ class ChartFile(_Part, frozen=True, kw_only=True):
     directives: list[StandingPart]
     entries: list[EntryPart]
     format: Literal["careledger/chart/1"]
+    former: FormerPart | Unset = UNSET
     handle: str
     heads: HeadsPart
     history: HistoryPart
@@ -118,6 +112,7 @@ class AccessLogFile(_Part, frozen=True, kw_only=True):
     block: BlockPart
     chain: str
     format: Literal["careledger/access-log/1"]
+    former: FormerPart | Unset = UNSET
     handle: str
     head: HeadPart
     heads: HeadsPart

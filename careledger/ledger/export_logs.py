@@ -6,7 +6,7 @@ ledger is `export_verification`'s part. Pure. Errors: VerificationFailed, naming
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Final, Literal, TypeAlias
@@ -221,7 +221,7 @@ def bears(
 
 
 def read_accesses(export: Export, logs: Logs) -> list[AccessContent]:
-    """Every access entry's commitment; what they say."""
+    """Every access entry's commitment; what they say. A network's heights count from behind a former ledger's."""
     entries: list[AccessContent] = []
     newest_ms = 0
     for number, part in enumerate(export.access):
@@ -233,15 +233,26 @@ def read_accesses(export: Export, logs: Logs) -> list[AccessContent]:
             logs.access.append(leaf_hash(header.commitment(salt)))
             if entry.time_ms < newest_ms:
                 raise _refused("it is earlier than the one before it")
-            if entry.height > export.block.height or entry.time_ms > _latest_ms(export):
+            latest, before = _latest_height(export, number)
+            if entry.height > latest or entry.time_ms > _latest_ms(export):
                 raise _refused("it is later than the block")
         except VerificationFailed as refused:
             raise _at(f"access entry {number}", refused) from None
         newest_ms = entry.time_ms
-        entries.append(entry)
+        entries.append(replace(entry, height=entry.height + before) if before else entry)
     if not entries:
         raise _refused("the access log is empty: it does not even hold this export")
     return entries
+
+
+def _latest_height(export: Export, number: int) -> tuple[int, int]:
+    """At which height access entry `number` was decided at the latest, and how many blocks a former ledger had before."""
+    former = export.former
+    if former is UNSET:
+        return export.block.height, 0
+    if number < former.last.access.size:
+        return former.size - 1, 0
+    return export.block.height, former.size
 
 
 # ---- Fields -------------------------------------------------------------------------------------------------

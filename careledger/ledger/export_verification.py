@@ -14,10 +14,13 @@ from functools import partial
 from itertools import pairwise
 from typing import Final
 
+import msgspec
+
 from careledger.ledger import export_files as files
 from careledger.ledger import verification as proofs
 from careledger.ledger.execution import History
 from careledger.ledger.export_files import UNSET, AccessLogFile, ChartFile
+from careledger.ledger.export_former import check_former, compute_former_chain
 from careledger.ledger.export_logs import EMERGENCY_TYPE, TYPES, Export, Logs, bears, read_accesses, read_logs
 from careledger.ledger.export_past import check_dated, check_kept, check_standings
 from careledger.ledger.light_files import NetworkTrust
@@ -83,7 +86,8 @@ def verify_export(
     if not is_network:
         check_dated(export.pins or (), logs.times, entries, export.block.time)
     if isinstance(export, ChartFile):
-        logs.consents.stand(export.directives, state)
+        before = None if export.former is UNSET else export.former.size
+        logs.consents.stand(export.directives, state, before)
         for number, entry in enumerate(entries):
             logs.consents.check(number, entry, logs.types, partial(bears, export, logs))
     consents = logs.consents
@@ -139,6 +143,10 @@ def _check_ledger(
         (logs.record if logs.head is None else None, logs.access),
     )
     check_pins(pins, chart, leaves, record, (signed.size, signed.root))
+    if export.former is not UNSET:
+        if not isinstance(trust, NetworkTrust):
+            raise _refused("an embedded ledger has no other before it")
+        check_former(export.former, chart, leaves, record, state)
     check_pinned(pins, trust.size, export.block.height)
     if isinstance(trust, NetworkTrust):
         check_pinned_state(pins, chart, trust.size - 1, trust.point.app_hash)
@@ -228,7 +236,9 @@ def _check_earlier(export: Export, logs: Logs, data: bytes, *, is_network: bool)
     former = files.decode_export(data)
     before = read_logs(former)
     read_accesses(former, before)
-    if (former.chain, before.organisation, before.handle) != (export.chain, logs.organisation, logs.handle):
+    is_former = export.former is not UNSET and former.chain == compute_former_chain(export.former)
+    chain = former.chain if is_former else export.chain
+    if (former.chain, before.organisation, before.handle) != (chain, logs.organisation, logs.handle):
         raise _refused("the earlier export is of another chart")
     for mine, theirs in ((logs.record, before.record), (logs.access, before.access)):
         if mine and mine[: len(theirs)] != theirs:
@@ -242,12 +252,19 @@ def _check_earlier(export: Export, logs: Logs, data: bytes, *, is_network: bool)
         raise _refused("the record log is not the one that the earlier export names")
     roots = dict(zip(export.history.sizes, compute_roots(export.history), strict=True))
     size = former.history.sizes[-1]
-    if roots.get(size) != compute_roots(former.history)[-1] and size in roots:
+    if not is_former and size in roots and roots[size] != compute_roots(former.history)[-1]:
         raise _refused("the earlier export is of another history")
     if isinstance(export, ChartFile) and isinstance(former, ChartFile):
         check_kept(logs.types, before.types, (*TYPES.values(), EMERGENCY_TYPE))
-        check_standings(export.directives, former.directives, former.block.height, is_network=is_network)
+        now = [_as_followed(part) for part in export.directives] if is_former else export.directives
+        check_standings(now, former.directives, former.block.height, is_network=is_network)
     return before.size + len(before.access)
+
+
+def _as_followed(part: files.StandingPart) -> files.StandingPart:
+    """What the former ledger said of the directive, to be compared with what it said then."""
+    said = UNSET if part.kept is UNSET else part.kept.said
+    return msgspec.structs.replace(part, said=said)
 
 
 def _refused(message: str) -> VerificationFailed:

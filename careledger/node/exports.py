@@ -21,7 +21,6 @@ from careledger.access.directives import ANYBODY_TERM
 from careledger.contracts import consent
 from careledger.ledger import export_files as files
 from careledger.ledger.checkpoint import parse_note
-from careledger.ledger.consensus.chain import StateProof
 from careledger.ledger.export_files import AccessPart, EntryPart, ExportWriter
 from careledger.ledger.log import Frontier
 from careledger.ledger.proof_files import (
@@ -34,7 +33,7 @@ from careledger.ledger.proof_files import (
 )
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.verification import HEAD_VALUE, HEADER, KINDS, read_any_trust
-from careledger.node import founding, handed, pins
+from careledger.node import former, founding, handed, pins
 from careledger.node.consents import operator_entry
 from careledger.node.finality import prove_history
 from careledger.node.home import OpenHome
@@ -202,8 +201,11 @@ def take_view(node: CommandContext, chart: int, since: Sequence[int], *, whole: 
     pinned = pins.take_pins(home, txn, keys.handle, sizes, signed_size)
     if pinned:
         fields["pins"] = pinned
+    past = former.show_former(home, txn, keys.handle) if home.migrated_view is not None else None
+    if past is not None:
+        fields["former"] = past
     if whole:
-        fields["directives"] = _standings(home, snapshot, kv, chart)
+        fields["directives"] = _standings(home, snapshot, kv, chart, is_former=past is not None)
     else:
         fields["head"] = HeadPart(root=encode_binary(root), size=size)
     return View(home, txn, snapshot, chart, keys, size if whole else 0, access_size, fields)
@@ -219,7 +221,9 @@ def _sign(home: OpenHome, txn: lmdb.Transaction) -> tuple[SignedPart, int]:
     return SignedPart(note=note, path=path), size
 
 
-def _standings(home: OpenHome, snapshot: VaultSnapshot, kv: LmdbKV, chart: int) -> list[files.StandingPart]:
+def _standings(
+    home: OpenHome, snapshot: VaultSnapshot, kv: LmdbKV, chart: int, *, is_former: bool
+) -> list[files.StandingPart]:
     """What the ledger says of each directive of the chart, in their order."""
     if not snapshot.is_chart_with(chart, ANYBODY_TERM):
         return []
@@ -230,26 +234,20 @@ def _standings(home: OpenHome, snapshot: VaultSnapshot, kv: LmdbKV, chart: int) 
         for at, code in enumerate(part.type)
         if part.types[code] == DIRECTIVE_TYPE
     ]
-    prove = home.the_ledger.prove_state
-    return [_standing(prove(kv, "consent", "directive", bytes.fromhex(id))) for id in dict.fromkeys(ids)]
+    return [_standing(home, kv, bytes.fromhex(id), is_former=is_former) for id in dict.fromkeys(ids)]
 
 
-def _standing(proof: StateProof) -> files.StandingPart:
+def _standing(home: OpenHome, kv: LmdbKV, commitment: bytes, *, is_former: bool) -> files.StandingPart:
+    proof = home.the_ledger.prove_state(kv, "consent", "directive", commitment)
     path = encode_map_path(proof.proof.siblings)
     if proof.value is None:
         other = proof.proof.other
         return files.StandingPart(
-            path=path, other=files.UNSET if other is None else encode_binary(b"".join(other))
+            kept=former.show_kept(home, kv, commitment) if is_former else files.UNSET,
+            other=files.UNSET if other is None else encode_binary(b"".join(other)),
+            path=path,
         )
-    entry = consent.decode_entry(proof.value)
-    said = files.SaidPart(
-        height=entry.height,
-        key=encode_binary(entry.key_hash),
-        revocation=encode_binary(entry.revocation_hash),
-        status=entry.status,
-        until=entry.until_day,
-    )
-    return files.StandingPart(path=path, said=said)
+    return files.StandingPart(path=path, said=former.show_entry(consent.decode_entry(proof.value)))
 
 
 # ---- Writing ------------------------------------------------------------------------------------------------

@@ -11,18 +11,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import lmdb
+from msgspec import UNSET, UnsetType
 
 from careledger.contracts import CONTRACTS, consent, identity
-from careledger.contracts.adoption import ADOPT, FOLLOW, FOLLOWED, FOLLOWING_MAX, Adopt, Follow
+from careledger.contracts.adoption import ADOPT, ADOPTED, FOLLOW, FOLLOWED, FOLLOWING_MAX, Adopt, Follow
 from careledger.contracts.records import BATCHES, HEADS
 from careledger.ledger.checkpoint import parse_note
 from careledger.ledger.consensus import index
 from careledger.ledger.consensus.chain import LOG_PREFIX
 from careledger.ledger.consensus.embedded import EmbeddedLedger
+from careledger.ledger.export_former import (
+    FormerPart,
+    KeptPart,
+    SaidPart,
+    WithdrawnPart,
+    followed_key,
+    withdrawal_key,
+)
 from careledger.ledger.foreign import ProvenEntry, SignedState
 from careledger.ledger.kernel import Map
+from careledger.ledger.map_proof import MapProof
+from careledger.ledger.proof_files import encode_binary, encode_map_path
 from careledger.ledger.store.lmdb import LmdbKV
-from careledger.node import founding
+from careledger.node import founding, pins
 from careledger.primitives.errors import Corrupt
 from careledger.primitives.types import Did
 
@@ -31,6 +42,8 @@ if TYPE_CHECKING:
 
 MIGRATED_KEY: Final = b"migrated"
 """In `meta`: number of the commit with which the home went over to its network."""
+BEFORE: Final = 0
+"""Height of the network at which the heads map is what the embedded ledger ended with."""
 _OF_THE_PAST: Final = (b"pinned", b"handed", b"day", b"checkpoint")
 BODY_ROOM: Final = 96_000
 """Bytes of entries in one message: well within a transaction."""
@@ -71,6 +84,7 @@ def set_aside(home: OpenHome, txn: lmdb.Transaction, height: int, app_hash: byte
     txn.drop(tables.past, delete=False)
     for name in _OF_THE_PAST:
         txn.delete(name, db=tables.meta)
+    pins.put_newest(txn, tables, BEFORE)  # the heads as they are now can be shown for ever
     txn.put(MIGRATED_KEY, view.to_bytes(8, "big"), db=tables.meta)
 
 
@@ -78,6 +92,66 @@ def open_former(home: OpenHome, txn: lmdb.Transaction) -> Former:
     """The embedded ledger as it ended."""
     kv = LmdbKV(txn, home.tables.former)
     return Former(EmbeddedLedger.open(kv, CONTRACTS, founding.signer(home.keys)), kv)
+
+
+def show_former(home: OpenHome, txn: lmdb.Transaction, handle: bytes) -> FormerPart | None:
+    """How the embedded ledger ended for this chart, as exports show it; None if the chart began later, or the network
+    knows nothing of that ledger yet."""
+    did, ledger = Did(home.organisation), home.the_ledger
+    adopted = ledger.prove_state(LmdbKV(txn, home.tables.ledger), ADOPTED.contract, ADOPTED.name, did)
+    if adopted.value is None:
+        return None
+    former = open_former(home, txn)
+    past = pins.view_of(home, txn, BEFORE)
+    last = pins.make_part(former.ledger, former.kv, past, handle, (did, former.ledger.height))
+    if not last.records.size:
+        return None
+    said = ADOPTED.value.decode(adopted.value)
+    return FormerPart(
+        genesis=encode_binary(said.genesis_hash),
+        height=said.height,
+        last=last,
+        path=encode_map_path(adopted.proof.siblings),
+        root=encode_binary(said.root),
+        seq=said.seq,
+        size=said.size,
+        state=encode_binary(said.state_root),
+    )
+
+
+def show_kept(home: OpenHome, kv: LmdbKV, commitment: bytes) -> KeptPart:
+    """What followed of a directive that the network has no entry of, and whether it was withdrawn since."""
+    prove = home.the_ledger.prove_state
+    followed = prove(kv, FOLLOWED.contract, FOLLOWED.name, followed_key(home.organisation, commitment))
+    path, other = encode_map_path(followed.proof.siblings), _encode_other(followed.proof)
+    if followed.value is None:
+        return KeptPart(other=other, path=path, withdrawn=[])
+    entry = consent.decode_entry(FOLLOWED.value.decode(followed.value))
+    withdrawn = []
+    for authority in (entry.key_hash, entry.revocation_hash) if entry.status == consent.ACTIVE else ():
+        key = withdrawal_key(commitment, authority)
+        found = prove(kv, consent.WITHDRAWN.contract, consent.WITHDRAWN.name, key)
+        height = UNSET if found.value is None else consent.WITHDRAWN.value.decode(found.value)
+        part = WithdrawnPart(
+            height=height, other=_encode_other(found.proof), path=encode_map_path(found.proof.siblings)
+        )
+        withdrawn.append(part)
+    return KeptPart(path=path, said=show_entry(entry), withdrawn=withdrawn)
+
+
+def show_entry(entry: consent.Entry) -> SaidPart:
+    """The value of `consent/directive` as exports show it."""
+    return SaidPart(
+        height=entry.height,
+        key=encode_binary(entry.key_hash),
+        revocation=encode_binary(entry.revocation_hash),
+        status=entry.status,
+        until=entry.until_day,
+    )
+
+
+def _encode_other(proof: MapProof) -> str | UnsetType:
+    return UNSET if proof.other is None else encode_binary(b"".join(proof.other))
 
 
 def compose_adoption(home: OpenHome) -> bytes:

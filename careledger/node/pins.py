@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING
 import lmdb
 import msgspec
 
+from careledger.ledger.consensus.chain import Chain
 from careledger.ledger.log import EMPTY_ROOT
 from careledger.ledger.past import PastMap, past_key
 from careledger.ledger.pins import ACCESSES, PINS_MAX, RECORDS, PinnedHead, PinPart, make_head
 from careledger.ledger.proof_files import AnchorPart, BlockPart, encode_binary, encode_map_path
+from careledger.ledger.store.kv import KV
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.verification import ANCHOR_VALUE, HEAD_VALUE
 from careledger.node import founding, handed
 from careledger.primitives.errors import Corrupt
+from careledger.primitives.types import Did
 from careledger.vault.tables import Tables
 
 if TYPE_CHECKING:
@@ -43,6 +46,11 @@ def read_newest(txn: lmdb.Transaction, tables: Tables) -> int | None:
     return None if data is None else int.from_bytes(data, "big")
 
 
+def put_newest(txn: lmdb.Transaction, tables: Tables, height: int) -> None:
+    """From here on what changes in the heads map is kept as it was at this height."""
+    txn.put(_NEWEST, height.to_bytes(8, "big"), db=tables.meta)
+
+
 def mark(home: OpenHome, txn: lmdb.Transaction) -> None:
     """Pin the newest block if its checkpoint is handed out, once. Call with heads, ledger and index agreeing."""
     height = home.height
@@ -53,7 +61,7 @@ def mark(home: OpenHome, txn: lmdb.Transaction) -> None:
         return
     pin = Pin(state.value, encode_map_path(state.proof.siblings))
     txn.put(past_key(_RECORD, height), msgspec.msgpack.encode(pin), db=home.tables.past)
-    txn.put(_NEWEST, height.to_bytes(8, "big"), db=home.tables.meta)
+    put_newest(txn, home.tables, height)
     home.past.reset(height)
 
 
@@ -76,21 +84,40 @@ def _part(
     home: OpenHome, txn: lmdb.Transaction, handle: bytes, height: int, pin: Pin, signed_size: int
 ) -> PinPart:
     kv = LmdbKV(txn, home.tables.ledger)
-    block = home.the_ledger.block(kv, height)
+    return _compose(home.the_ledger, kv, view_of(home, txn, height), handle, (height, signed_size), pin)
+
+
+def make_part(ledger: Chain, kv: KV, past: PastMap, handle: bytes, place: tuple[Did, int]) -> PinPart:
+    """The pin of one chart at the newest block of this ledger: organisation and height are the `place`."""
+    state = founding.prove_anchor(ledger, kv, place[0])
+    if state.value is None:
+        raise _damaged()
+    pin = Pin(state.value, encode_map_path(state.proof.siblings))
+    return _compose(ledger, kv, past, handle, (place[1], place[1] + 1), pin)
+
+
+def _compose(
+    ledger: Chain, kv: KV, past: PastMap, handle: bytes, place: tuple[int, int], pin: Pin
+) -> PinPart:
+    """`place` are the height, and the size of the history under which it is shown."""
+    height, signed_size = place
     seq, root, time_ms, size, log = ANCHOR_VALUE.decode(pin.anchor)
-    past = view_of(home, txn, height)
     if past.root != root:
-        raise Corrupt(
-            "what the heads map once was is damaged",
-            hint="remove the folder `index` of the stopped home; it is made again from the journal",
-        )
+        raise _damaged()
     return PinPart(
         access=_head(past, ACCESSES, handle),
         anchor=AnchorPart(log=encode_binary(log), seq=seq, size=size, time=time_ms),
-        block=BlockPart(height=height, time=block.time_ms),
-        path=encode_binary(b"".join(home.the_ledger.history_path(kv, height, signed_size))),
+        block=BlockPart(height=height, time=ledger.block(kv, height).time_ms),
+        path=encode_binary(b"".join(ledger.history_path(kv, height, signed_size))),
         records=_head(past, RECORDS, handle),
         state=pin.path,
+    )
+
+
+def _damaged() -> Corrupt:
+    return Corrupt(
+        "what the heads map once was is damaged",
+        hint="remove the folder `index` of the stopped home; it is made again from the journal",
     )
 
 

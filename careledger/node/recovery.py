@@ -17,7 +17,7 @@ from careledger.fhir import json as fhir_json
 from careledger.fhir.search.extract import Extracted, extract
 from careledger.ledger.consensus.snapshots import read_chunks
 from careledger.ledger.store.lmdb import LmdbKV
-from careledger.node import former, founding
+from careledger.node import former, founding, pins
 from careledger.node.group import apply_event, departed_row, erased_row
 from careledger.node.home import OpenHome, head_changes
 from careledger.node.statesync import restore_ledger
@@ -118,7 +118,7 @@ def _migrate(home: OpenHome, txn: lmdb.Transaction, height: int, app_hash: bytes
     """From here on the home's ledger is its network's, from the genesis on."""
     former.set_aside(home, txn, height, app_hash, view)
     home.read_phase(txn)
-    home.past.reset(None)
+    home.past.reset(pins.read_newest(txn, home.tables))
     home.outbox.reset(txn, home.tables)
     home.ledger = founding.create_ledger(home.genesis, LmdbKV(txn, home.tables.ledger), home.keys)
 
