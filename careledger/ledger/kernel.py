@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from careledger.ledger.log import Frontier, Node, leaf_hash
@@ -67,17 +68,25 @@ def compute_state_key(contract: str, name: str, key: bytes) -> bytes:
     return new_sha256(tag_prefix("cl1.key") + STATE_KEY.encode((contract, name, key))).digest()
 
 
+REMEMBERED_MAX = 1_024
+"""Of each map, hashed keys and decoded values that are remembered by their bytes, on which alone they depend."""
+
+
 class Map(Generic[K, V]):
-    """`contract/name`: key -> value, both in the canonical encoding."""
+    """`contract/name`: key -> value, both in the canonical encoding. Values are never changed: they may be shared."""
 
     def __init__(self, contract: str, name: str, key: Codec[K], value: Codec[V], note: str = "") -> None:
         self.contract, self.name, self.key, self.value, self.note = contract, name, key, value, note
         start = STATE_KEY.encode((contract, name, b""))
         self._prefix = tag_prefix("cl1.key") + start[:-4]
+        self._hash = lru_cache(REMEMBERED_MAX)(self._hash_key)
+        self._decode: Callable[[bytes], V] = lru_cache(REMEMBERED_MAX)(value.decode)
 
     def state_key(self, key: K) -> bytes:
         """`compute_state_key` of this entry."""
-        raw = self.key.encode(key)
+        return self._hash(self.key.encode(key))
+
+    def _hash_key(self, raw: bytes) -> bytes:
         return new_sha256(self._prefix + len(raw).to_bytes(4, "big") + raw).digest()
 
     def get(self, state: State, key: K) -> V | None:
@@ -86,7 +95,7 @@ class Map(Generic[K, V]):
         if raw is None:
             return None
         try:
-            return self.value.decode(raw)
+            return self._decode(raw)
         except Invalid:  # never the transaction's fault
             raise Corrupt(f"the state of {self.contract}/{self.name} cannot be read") from None
 
@@ -176,6 +185,7 @@ class Log(Map[K, Frontier]):
 
     def __init__(self, contract: str, name: str, key: Codec[K], note: str = "") -> None:
         super().__init__(contract, name, key, FrontierCodec(), note)
+        self._decode = self.value.decode  # a frontier grows: each reader has its own
 
     def append(self, ctx: Context, key: K, entry: bytes) -> Frontier:
         """Adds an entry to the log of `key`; the frontier with it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 from careledger.contracts.validators import Power, genesis_validators, validator_updates
@@ -21,7 +21,7 @@ from careledger.ledger.consensus.proposals import ProposalRefused
 from careledger.ledger.consensus.replica import Decided
 from careledger.ledger.consensus.snapshots import FORMAT, compute_hash
 from careledger.ledger.consensus.verdicts import Gone, InsertCode, Source, Verdict
-from careledger.ledger.execution import Overlay
+from careledger.ledger.execution import Overlay, Read
 from careledger.ledger.kernel import ED25519, Evidence
 from careledger.ledger.store.kv import PrefixKV
 from careledger.ledger.store.lmdb import LmdbKV
@@ -54,8 +54,15 @@ class StateReader:
         self._reader = ValueReader()
 
     def __call__(self, key: bytes) -> bytes | None:
+        with self.at_once() as read:
+            return read(key)
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[Read]:
+        """For many reads of one state, in one transaction: nothing may be awaited within."""
         with self._tables.env.begin() as txn:
-            return self._reader.read(PrefixKV(LmdbKV(txn, self._tables.ledger), index.STATE_PREFIX), key)
+            state = PrefixKV(LmdbKV(txn, self._tables.ledger), index.STATE_PREFIX)
+            yield lambda key: self._reader.read(state, key)
 
 
 class NodePool:
@@ -222,11 +229,12 @@ class NodeApplication:
         known = frozenset(candidates)
         overdue = [one for one in self._pool.pool.list_overdue(OVERDUE_BLOCKS) if one not in known]
         replica = self._home.replica
-        rules, read = replica.rules, self._pool.read
         block = replica.block_input(self._decided(request, ()))
-        prepared = proposals.prepare(rules, read, block, [*candidates, *overdue], bytes_max)
-        refused = [data for data, _ in prepared.refused]
-        self._pool.pool.refuse(proposals.confirm_refused(rules, read, block, refused))
+        with self._pool.read.at_once() as read:
+            prepared = proposals.prepare(replica.rules, read, block, [*candidates, *overdue], bytes_max)
+            refused = [data for data, _ in prepared.refused]
+            confirmed = proposals.confirm_refused(replica.rules, read, block, refused)
+        self._pool.pool.refuse(confirmed)
         self._tell_all_gone()
         replica.plan(self._decided(request, prepared.transactions), prepared.outcome)
         return schema.ResponsePrepareProposal(txs=prepared.transactions)
@@ -244,7 +252,8 @@ class NodeApplication:
             return schema.ResponseProcessProposal(status=ProposalStatus.ACCEPT)
         block = replica.block_input(decided)
         try:
-            outcome = proposals.check(replica.rules, self._pool.read, block, BLOCK_BYTES_MAX)
+            with self._pool.read.at_once() as read:
+                outcome = proposals.check(replica.rules, read, block, BLOCK_BYTES_MAX)
         except ProposalRefused:
             return schema.ResponseProcessProposal(status=ProposalStatus.REJECT)
         replica.plan(decided, outcome)
