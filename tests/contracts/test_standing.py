@@ -80,8 +80,8 @@ def sign(by: Did, statement: bytes = LETTER) -> bytes:
     return SIGN.encode(Sign(by, statement))
 
 
-def set_roles(subject, *roles) -> bytes:
-    return SET_ROLE.encode(SetRole(subject, H.did, roles))
+def set_roles(subject, *roles, by=H) -> bytes:
+    return SET_ROLE.encode(SetRole(subject, by.did, roles))
 
 
 def standing_of(play: Play, did: Did, time_ms: int | None = None) -> standing.Standing:
