@@ -26,7 +26,11 @@ def cheap_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         KeyStore, "create", staticmethod(lambda keys, passphrase: create(keys, passphrase, CHEAP))
     )
-    monkeypatch.setattr(founders, "create_validator_key", lambda *given: make(*given, CHEAP))
+    monkeypatch.setattr(
+        founders,
+        "create_validator_key",
+        lambda folder, passphrase, type: make(folder, passphrase, type, CHEAP),
+    )
     (tmp_path / "passphrase").write_text(PASSPHRASE + "\n")
     monkeypatch.setenv("CARELEDGER_PASSPHRASE_FILE", str(tmp_path / "passphrase"))
     monkeypatch.delenv("CARELEDGER_HOME", raising=False)
