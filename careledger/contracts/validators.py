@@ -152,9 +152,14 @@ class TooManyValidators(Rejected):
 
 
 class EngineKeyDiffers(Rejected):
-    """Every engine key is of the algorithm that the genesis chose; the engine would refuse another, and halt."""
+    """Every engine key is of the algorithm that the genesis chose, and no vote changes that: the engine would refuse
+    another, and halt."""
 
-    number, code, reason = 512, "engine-key-differs", "the engine keys here are of another algorithm"
+    number, code, reason = (
+        512,
+        "engine-key-differs",
+        "the engine keys here are of another algorithm, which the genesis chose and no vote changes",
+    )
 
 
 def compute_address(key: Key) -> bytes:

@@ -29,7 +29,7 @@ def cheap_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         founders,
         "create_validator_key",
-        lambda folder, passphrase, type: make(folder, passphrase, type, CHEAP),
+        lambda folder, passphrase, kind: make(folder, passphrase, kind, CHEAP),
     )
     (tmp_path / "passphrase").write_text(PASSPHRASE + "\n")
     monkeypatch.setenv("CARELEDGER_PASSPHRASE_FILE", str(tmp_path / "passphrase"))
