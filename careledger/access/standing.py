@@ -249,7 +249,9 @@ def _stand(snapshot: Snapshot, one: _Opened) -> Directive:
     before = one.standing
     if before is not None and one.height == snapshot.height:
         return before
-    entry = snapshot.state(one.state_key) or _followed(snapshot, one.followed_key, one.version.id)
+    entry = snapshot.state(one.state_key) or _followed(
+        snapshot, one.followed_key, one.state_key, one.version.id
+    )
     if before is None or entry != one.entry:
         bound = _is_bound(snapshot, one) if before is None else before.bound
         status, height = _status(one, entry)
@@ -262,15 +264,19 @@ def _stand(snapshot: Snapshot, one: _Opened) -> Directive:
 def read_entry(snapshot: Snapshot, organisation: bytes, id: str) -> bytes | None:
     """How a directive of this organisation's charts stands on the ledger, or followed from its embedded one."""
     state_key = entry_key(_commitment(id))
-    return snapshot.state(state_key) or _followed(snapshot, followed_key(organisation, state_key), id)
+    followed = followed_key(organisation, state_key)
+    return snapshot.state(state_key) or _followed(snapshot, followed, state_key, id)
 
 
-def _followed(snapshot: Snapshot, key: bytes, id: str) -> bytes | None:
-    """The entry in the embedded ledger from which the organisation came, if it did; revoked if it was since."""
+def _followed(snapshot: Snapshot, key: bytes, state_key: bytes, id: str) -> bytes | None:
+    """The entry in the embedded ledger from which the organisation came, if it did; revoked if it was since.
+
+    Until it has followed, the home's own copy of that ledger says it: what a patient denied is denied meanwhile.
+    """
     raw = snapshot.state(key)
-    if raw is None:
+    kept = snapshot.former_state(state_key) if raw is None else decode_followed(raw)
+    if kept is None:
         return None
-    kept = decode_followed(raw)
     entry = decode_entry(kept)
     revocations = withdrawal_keys(_commitment(id), entry)
     if any(snapshot.state(key) is not None for key in revocations):

@@ -231,6 +231,9 @@ class Snapshot(Protocol):
     def state(self, key: bytes) -> bytes | None:
         """The ledger's value of a state key (`ledger.kernel.compute_state_key`), as of `height`."""
 
+    def former_state(self, key: bytes) -> bytes | None:
+        """The same in the embedded ledger with which the home came to its network, as it ended; None if there is none."""
+
     def find(self, term: bytes) -> list[tuple[int, int]]:
         """(chart, row number) of rows written with this resource-level term; superseded rows included."""
 

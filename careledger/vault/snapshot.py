@@ -405,6 +405,11 @@ class VaultSnapshot:
             self._state = PrefixKV(LmdbKV(self._txn, self._tables.ledger), STATE_PREFIX)
         return self._reader.values.read(self._state, key)
 
+    def former_state(self, key: bytes) -> bytes | None:
+        if self._txn.stat(self._tables.former)["entries"] == 0:
+            return None
+        return ValueReader().read(PrefixKV(LmdbKV(self._txn, self._tables.former), STATE_PREFIX), key)
+
     # Blind search
 
     def find(self, term: bytes) -> list[tuple[int, int]]:

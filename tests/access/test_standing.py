@@ -52,6 +52,9 @@ class Snapshot(FakeSnapshot):
         self.ledger_height = world.height
         self._world = world
 
+    def former_state(self, key: bytes) -> bytes | None:
+        return None
+
     def state(self, key: bytes) -> bytes | None:
         self._world.looked += 1
         return self._world.ledger.get(key)

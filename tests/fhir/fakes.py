@@ -196,6 +196,9 @@ class FakeSnapshot:
     def accesses(self, chart: int, start: int, stop: int) -> list[AccessEntry]:
         return [entry for entry in self._store.accesses if entry.chart == chart][start:stop]
 
+    def former_state(self, key: bytes) -> bytes | None:
+        return None
+
     def state(self, key: bytes) -> bytes | None:
         return self._store.states.get(key)
 

@@ -147,7 +147,6 @@ def test_a_clinic_joins_and_keeps_every_record_proof_and_directive(tmp_path: Pat
         assert home.outbox.flight is None and HEADS.get(state(node), did) is None, (
             "nothing before it is adopted"
         )
-        assert elsewhere(node).get("Observation/of-ada").status == 404
         send(node, former.compose_adoption(home))
         for message in former.compose_following(home):
             send(node, message)
@@ -227,3 +226,26 @@ def test_a_journal_that_ends_its_embedded_ledger_elsewhere_does_not_come_up(
     with pytest.raises(Corrupt):
         migrate(before.path, PASSPHRASE, member.file(), PLACE)
     assert Layout(before.path).read().former is not None
+
+
+def test_what_a_patient_denied_stays_denied_before_the_ledger_is_adopted(
+    tmp_path: Path, member: Member
+) -> None:
+    """Nobody knows when the members will vote; until then the home's own ledger is the newest word there is."""
+    path = new_home(tmp_path / "clinic")
+    with node_of(path) as node:
+        node.client.put("Patient/ada", patient("ada"))
+        node.client.put("Observation/of-ada", observation("of-ada", "ada", 70.5))
+        device = Device(node.command, "ada", b"a" * 32)
+        device.enrol()
+        denied = device.grant(deny=True, to=(node.service.context.home.did,), purpose=("TREAT",))
+        revocation = Revocation(node, device, denied)
+        assert node.client.get("Observation/of-ada").status == 404
+    migrated = migrate(path, PASSPHRASE, member.file(), PLACE)
+    with solo_of(path) as node:
+        node.block()
+        assert node.client.get("Observation/of-ada").status == 404
+        admit(node, migrated)
+        assert node.client.get("Observation/of-ada").status == 404
+        send(node, revocation.message, None, revocation)
+        assert node.client.get("Observation/of-ada").status == 200, "a revocation on the network wins"

@@ -178,6 +178,9 @@ class FakeSnapshot:
     def accesses(self, chart: int, start: int, stop: int) -> list[AccessEntry]:
         return []
 
+    def former_state(self, key: bytes) -> bytes | None:
+        return None
+
     def state(self, key: bytes) -> bytes | None:
         return None
 
