@@ -48,13 +48,23 @@ def compact(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-@cache
 def rsa_key(name: str = "ada", bits: int = 2048, exponent: int = 65_537) -> rsa.RSAPrivateKey:
+    """The same key whenever it is asked for in the same way."""
+    return _make_rsa(name, bits, exponent)
+
+
+def ec_key(name: str = "ada", curve: str = "P-256") -> ec.EllipticCurvePrivateKey:
+    """The same key whenever it is asked for in the same way."""
+    return _make_ec(name, curve)
+
+
+@cache
+def _make_rsa(name: str, bits: int, exponent: int) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(exponent, bits)
 
 
 @cache
-def ec_key(name: str = "ada", curve: str = "P-256") -> ec.EllipticCurvePrivateKey:
+def _make_ec(name: str, curve: str) -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(CURVES[curve][0]())
 
 

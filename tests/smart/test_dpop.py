@@ -352,6 +352,13 @@ def test_addresses_are_compared_in_one_spelling(desk, first, second):
     assert desk.check(proof(htu=first), url=second + "?_count=5#x")
 
 
+@pytest.mark.parametrize("path", ["/a/../b", "/./a", "/a/..", "/a/%2e%2E/b", "/%2e"])
+def test_an_address_with_dot_segments_is_none(desk, path):
+    """Also where the request has the same: who stands in between may have read it otherwise."""
+    url = "https://clinic.example" + path
+    assert desk.refusal(proof(htu=url), url=url).code == "proof-address"
+
+
 @given(st.text(max_size=60) | st.from_regex(r"https?://[!-~]{0,40}"))
 def test_an_address_is_normal_or_refused(url):
     try:
