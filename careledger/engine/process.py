@@ -189,7 +189,11 @@ class EngineProcess:
                 if await self._is_stopped_within(wait):
                     return
                 self.restarts += 1
-                await self._spawn()
+                try:
+                    await self._spawn()
+                except OSError as error:  # the machine has no process to spare now
+                    reason = error.strerror or type(error).__name__
+                    self._log("error", "engine cannot be started, trying again", {"reason": reason})
         finally:
             await self._end()
 

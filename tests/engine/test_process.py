@@ -144,6 +144,28 @@ def test_an_engine_that_will_not_stop_is_killed(tmp_path, monkeypatch):
     run(test)
 
 
+def test_an_engine_that_cannot_be_started_now_is_started_later(tmp_path, monkeypatch):
+    monkeypatch.setattr(process_module, "BACK_OFF_MIN_SECONDS", 0.01)
+    spawn, failures = asyncio.create_subprocess_exec, [BlockingIOError(11, "no more processes")] * 2
+    began = tmp_path / "home" / "began"
+
+    async def sometimes(*words, **others):
+        if began.exists() and failures:
+            raise failures.pop()
+        return await spawn(*words, **others)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", sometimes)
+
+    async def test():
+        log = Logged()
+        process = await started(tmp_path, "test -e began && exec sleep 600; echo > began", log)
+        await until(lambda: process._supervision.done() or (process.restarts == 3 and process.pid))
+        assert not failures and log.events().count("engine cannot be started, trying again") == 2
+        await process.stop()
+
+    run(test)
+
+
 def test_an_engine_does_not_outlive_its_node(tmp_path):
     """Whose process is killed, so that nothing of it could end the engine."""
     program = make_program(tmp_path, "echo $$ > pid.new; mv pid.new pid; exec sleep 600")
