@@ -151,7 +151,13 @@ def test_a_token_carries_grant_account_did_and_key(issuer, verifier):
     )
     plain = decode_segment(issue(issuer).split(".")[1].encode())
     assert not any(name in plain for name in (b"gid", b"account", b"did:x", b"cnf"))
-    for changes in ({"grant": "a/b"}, {"account": ""} | {"did": "x"}, {"confirmation": "short"}):
+    for changes in (
+        {"grant": "a/b"},
+        {"account": "a b"},
+        {"did": "x"},
+        {"confirmation": "short"},
+        {"confirmation": "B" * 43},
+    ):
         with pytest.raises(Invalid):
             issue(issuer, **changes)
 

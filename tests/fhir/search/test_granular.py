@@ -107,6 +107,7 @@ def test_groups_must_all_be_met():
     found = index.type("Observation")
     for groups, hidden in (
         (((first,), (second,)), {"one", "none"}),
+        (((second,), (first,)), {"one", "none"}),
         (((first, second),), {"none"}),
         (((first,), ()), {"both", "one", "none"}),
         (((second,),), {"one", "none"}),
