@@ -12,6 +12,7 @@ import msgspec
 
 from careledger.primitives.errors import NotFound
 from careledger.primitives.hashing import tagged
+from careledger.smart.errors import OAuthError
 from careledger.smart.tables import Found, Table
 from careledger.vault.registry import Registry
 
@@ -51,7 +52,8 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
 
 
 CLIENTS: Final = Table("client", Client)
-CLIENTS_MAX: Final = 10_000
+STRANGERS_MAX: Final = 1_000
+"""So many clients may be registered by strangers; an operator makes room by disabling some."""
 
 
 def client_key(id: str) -> bytes:
@@ -82,7 +84,15 @@ def list_clients(registry: Registry) -> list[Client]:
 
 
 async def add_client(registry: Registry, client: Client) -> None:
-    """A new client, made by `registration`. Raises RegistryMoved if its id stands already."""
+    """A new client, made by `registration`. Raises RegistryMoved if its id stands already, OAuthError if too many do."""
+    if client.registered_by == "dynamic":
+        strangers = [one for one in list_clients(registry) if one.registered_by == "dynamic"]
+        if sum(not one.is_disabled for one in strangers) >= STRANGERS_MAX:
+            raise OAuthError(
+                "temporarily_unavailable",
+                "too many clients are registered",
+                hint="ask the operator of this node",
+            )
     await registry.change(CLIENTS.put(client_key(client.id), client, expected=0))
 
 

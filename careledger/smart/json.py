@@ -6,14 +6,18 @@ import json
 import re
 from typing import Any, Final, NoReturn
 
+from careledger.primitives.errors import Invalid
+
 TEXT: Final = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,256}")
 """A text that may be kept and compared: 1 to 256 characters, no control characters, no lone surrogates."""
 
 TIME_MAX_S: Final = 1 << 33
 
 
-class Unreadable(ValueError):
-    """The input is not such an object; the message names the rule and none of its content."""
+class Unreadable(Invalid):
+    """The input is not what it should be; the message names the rule and none of its content."""
+
+    code = "unreadable"
 
 
 def read_object(raw: bytes, bytes_max: int) -> dict[str, Any]:

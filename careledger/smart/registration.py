@@ -17,7 +17,7 @@ from careledger.primitives.errors import Invalid
 from careledger.smart.assertions import ALGORITHMS
 from careledger.smart.clients import Client, IdTokenAlgorithm, Method, compute_secret_digest
 from careledger.smart.errors import OAuthError
-from careledger.smart.json import Unreadable
+from careledger.smart.json import Unreadable, read_object
 from careledger.smart.jwk import KEY_SET_BYTES_MAX, describe_key_set, read_key_set, read_keys
 from careledger.smart.redirects import ADDRESSES_MAX, check_redirect
 from careledger.smart.tables import base64url, new_secret
@@ -25,6 +25,7 @@ from careledger.smart.tables import base64url, new_secret
 Choice = TypeVar("Choice", bound=str)
 
 NAME_MAX: Final = 100
+BODY_BYTES_MAX: Final = 65_536
 GRANT_TYPES: Final = ("authorization_code", "refresh_token", "client_credentials")
 METHODS: Final[tuple[Method, ...]] = get_args(Method)
 ID_TOKEN_ALGORITHMS: Final[tuple[IdTokenAlgorithm, ...]] = get_args(IdTokenAlgorithm)
@@ -133,6 +134,17 @@ def register(
     except Invalid as error:
         kind = "invalid_redirect_uri" if error.code.startswith("redirect-") else "invalid_client_metadata"
         raise OAuthError(kind, error.message, hint=error.hint, code=error.code) from error
+
+
+def register_body(
+    body: bytes, now_ms: int, is_key_host: Callable[[str], bool] | None = None
+) -> tuple[Client, str]:
+    """`register` for the body of a request: one JSON object, no member twice, at most 64 KiB. Raises OAuthError."""
+    try:
+        members = read_object(body, BODY_BYTES_MAX)
+    except Unreadable as error:
+        raise _refuse_metadata(f"the body: {error}") from error
+    return register(members, now_ms, is_key_host)
 
 
 def describe_client(client: Client, secret: str) -> dict[str, Any]:

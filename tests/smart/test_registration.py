@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from careledger.primitives.errors import Invalid, NotFound
 from careledger.smart.clients import add_client, disable_client, find_client, get_client, list_clients
 from careledger.smart.errors import OAuthError
-from careledger.smart.registration import Draft, describe_client, make_client, register
+from careledger.smart.registration import Draft, describe_client, make_client, register, register_body
 from careledger.smart.remote_keys import Fetched, RemoteKeys
 from careledger.vault.registry import RegistryMoved
 from tests.smart.forging import NOW_MS, Clock, ec_key, jwk, rsa_key, run
@@ -214,6 +214,47 @@ def test_a_stranger_gets_a_secret_unless_another_method_is_named():
     client, secret = register({name: value for name, value in REQUEST.items() if "auth" not in name}, NOW_MS)
     assert (client.method, len(secret)) == ("client_secret_basic", 43)
     assert describe_client(client, secret)["client_secret_expires_at"] == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b"client_name=x",
+        b'{"client_name":"a","client_name":"b"}',
+        b"{" * 70_000,
+        b"\xff",
+        b" " * 70_000,
+    ],
+    ids=lambda body: body[:20],
+)
+def test_a_body_that_has_two_readings_or_none(body):
+    with pytest.raises(OAuthError) as refused:
+        register_body(body, NOW_MS)
+    assert refused.value.error == "invalid_client_metadata"
+
+
+def test_a_body_is_read_as_it_stands():
+    client, _ = register_body(json.dumps(REQUEST).encode(), NOW_MS)
+    assert client.name == REQUEST["client_name"]
+
+
+def test_strangers_do_not_fill_the_registry(monkeypatch):
+    """The operator's clients do not count and are not kept out; a disabled one makes room."""
+    monkeypatch.setattr("careledger.smart.clients.STRANGERS_MAX", 3)
+    registry = MemoryRegistry(Clock())
+    run(add_client(registry, make_client(APP, NOW_MS)[0]))
+    strangers = [register(REQUEST, NOW_MS)[0] for _ in range(4)]
+    for client in strangers[:3]:
+        run(add_client(registry, client))
+    with pytest.raises(OAuthError) as refused:
+        run(add_client(registry, strangers[3]))
+    assert (refused.value.error, refused.value.status) == ("temporarily_unavailable", 503)
+    run(add_client(registry, make_client(APP, NOW_MS)[0]))
+    run(disable_client(registry, strangers[0].id))
+    run(add_client(registry, strangers[3]))
 
 
 class NoFetcher:
