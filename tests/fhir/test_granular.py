@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -21,9 +22,10 @@ from careledger.fhir import freshid
 from careledger.vault.model import HOUSE_CHART, Row, RowColumns, Version
 from careledger.vault.rows import columns_of
 from tests.fhir.client import Client, entries, observation, of, patient, practitioner
-from tests.fhir.deciding import Decider, caller, organisation
+from tests.fhir.deciding import FOREIGN, Decider, caller, coding, organisation
 from tests.fhir.deciding import practitioner as doctor
 from tests.fhir.fakes import DID, FakeBackend, FakeSnapshot
+from tests.fhir.test_directives import Ward
 from tests.fhir.test_emergency import reason
 
 SYSTEM = "http://terminology.hl7.org/CodeSystem/observation-category"
@@ -511,3 +513,72 @@ def test_a_change_of_category_acts_on_pages_of_before(world: World) -> None:
     writer.put(f"Observation/{gone}", {**observation(world.ada, **coded("vital-signs")), "id": gone})
     now = {entry["resource"]["id"] for entry in entries(node.client.get(f"{following}&_count=100"))}
     assert now == rest - {gone}
+
+
+def test_on_the_sealed_store_as_in_memory(client: Client) -> None:
+    """Read, found, listed and counted: the same resources, of a type with a status as concept too."""
+    ada = client.made(patient("Ada"))["id"]
+    made = {kind: client.made(observation(ada, **more))["id"] for kind, more in KINDS.items()}
+    clinical = "http://terminology.hl7.org/CodeSystem/condition-clinical"
+    subject = {"reference": f"Patient/{ada}"}
+    conditions = {
+        code: client.made(
+            {
+                "resourceType": "Condition",
+                "subject": subject,
+                "clinicalStatus": {"coding": [{"system": clinical, "code": code}]},
+            }
+        )["id"]
+        for code in ("active", "resolved")
+    }
+    who = client.as_(
+        f"patient/Observation.rs?category={SYSTEM}|laboratory&status=final"
+        " patient/Condition.rs?clinical-status=active patient/Patient.rs",
+        patient=ada,
+    )
+    seen = {made[kind] for kind in ("lab", "both", "left", "gone")} | {conditions["active"]}
+    for type, ids in (("Observation", made), ("Condition", conditions)):
+        mine = seen & set(ids.values())
+        assert {id for id in ids.values() if who.get(f"{type}/{id}").status == 200} == mine
+        for url in (
+            type,
+            f"{type}?patient={ada}",
+            f"{type}?_id={','.join(ids.values())}",
+            f"{type}/_history",
+        ):
+            assert {entry["resource"]["id"] for entry in entries(who.get(url))} == mine, url
+        assert of(who.get(f"{type}?_summary=count"))["total"] == len(mine)
+    everything = entries(who.get(f"Patient/{ada}/$everything?_type=Patient,Observation,Condition"))
+    assert {entry["resource"]["id"] for entry in everything} == {ada, *seen}
+
+
+def test_searches_find_what_reads_show_under_scopes_and_directives() -> None:
+    """By sets over the index or by one body: the same, whatever scopes and directives there are."""
+    ward, chance = Ward(), random.Random(3)
+    parts = ("?category=mind", "?category=urn:kind|heart,|mind", "?status=final", "?category=urn:x|mind")
+    sizes = set()
+    for _ in range(40):
+        scope = " ".join(
+            f"system/Observation.{letters}{part}"
+            for part in chance.sample(parts, chance.choice((1, 2)))
+            for letters in chance.choice((("rs",), ("r", "s"), ("cruds",)))
+        )
+        granted = [
+            ward.device.grant(
+                chance.choice((doctor("quill"), organisation())),
+                effect=chance.choice(("deny", "permit")),
+                categories=chance.choice(((), (coding("mind"),), (coding("heart"),))),
+            )
+            for _ in range(chance.randrange(3))
+        ]
+        where = chance.choice((DID, FOREIGN))
+        who = caller(ward.client, f"{scope} system/Patient.rs", organisation=where, practitioner="quill")
+        every = [id for kind, id in ward.store.versions if kind == "Observation"]
+        readable = {id for id in every if who.get(f"Observation/{id}").status == 200}
+        for url in ("Observation?_count=1000", "Observation/_history?_count=1000"):
+            assert {entry["resource"]["id"] for entry in entries(who.get(url))} == readable, (scope, url)
+        assert of(who.get("Observation?_summary=count"))["total"] == len(readable)
+        sizes.add(len(readable))
+        for id in granted:
+            ward.device.revoke(id)
+    assert len(sizes) > 4
