@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
+from joserfc import jwt
+from joserfc.jwk import RSAKey
 
 from careledger.smart.assertions import read_assertion
 from careledger.smart.errors import OAuthError
@@ -56,6 +58,13 @@ def test_a_registered_key_signs_for_this_server(clinic, kid, algorithm, key, aud
     text = signed({"alg": algorithm, "kid": kid, "typ": "JWT"}, claims, key)
     assert clinic.authenticate(carried(text)) == clinic.machine
     assert clinic.refusal(carried(text)).code == "assertion-replayed"
+
+
+def test_what_a_foreign_library_signs_is_taken(clinic):
+    text = jwt.encode(
+        {"alg": "RS384", "kid": "r"}, clinic.claims(), RSAKey.import_key(rsa_key()), algorithms=["RS384"]
+    )
+    assert clinic.authenticate(carried(text)) == clinic.machine
 
 
 def other(clinic, **changes):
