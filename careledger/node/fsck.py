@@ -14,9 +14,11 @@ from typing import Any
 import lmdb
 
 from careledger.ledger.checkpoint import parse_note
+from careledger.ledger.consensus.embedded import EmbeddedLedger
 from careledger.ledger.light_files import NetworkTrust
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.verification import read_any_trust
+from careledger.node import former
 from careledger.node.home import OpenHome
 from careledger.node.recovery import catch_up
 from careledger.primitives.errors import CareLedgerError, Corrupt
@@ -109,19 +111,23 @@ def _newest(view: View, home: OpenHome) -> bytes:
 
 
 def _rolled_back(home: OpenHome, view: View, trusted: bytes) -> list[str]:
-    """Why this history does not continue the checkpoint; empty if it does."""
+    """Why this history, or that of the embedded ledger before it, does not continue the checkpoint; empty if it does."""
     trust, ledger = read_any_trust(trusted), home.the_ledger
+    kv, height = LmdbKV(view.txn, home.tables.ledger), int.from_bytes(_newest(view, home), "big")
+    if trust.chain != ledger.chain_id and home.migrated_view is not None:
+        before = former.open_former(home, view.txn)
+        ledger, kv, height = before.ledger, before.kv, before.ledger.height
     if trust.chain != ledger.chain_id:
         return ["the checkpoint is of another ledger"]
-    height = int.from_bytes(_newest(view, home), "big")
     if trust.size > height + 1:
         ahead = trust.size - 1 - height
         return [f"the home was rolled back: the checkpoint is {ahead} blocks ahead of its block {height}"]
-    kv = LmdbKV(view.txn, home.tables.ledger)
     if isinstance(trust, NetworkTrust):
         same = ledger.block(kv, trust.size - 1).app_hash == trust.point.app_hash
+    elif isinstance(ledger, EmbeddedLedger):
+        same = parse_note(ledger.checkpoint(kv, trust.size - 1)).checkpoint.root == trust.root
     else:
-        same = parse_note(home.embedded.checkpoint(kv, trust.size - 1)).checkpoint.root == trust.root
+        return ["the checkpoint is of another kind of ledger"]
     return [] if same else [f"the history up to block {trust.size - 1} was written anew"]
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -20,6 +22,7 @@ from careledger.ledger.kernel import ED25519, ML_DSA_65
 from careledger.ledger.log import verify_consistency
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.transaction import SecretKey, build_transaction
+from careledger.ledger.verification import read_trust
 from careledger.node import former, fsck, migrating
 from careledger.node.application import StateReader
 from careledger.node.joining import read_join_request
@@ -75,6 +78,7 @@ class Before:
                 else:
                     self.revocation = Revocation(node, device, granted)
             self.body = node.client.get("Observation/of-ada").body
+            self.checkpoint = str(node.command("checkpoint")["file"]).encode()
             ledger = node.service.context.home.embedded
             self.early = (ledger.height, ledger._history.root())  # leaves 0 … height − 1 and one more
             node.client.put("Patient/cid", patient("cid"))
@@ -118,14 +122,14 @@ def state(node: Solo) -> Overlay:
     return Overlay(StateReader(node.home))
 
 
-def check_fsck(node: Solo) -> None:
+def check_fsck(node: Solo, trusted: bytes = b"") -> None:
     home = node.home
 
     async def take_view() -> fsck.View:
         async with node.sequencer.quiet():
             return fsck.take_view(home)
 
-    report = fsck.run(home, node.run(take_view()), lambda _step: None)
+    report = fsck.run(home, node.run(take_view()), lambda _step: None, trusted)
     assert report["problems"] == []
 
 
@@ -170,6 +174,12 @@ def test_a_clinic_joins_and_keeps_every_record_proof_and_directive(tmp_path: Pat
                 "earlier batches stand in the log"
             )
         check_fsck(node)
+        check_fsck(node, before.checkpoint)
+        with mock.patch.object(
+            fsck, "read_any_trust", lambda data: replace(read_trust(data), root=bytes(32))
+        ):
+            with pytest.raises(AssertionError, match="written anew"):
+                check_fsck(node, before.checkpoint)
         came_to = (home.height, home.the_ledger.app_hash, home.heads.root, home.view)
     shutil.rmtree(before.path / "index")
     with solo_of(before.path) as node:
