@@ -175,11 +175,11 @@ def test_a_clinic_joins_and_keeps_every_record_proof_and_directive(tmp_path: Pat
             )
         check_fsck(node)
         check_fsck(node, before.checkpoint)
-        with mock.patch.object(
+        anew = mock.patch.object(
             fsck, "read_any_trust", lambda data: replace(read_trust(data), root=bytes(32))
-        ):
-            with pytest.raises(AssertionError, match="written anew"):
-                check_fsck(node, before.checkpoint)
+        )
+        with anew, pytest.raises(AssertionError, match="written anew"):
+            check_fsck(node, before.checkpoint)
         came_to = (home.height, home.the_ledger.app_hash, home.heads.root, home.view)
     shutil.rmtree(before.path / "index")
     with solo_of(before.path) as node:
