@@ -100,7 +100,7 @@ lock: $(STAMPS)/venv  ## write requirements/*.txt again from *.in (needs uv: pip
 
 .PHONY: clean
 clean:  ## remove everything that setup and the tests made, but no home
-	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist careledger/fhir/_definitions
+	@rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist careledger/fhir/_definitions careledger/web/_ui
 
 # --- setup, by stamps: each step runs again only when its inputs changed ------------------------------------------
 $(STAMPS)/venv:
@@ -125,7 +125,11 @@ $(STAMPS)/definitions: $(wildcard tools/*_definitions.py tools/definitions/* car
 	  PYTHONPATH=$(BUILD) $(PY) tools/build_definitions.py; }
 	@touch $@
 
-$(STAMPS)/package: pyproject.toml hatch_build.py careledger/__init__.py $(STAMPS)/definitions $(STAMPS)/build $(STAMPS)/run
+$(STAMPS)/ui: $(wildcard careledger/web/ui/*.json careledger/web/ui/src/* tools/build_ui.py) $(STAMPS)/build $(STAMPS)/run
+	@test ! -e tools/build_ui.py || { echo 'setup: building the pages'; PYTHONPATH=$(BUILD) $(PY) tools/build_ui.py; }
+	@touch $@
+
+$(STAMPS)/package: pyproject.toml hatch_build.py careledger/__init__.py $(STAMPS)/definitions $(STAMPS)/ui $(STAMPS)/build $(STAMPS)/run
 	@PYTHONPATH=$(BUILD) $(PIP) --no-deps --no-index --no-build-isolation --force-reinstall --editable .
 	@touch $@
 

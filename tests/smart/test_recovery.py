@@ -37,7 +37,7 @@ from careledger.smart.recovery import (
     rehearse,
     stop,
 )
-from careledger.smart.sessions import StepUpNeeded, find_session, open_session
+from careledger.smart.sessions import SESSIONS, StepUpNeeded, find_session, open_session
 from careledger.smart.tables import new_code
 from tests.smart.authenticator import Authenticator
 from tests.smart.people_support import (
@@ -108,6 +108,7 @@ def test_any_two_of_three_recover_and_end_everything_before(first, second):
     with pytest.raises(PasskeyRefused):
         sign_in(town.registry, town.lost)
     assert find_session(town.registry, town.cookie, NOW) is None
+    assert "rosa" not in {one.value.account for one in SESSIONS.list(town.registry)}
     assert len(list_passkeys(town.registry, "rosa")) == 1
     assert not is_onboarded(town.registry, "rosa")  # a new code has to be printed, and rehearsed
     with pytest.raises(RecoveryRefused):

@@ -1,0 +1,253 @@
+"""The administrators' desk: accounts, invitations, what needs a second person; and the developers' launcher.
+
+Every act is checked against its duty where it is done (`duties.py`), not where its button is drawn.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode, urlsplit
+
+from careledger.primitives.errors import Invalid, NotPermitted
+from careledger.smart import launches
+from careledger.smart.accounts import DUTIES, FHIR_TYPE_OF, Account, Kind, get_account, list_accounts
+from careledger.smart.administering import (
+    choose_disable,
+    choose_invite,
+    disable,
+    disabling,
+    enable,
+    read_invited,
+    write_invited,
+)
+from careledger.smart.clients import Client, list_clients
+from careledger.smart.duties import (
+    ACTS,
+    ActRequest,
+    approve_act,
+    check_alone,
+    find_approved,
+    list_requests,
+    refuse_act,
+    request_act,
+)
+from careledger.smart.invitations import invite, list_invitations, withdraw
+from careledger.smart.launches import Launch
+from careledger.smart.recovery import approve_as_organisation
+from careledger.smart.sessions import check_step_up
+from careledger.smart.tables import base64url
+from careledger.web.smart.dates import write_date
+from careledger.web.smart.messages import SmartAnswer
+from careledger.web.smart.mine import end_grants_of, read_key
+from careledger.web.smart.rendering import cookies_of, render
+from careledger.web.smart.screens import Form, People, go
+from careledger.web.smart.visits import Visit
+
+KINDS: dict[str, Kind] = {"patient": "patient", "clinician": "clinician", "administrator": "administrator"}
+
+
+async def show_desk(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """Accounts, invitations and requests, for whose duty they are."""
+    return _desk(people, visit)
+
+
+def _desk(people: People, visit: Visit, *, code: str = "", ticket: str = "", said: str = "") -> SmartAnswer:
+    me = visit.need().account
+    has_users = "users" in me.duties
+    invitations = [
+        {"key": base64url(key), "name": one.name, "kind": one.kind, "until": write_date(one.until_ms)}
+        for key, one in (list_invitations(people.registry) if has_users else [])
+    ]
+    requests = [
+        {
+            "key": base64url(one.key),
+            "act": one.value.act,
+            "subject": one.value.subject,
+            "reason": one.value.reason,
+            "by": _name_of(people, one.value.by),
+            "mine": one.value.by == me.id,
+        }
+        for one in list_requests(people.registry)
+        if ACTS[one.value.act].duty in me.duties
+    ]
+    askable = [
+        name
+        for name, act in ACTS.items()
+        if act.needs_two and act.duty in me.duties and name != "invite-administrator"
+    ]
+    return render(
+        visit,
+        "desk",
+        accounts=list_accounts(people.registry) if has_users else [],
+        has_users=has_users,
+        invitations=invitations,
+        requests=requests,
+        askable=askable,
+        duties=DUTIES,
+        code=code,
+        ticket=ticket,
+        said=said,
+    )
+
+
+def _name_of(people: People, id: str) -> str:
+    found = get_account(people.registry, id)
+    return found.value.name if found is not None else id
+
+
+async def invite_somebody(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """An invitation and its code; or, for an administrator where there are two, the request for it."""
+    signed_in = visit.need()
+    check_step_up(signed_in.session, visit.now_ms)
+    account, me = _read_invited(form), signed_in.account
+    act = choose_invite(people.registry, me, account.kind)
+    if ACTS[act].needs_two:
+        subject = write_invited(account.name, account.duties)
+        reason = form.one("reason") or "invitation"
+        await request_act(people.registry, me, act, subject, reason, visit.now_ms)
+        return _desk(people, visit, said="desk.requested")
+    check_alone(me, act)
+    return _desk(people, visit, code=await _invite(people, visit, account))
+
+
+async def _invite(people: People, visit: Visit, account: Account) -> str:
+    by = visit.need().account.id
+    code = await invite(people.registry, account, people.organisation, people.sign, visit.now_ms, by=by)
+    people.report("invited", account.kind, by)
+    return code
+
+
+def _read_invited(form: Form) -> Account:
+    kind = KINDS.get(form.one("kind"))
+    if kind is None:
+        raise Invalid("choose what the person is invited as", code="account-kind")
+    id, type = form.one("record").strip(), FHIR_TYPE_OF[kind]
+    if (not id) != (not type):
+        raise Invalid(
+            "a patient or clinician is invited with the id of their record, an administrator without",
+            code="account-fhir-user",
+        )
+    roles = tuple(sorted({word.strip() for word in form.one("roles").split(",") if word.strip()}))
+    duties = tuple(duty for duty in DUTIES if duty in form.all("duty"))
+    return Account(
+        id="", kind=kind, name=form.one("name").strip(), fhir_user=f"{type}/{id}" if type else "", roles=roles, duties=duties
+    )  # fmt: skip
+
+
+async def withdraw_invitation(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """The code does not hold any more."""
+    check_alone(visit.need().account, "withdraw-invitation")
+    await withdraw(people.registry, read_key(form.one("invitation")))
+    return go(visit, "/desk")
+
+
+async def disable_account(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """The account opens nothing any more; or the request for it, where two must agree."""
+    signed_in, id = visit.need(), form.one("account")
+    check_step_up(signed_in.session, visit.now_ms)
+    act = choose_disable(people.registry, id)
+    if ACTS[act].needs_two:
+        reason = form.one("reason") or "disable"
+        await request_act(people.registry, signed_in.account, act, id, reason, visit.now_ms)
+        return _desk(people, visit, said="desk.requested")
+    await disable(people.registry, signed_in.account, id)
+    await end_grants_of(people, id)
+    people.report("disabled", id, signed_in.account.id)
+    return go(visit, "/desk")
+
+
+async def enable_account(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """The account's passkeys sign in again."""
+    signed_in = visit.need()
+    check_step_up(signed_in.session, visit.now_ms)
+    await enable(people.registry, signed_in.account, form.one("account"))
+    people.report("enabled", form.one("account"), signed_in.account.id)
+    return go(visit, "/desk")
+
+
+# Two persons
+
+
+async def ask_for_act(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """A dangerous act is asked for."""
+    signed_in = visit.need()
+    check_step_up(signed_in.session, visit.now_ms)
+    act, subject = form.one("act"), form.one("subject").strip()
+    if act == "invite-administrator":
+        raise Invalid("invite them above", code="act-invite")
+    await request_act(people.registry, signed_in.account, act, subject, form.one("reason"), visit.now_ms)
+    people.report("requested", act, signed_in.account.id)
+    return _desk(people, visit, said="desk.requested")
+
+
+async def approve(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """The second person says yes: what was asked for is done."""
+    signed_in = visit.need()
+    check_step_up(signed_in.session, visit.now_ms)
+    key, me = read_key(form.one("request")), signed_in.account
+    asked = find_approved(people.registry, me, key, visit.now_ms).value
+    if asked.act == "disable-last-administrator":
+        await approve_act(people.registry, me, key, visit.now_ms, *disabling(people.registry, asked.subject))
+        await end_grants_of(people, asked.subject)
+        said = _desk(people, visit, said="desk.done")
+    else:
+        said = await _perform(people, visit, key, asked)
+    people.report("approved", asked.act, me.id)
+    return said
+
+
+async def _perform(people: People, visit: Visit, key: bytes, asked: ActRequest) -> SmartAnswer:
+    me, registry = visit.need().account, people.registry
+    if asked.act == "approve-recovery":
+        await approve_act(registry, me, key, visit.now_ms)
+        ticket = await approve_as_organisation(registry, asked.subject, (asked.by, me.id), visit.now_ms)
+        return _desk(people, visit, ticket=ticket, said="desk.done")
+    if asked.act == "invite-administrator":
+        name, duties = read_invited(asked.subject)
+        await approve_act(registry, me, key, visit.now_ms)
+        account = Account(id="", kind="administrator", name=name, duties=duties)
+        return _desk(people, visit, code=await _invite(people, visit, account))
+    perform = people.perform.get(asked.act)
+    if perform is None:
+        raise NotPermitted("this is done on the command line", hint="careledger --help", code="act-elsewhere")
+    await approve_act(registry, me, key, visit.now_ms)
+    await perform(asked.subject)
+    return _desk(people, visit, said="desk.done")
+
+
+async def refuse(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """The second person says no, or the first thinks better of it."""
+    await refuse_act(people.registry, visit.need().account, read_key(form.one("request")))
+    return go(visit, "/desk")
+
+
+# Launching apps
+
+
+async def show_launcher(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """The apps that have a launch address."""
+    return render(visit, "launcher", clients=_launchable(people))
+
+
+async def launch(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """The app opens with the context; the address carries an opaque value, never the patient (SMART App Launch 2.2)."""
+    account = visit.need().account
+    client = next((one for one in _launchable(people) if one.id == form.one("client")), None)
+    if client is None:
+        raise Invalid("choose an app", code="launch-client")
+    context = {name: form.one(name).strip() for name in ("patient", "encounter", "intent")}
+    context = {name: value for name, value in context.items() if value}
+    asked = Launch(client=client.id, account=account.id, context={**context, "need_patient_banner": "true"})
+    value = await launches.begin(people.registry, asked, visit.now_ms)
+    separator = "&" if urlsplit(client.launch_uri).query else "?"
+    url = client.launch_uri + separator + urlencode({"iss": people.base, "launch": value})
+    return SmartAnswer(303, b"", [(b"location", url.encode("ascii")), *cookies_of(visit)])
+
+
+def _launchable(people: People) -> list[Client]:
+    return [one for one in list_clients(people.registry) if one.launch_uri and not one.is_disabled]
+
+
+def origin_of(url: str) -> str:
+    """Scheme and host of a program's address, for `form-action`; `scheme:` of a native one."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}" if parts.scheme in ("http", "https") else f"{parts.scheme}:"

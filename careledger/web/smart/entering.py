@@ -1,0 +1,246 @@
+"""Coming in: sign in, enrol by an invitation, print and rehearse the recovery code, recover."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal
+
+import msgspec
+
+from careledger.primitives.errors import NotFound
+from careledger.smart.invitations import accept, find_invited, read_invited
+from careledger.smart.passkeys import (
+    Verified,
+    begin_registration,
+    begin_sign_in,
+    finish_sign_in,
+    keep_passkey,
+    read_registration,
+)
+from careledger.smart.recovery import (
+    approve_with_code,
+    check_ready,
+    complete,
+    find_ticket,
+    is_onboarded,
+    make_kit,
+    rehearse,
+)
+from careledger.smart.sessions import check_step_up, end_session, mark_verified, open_session
+from careledger.smart.tables import Table
+from careledger.web.smart.messages import SmartAnswer
+from careledger.web.smart.mine import end_grants_of
+from careledger.web.smart.rendering import render
+from careledger.web.smart.screens import Form, People, go, tell
+from careledger.web.smart.visits import Visit
+
+HALF_DONE_MS: Final = 900_000
+CONTINUE: Final = "/oauth/continue?ticket="
+"""Where somebody goes on who had to sign in for a program's request."""
+_TICKET = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+
+
+class HalfDone(msgspec.Struct, frozen=True, kw_only=True):
+    """A visitor who typed a code that holds, and has made no passkey yet. `key` is that of invitation or recovery."""
+
+    purpose: Literal["enrol", "recover"]
+    key: bytes
+    account: str
+    until_ms: int
+
+
+HALF_DONE: Final = Table("request", HalfDone, b"entering:")
+
+# Signing in
+
+
+async def show_sign_in(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """The page, the same for everybody. `ticket` is of a program's request that waits."""
+    return render(visit, "sign_in", next=_next(form.one("ticket")))
+
+
+async def begin(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """Options for the passkey: of a visitor, or of somebody signed in who confirms."""
+    account = visit.signed_in.account.id if visit.signed_in is not None else ""
+    options = await begin_sign_in(people.registry, people.party, visit.binding, visit.now_ms, account=account)
+    return tell(visit, options=options)
+
+
+async def sign_in(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """The passkey's answer: a new session, never the one that the browser brought."""
+    former = visit.session_cookie
+    verified = await finish_sign_in(
+        people.registry, people.party, visit.binding, visit.request.body, visit.now_ms
+    )
+    await _take_in(people, visit, verified, former)
+    done = is_onboarded(people.registry, verified.account.id)
+    return tell(visit, next="" if done else "/kit")
+
+
+async def step_up(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """Somebody signed in confirmed with their own passkey."""
+    signed_in = visit.need()
+    await finish_sign_in(
+        people.registry, people.party, visit.binding, visit.request.body, visit.now_ms,
+        account=signed_in.account.id,
+    )  # fmt: skip
+    await mark_verified(people.registry, signed_in, visit.now_ms)
+    return tell(visit, next="")
+
+
+async def sign_out(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """This session is over."""
+    signed_in = visit.need()
+    await end_session(people.registry, signed_in.account.id, signed_in.key)
+    visit.send_away()
+    return go(visit, "/sign-in")
+
+
+async def _take_in(people: People, visit: Visit, verified: Verified, former: str) -> None:
+    cookie, signed_in = await open_session(
+        people.registry, verified, visit.label, visit.now_ms, former=former
+    )
+    visit.take_in(cookie, signed_in)
+
+
+def _next(ticket: str) -> str:
+    """Where to go after signing in: one of our own pages, never an address that somebody sent."""
+    return CONTINUE + ticket if _TICKET.fullmatch(ticket) else "/me"
+
+
+# Enrolling
+
+
+async def show_enrol(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """Where the code of an invitation is typed."""
+    return render(visit, "enrol")
+
+
+async def enrol(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """The code holds: whose invitation it is, and the button for the passkey."""
+    invited = await find_invited(
+        people.registry, form.one("code"), visit.request.address, people.verify, visit.now_ms
+    )
+    account = invited.account
+    await _keep_half(people, visit, "enrol", invited.found.key, account.id)
+    return render(visit, "passkey", purpose="enrol", person=account.name, kind=account.kind)
+
+
+async def begin_passkey(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """Options for the new passkey of somebody invited or recovering."""
+    half = _half(people, visit)
+    if half.purpose == "enrol":
+        account = read_invited(people.registry, half.key, people.verify, visit.now_ms).account
+    else:
+        _, account = check_ready(people.registry, half.key, visit.now_ms)
+    options = await begin_registration(
+        people.registry, people.party, account, visit.binding, visit.now_ms, half.purpose
+    )
+    return tell(visit, options=options)
+
+
+async def make_passkey(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """The new passkey: the account comes to be, or is recovered; and the person is signed in."""
+    half, former = _half(people, visit), visit.session_cookie
+    passkey = await read_registration(
+        people.registry, people.party, half.account, visit.binding, visit.request.body,
+        label=visit.label, now_ms=visit.now_ms, purpose=half.purpose,
+    )  # fmt: skip
+    address = visit.request.address
+    if half.purpose == "enrol":
+        invited = read_invited(people.registry, half.key, people.verify, visit.now_ms)
+        account = await accept(people.registry, invited, passkey, address)
+    else:
+        account = await complete(people.registry, half.key, passkey, address, visit.now_ms)
+        await end_grants_of(people, account.id)
+    people.report("enrolled" if half.purpose == "enrol" else "recovered", "", account.id)
+    await _take_in(people, visit, Verified(account, passkey), former)
+    return tell(visit, next="/kit")
+
+
+async def _keep_half(
+    people: People, visit: Visit, purpose: Literal["enrol", "recover"], key: bytes, account: str
+) -> None:
+    until_ms = visit.now_ms + HALF_DONE_MS
+    half = HalfDone(purpose=purpose, key=key, account=account, until_ms=until_ms)
+    await people.registry.change(HALF_DONE.put(visit.binding, half, expires_ms=until_ms))
+
+
+def _half(people: People, visit: Visit) -> HalfDone:
+    found = HALF_DONE.get(people.registry, visit.binding)
+    if found is None or visit.now_ms >= found.value.until_ms:
+        raise NotFound("this took too long", hint="type your code again", code="entering-over")
+    return found.value
+
+
+# The printed code
+
+
+async def show_kit(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """Where a new code is asked for."""
+    return render(visit, "kit", code="", done=is_onboarded(people.registry, visit.need().account.id))
+
+
+async def print_kit(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """A new code, shown once, to be typed back."""
+    signed_in = visit.need()
+    check_step_up(signed_in.session, visit.now_ms)
+    code = await make_kit(people.registry, signed_in.account.id, visit.now_ms)
+    return render(visit, "kit", code=code, done=False)
+
+
+async def rehearse_kit(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """It was typed back: onboarding is finished."""
+    await rehearse(people.registry, visit.need().account.id, form.one("code"), visit.now_ms)
+    return go(visit, "/me")
+
+
+# Recovering
+
+
+async def show_recover(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """Where the printed code or a ticket is typed."""
+    return render(visit, "recover", ticket="", counted=False)
+
+
+async def recover_with_code(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """The printed code says yes; a ticket, if this opened the recovery."""
+    ticket = await approve_with_code(people.registry, form.one("code"), visit.request.address, visit.now_ms)
+    people.report("recovery-approved", "printed code", "")
+    return render(visit, "recover", ticket=ticket, counted=True)
+
+
+async def recover_with_ticket(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """How far the recovery is; when it is ready, the button for the new passkey."""
+    found = await find_ticket(people.registry, form.one("ticket"), visit.request.address, visit.now_ms)
+    recovery = found.value
+    if not recovery.ready_ms or visit.now_ms < recovery.ready_ms:
+        return render(visit, "recovering", recovery=recovery)
+    _, account = check_ready(people.registry, found.key, visit.now_ms)
+    await _keep_half(people, visit, "recover", found.key, account.id)
+    return render(visit, "passkey", purpose="recover", person=account.name, kind=account.kind)
+
+
+# Another passkey
+
+
+async def begin_another(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """Options for one more passkey of somebody signed in and freshly verified."""
+    signed_in = visit.need()
+    check_step_up(signed_in.session, visit.now_ms)
+    options = await begin_registration(
+        people.registry, people.party, signed_in.account, visit.binding, visit.now_ms, "add"
+    )
+    return tell(visit, options=options)
+
+
+async def add_another(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """One more passkey."""
+    signed_in = visit.need()
+    check_step_up(signed_in.session, visit.now_ms)
+    passkey = await read_registration(
+        people.registry, people.party, signed_in.account.id, visit.binding, visit.request.body,
+        label=visit.label, now_ms=visit.now_ms, purpose="add",
+    )  # fmt: skip
+    await people.registry.change(keep_passkey(passkey))
+    return tell(visit, next="/me")

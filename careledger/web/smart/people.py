@@ -1,0 +1,92 @@
+"""The pages of people: every path, with whom it demands, in one literal table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from careledger.smart.wording import LANGUAGES
+from careledger.web.smart import desk, entering, mine
+from careledger.web.smart.messages import Handler, Routes, SmartAnswer, SmartRequest
+from careledger.web.smart.rendering import ASSETS, read_asset
+from careledger.web.smart.screens import Demand, Form, People, Route, go, guard
+from careledger.web.smart.visits import Visit
+
+
+async def speak(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """Another language from now on."""
+    chosen = form.one("language")
+    for language in LANGUAGES:
+        if language == chosen:
+            visit.speak(language)
+    return go(visit, "/me" if visit.signed_in is not None else "/sign-in")
+
+
+ROUTES: Final[Mapping[tuple[str, str], Route]] = MappingProxyType(
+    {
+        ("GET", "/sign-in"): Route(entering.show_sign_in, "nobody"),
+        ("POST", "/sign-in/options"): Route(entering.begin, "nobody", is_json=True),
+        ("POST", "/sign-in/answer"): Route(entering.sign_in, "nobody", is_json=True),
+        ("POST", "/language"): Route(speak, "nobody"),
+        ("GET", "/enrol"): Route(entering.show_enrol, "nobody"),
+        ("POST", "/enrol"): Route(entering.enrol, "nobody"),
+        ("POST", "/passkey/options"): Route(entering.begin_passkey, "nobody", is_json=True),
+        ("POST", "/passkey/answer"): Route(entering.make_passkey, "nobody", is_json=True),
+        ("GET", "/recover"): Route(entering.show_recover, "nobody"),
+        ("POST", "/recover/code"): Route(entering.recover_with_code, "nobody"),
+        ("POST", "/recover/ticket"): Route(entering.recover_with_ticket, "nobody"),
+        ("POST", "/sign-out"): Route(entering.sign_out, "session"),
+        ("POST", "/step-up/options"): Route(entering.begin, "session", is_json=True),
+        ("POST", "/step-up/answer"): Route(entering.step_up, "session", is_json=True),
+        ("GET", "/kit"): Route(entering.show_kit, "session"),
+        ("POST", "/kit"): Route(entering.print_kit, "session"),
+        ("POST", "/kit/rehearse"): Route(entering.rehearse_kit, "session"),
+        ("GET", "/me"): Route(mine.show_me, "session"),
+        ("POST", "/me/passkeys/options"): Route(entering.begin_another, "session", is_json=True),
+        ("POST", "/me/passkeys/answer"): Route(entering.add_another, "session", is_json=True),
+        ("POST", "/me/passkeys/remove"): Route(mine.drop_passkey, "session"),
+        ("POST", "/me/sessions/end"): Route(mine.end_one, "session"),
+        ("POST", "/me/sessions/end-others"): Route(mine.end_others, "session"),
+        ("POST", "/me/apps/end"): Route(mine.end_app, "session"),
+        ("POST", "/me/guardian"): Route(mine.choose_guardian, "session"),
+        ("POST", "/me/wards/approve"): Route(mine.approve_ward, "session"),
+        ("POST", "/me/recovery/stop"): Route(mine.stop_recovery, "session"),
+        ("GET", "/launcher"): Route(desk.show_launcher, "clinician"),
+        ("POST", "/launcher"): Route(desk.launch, "clinician"),
+        ("GET", "/desk"): Route(desk.show_desk, "administrator"),
+        ("POST", "/desk/invite"): Route(desk.invite_somebody, "administrator"),
+        ("POST", "/desk/invitations/withdraw"): Route(desk.withdraw_invitation, "administrator"),
+        ("POST", "/desk/accounts/disable"): Route(desk.disable_account, "administrator"),
+        ("POST", "/desk/accounts/enable"): Route(desk.enable_account, "administrator"),
+        ("POST", "/desk/requests"): Route(desk.ask_for_act, "administrator"),
+        ("POST", "/desk/requests/approve"): Route(desk.approve, "administrator"),
+        ("POST", "/desk/requests/refuse"): Route(desk.refuse, "administrator"),
+    }
+)
+"""(method, path) -> screen and demand."""
+
+DEMANDS: Final[Mapping[tuple[str, str], Demand]] = MappingProxyType(
+    {place: route.demand for place, route in ROUTES.items()}
+)
+"""For the inventory: what each demands. What `nobody` needs comes from our own page all the same, if it is a POST."""
+
+
+def routes(people: People) -> Routes:
+    """The handlers, and the two files that the pages load."""
+    found: dict[tuple[str, str], Handler] = {
+        (method, path): guard(people, method, route) for (method, path), route in ROUTES.items()
+    }
+    for name in ASSETS:
+        found["GET", f"/ui/{name}"] = _asset(name)
+    return MappingProxyType(found)
+
+
+def _asset(name: str) -> Handler:
+    async def handle(request: SmartRequest) -> SmartAnswer:
+        content = read_asset(name)
+        if content is None:
+            return SmartAnswer(404, b"", [(b"content-type", b"text/plain")])
+        return SmartAnswer(200, content, [(b"content-type", ASSETS[name])])
+
+    return handle

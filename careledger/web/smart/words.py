@@ -1,0 +1,261 @@
+"""The words of the pages, English and Spanish: one literal table. Patients read these: short, plain, no jargon."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        # every page
+        "skip": ("Skip to the content", "Saltar al contenido"),
+        "sign-out": ("Sign out", "Cerrar sesión"),
+        "my-page": ("My page", "Mi página"),
+        "desk": ("Accounts", "Cuentas"),
+        "launcher": ("Launch an app", "Abrir una app"),
+        "other-language": ("Español", "English"),
+        "demo": ("The demo's people", "Las personas de la demostración"),
+        "demo.text": (
+            "Nothing here is real. Choose who you are; a real node asks for a passkey.",
+            "Aquí nada es real. Elija quién es; un nodo real pide una llave de acceso.",
+        ),
+        "needs-script": (
+            "This page needs JavaScript for your passkey. Please switch it on.",
+            "Esta página necesita JavaScript para su llave de acceso. Por favor, actívelo.",
+        ),
+        "working": ("One moment …", "Un momento …"),
+        "failed": (
+            "That did not work. Nothing was changed. Please try again.",
+            "No ha funcionado. No se ha cambiado nada. Inténtelo de nuevo.",
+        ),
+        "no-passkeys": (
+            "This browser cannot use passkeys. Use a newer one, or your phone.",
+            "Este navegador no admite llaves de acceso. Use otro más reciente, o su teléfono.",
+        ),
+        # signing in
+        "sign-in": ("Sign in", "Iniciar sesión"),
+        "sign-in.text": (
+            "Use the passkey on your phone, computer or security key. There is no password.",
+            "Use la llave de acceso de su teléfono, ordenador o llave de seguridad. No hay contraseña.",
+        ),
+        "sign-in.button": ("Sign in with a passkey", "Entrar con una llave de acceso"),
+        "sign-in.invited": ("I have an invitation", "Tengo una invitación"),
+        "sign-in.lost": ("I lost my passkey", "He perdido mi llave de acceso"),
+        # enrolling
+        "enrol": ("Your invitation", "Su invitación"),
+        "enrol.text": (
+            "Type the code that your organisation gave you. It works once, for seven days.",
+            "Escriba el código que le dio su organización. Sirve una vez, durante siete días.",
+        ),
+        "enrol.code": ("Code of the invitation", "Código de la invitación"),
+        "continue": ("Continue", "Continuar"),
+        "passkey": ("Your passkey", "Su llave de acceso"),
+        "passkey.hello": ("This invitation is for", "Esta invitación es para"),
+        "passkey.text": (
+            "Your device now makes a key for you. You unlock it with your finger, your face or your PIN. Nobody else gets it.",
+            "Su dispositivo crea ahora una llave para usted. La abre con su dedo, su cara o su PIN. Nadie más la recibe.",
+        ),
+        "passkey.button": ("Make my passkey", "Crear mi llave de acceso"),
+        "passkey.not-me": ("This is not me", "No soy yo"),
+        "kind.patient": ("patient", "paciente"),
+        "kind.clinician": ("clinician", "profesional sanitario"),
+        "kind.administrator": ("administrator", "administrador"),
+        # the printed code
+        "kit": ("Your recovery code", "Su código de recuperación"),
+        "kit.text": (
+            "If you lose your passkey, this code helps you back in, together with your guardian or your organisation. Print it or write it down; keep it at home.",
+            "Si pierde su llave de acceso, este código le ayuda a volver a entrar, junto con su persona de confianza o su organización. Imprímalo o anótelo; guárdelo en casa.",
+        ),
+        "kit.button": ("Show me a new code", "Mostrar un código nuevo"),
+        "kit.once": ("It is shown only now.", "Solo se muestra ahora."),
+        "kit.rehearse": (
+            "Now type it from your paper, to be sure that it is right:",
+            "Ahora escríbalo desde su papel, para asegurarse de que está bien:",
+        ),
+        "kit.code": ("Your recovery code", "Su código de recuperación"),
+        "kit.missing": (
+            "You are not quite done: print your recovery code and type it back once.",
+            "Aún falta algo: imprima su código de recuperación y escríbalo una vez.",
+        ),
+        # my page
+        "me": ("My page", "Mi página"),
+        "me.number": ("My number (a guardian needs it)", "Mi número (lo necesita una persona de confianza)"),
+        "me.passkeys": ("My passkeys", "Mis llaves de acceso"),
+        "me.passkeys.add": ("Add a passkey", "Añadir una llave de acceso"),
+        "me.used": ("last used", "último uso"),
+        "me.synced": ("copied by your provider", "copiada por su proveedor"),
+        "remove": ("Remove", "Quitar"),
+        "me.sessions": ("Where I am signed in", "Dónde he iniciado sesión"),
+        "me.here": ("this browser", "este navegador"),
+        "end": ("End", "Cerrar"),
+        "me.end-all": ("End all others", "Cerrar todas las demás"),
+        "me.apps": ("Apps that I allowed", "Apps que he permitido"),
+        "me.no-apps": ("No app may use anything.", "Ninguna app puede usar nada."),
+        "me.until": ("until", "hasta"),
+        "withdraw": ("Withdraw", "Retirar"),
+        "me.guardian": ("My guardian", "Mi persona de confianza"),
+        "me.guardian.text": (
+            "Somebody whom you trust, who can help you back in. They see nothing of yours.",
+            "Alguien de confianza que puede ayudarle a volver a entrar. No ve nada suyo.",
+        ),
+        "me.guardian.number": ("Their number", "Su número"),
+        "save": ("Save", "Guardar"),
+        "me.wards": ("Whom I help back in", "A quién ayudo a volver a entrar"),
+        "me.wards.text": (
+            "Say yes only if this person has asked you, in person or on the phone.",
+            "Diga que sí solo si esta persona se lo ha pedido, en persona o por teléfono.",
+        ),
+        "approve": ("Say yes", "Decir que sí"),
+        # recovery
+        "recover": ("Back in without a passkey", "Volver a entrar sin llave de acceso"),
+        "recover.text": (
+            "Two of three have to say yes: your printed code, your guardian, your organisation. Then a day goes by, and you make a new passkey with your ticket.",
+            "Dos de tres tienen que decir que sí: su código impreso, su persona de confianza, su organización. Después pasa un día, y crea una llave nueva con su billete.",
+        ),
+        "recover.code": ("My printed code", "Mi código impreso"),
+        "recover.ticket": ("My ticket", "Mi billete"),
+        "recover.have-ticket": ("I have a ticket", "Tengo un billete"),
+        "recover.your-ticket": (
+            "Your ticket. Write it down; it is shown only now.",
+            "Su billete. Anótelo; solo se muestra ahora.",
+        ),
+        "recover.counted": (
+            "Your printed code counts. You have a ticket already.",
+            "Su código impreso cuenta. Ya tiene un billete.",
+        ),
+        "recover.said-yes": ("said yes", "ha dicho que sí"),
+        "recover.not-yet": ("not yet", "todavía no"),
+        "recover.printed": ("Printed code", "Código impreso"),
+        "recover.guardian": ("Guardian", "Persona de confianza"),
+        "recover.organisation": ("Organisation", "Organización"),
+        "recover.ready": ("Ready from", "Listo desde"),
+        "recover.open": (
+            "Somebody is recovering this account. If it is not you, stop it now.",
+            "Alguien está recuperando esta cuenta. Si no es usted, deténgalo ahora.",
+        ),
+        "recover.stop": ("Stop it", "Detenerlo"),
+        "recover.given": (
+            "Give this ticket to the person, in person. It is shown only now.",
+            "Entregue este billete a la persona, en persona. Solo se muestra ahora.",
+        ),
+        # consent
+        "consent": ("An app asks", "Una app pregunta"),
+        "consent.may": ("It may:", "Podrá:"),
+        "consent.always": ("needed", "necesario"),
+        "consent.how-long": ("How long?", "¿Cuánto tiempo?"),
+        "consent.session": (
+            "Until you sign out, at most 12 hours",
+            "Hasta que cierre la sesión, como mucho 12 horas",
+        ),
+        "consent.later": (
+            "You can withdraw this at any time on your page.",
+            "Puede retirarlo en cualquier momento en su página.",
+        ),
+        "consent.allow": ("Allow what is ticked", "Permitir lo marcado"),
+        "consent.deny": ("Do not allow", "No permitir"),
+        "consent.narrow": ("Take out what it shall not do.", "Desmarque lo que no deba hacer."),
+        # choosing a patient
+        "picker": ("Which patient?", "¿Qué paciente?"),
+        "picker.search": ("Name", "Nombre"),
+        "search": ("Search", "Buscar"),
+        "picker.none": ("Nobody found whom you may see.", "No se ha encontrado a nadie a quien pueda ver."),
+        "choose": ("Choose", "Elegir"),
+        "picker.born": ("born", "nacido/a"),
+        # launcher
+        "launcher.text": (
+            "Opens an app with a patient, as an electronic record does. For developers.",
+            "Abre una app con un paciente, como hace una historia clínica electrónica. Para desarrolladores.",
+        ),
+        "launcher.client": ("App", "App"),
+        "launcher.patient": ("Id of the patient", "Id del paciente"),
+        "launcher.encounter": ("Id of the visit (may be empty)", "Id de la visita (puede estar vacío)"),
+        "launcher.intent": ("Intent (may be empty)", "Intención (puede estar vacía)"),
+        "launcher.none": ("No app has a launch address.", "Ninguna app tiene dirección de inicio."),
+        "launch": ("Launch", "Abrir"),
+        # administrators
+        "desk.accounts": ("Accounts", "Cuentas"),
+        "desk.invite": ("Invite somebody", "Invitar a alguien"),
+        "desk.kind": ("As", "Como"),
+        "desk.name": ("Name", "Nombre"),
+        "desk.record": ("Id of their Patient or Practitioner", "Id de su Patient o Practitioner"),
+        "desk.roles": ("Roles (with commas)", "Funciones (con comas)"),
+        "desk.duties": ("Duties (administrators only)", "Tareas (solo administradores)"),
+        "desk.duty.keys": ("keys", "claves"),
+        "desk.duty.users": ("users", "usuarios"),
+        "desk.duty.audit": ("audit", "auditoría"),
+        "desk.code": (
+            "Code of the invitation. Show or send it to the person; it is shown only now.",
+            "Código de la invitación. Muéstrelo o envíelo a la persona; solo se muestra ahora.",
+        ),
+        "desk.invitations": ("Invitations that wait", "Invitaciones pendientes"),
+        "desk.requests": ("What needs a second person", "Lo que necesita una segunda persona"),
+        "desk.request": ("Ask for it", "Solicitarlo"),
+        "desk.act": ("What", "Qué"),
+        "desk.subject": ("Whom or what (id)", "A quién o qué (id)"),
+        "desk.reason": ("Why", "Por qué"),
+        "desk.asked-by": ("asked by", "solicitado por"),
+        "desk.approve": ("Approve", "Aprobar"),
+        "desk.refuse": ("Refuse", "Rechazar"),
+        "desk.disable": ("Disable", "Desactivar"),
+        "desk.enable": ("Enable", "Activar"),
+        "desk.disabled": ("disabled", "desactivada"),
+        "desk.requested": (
+            "Asked. Another administrator has to approve it.",
+            "Solicitado. Otro administrador tiene que aprobarlo.",
+        ),
+        "desk.done": ("Done.", "Hecho."),
+        "nothing": ("Nothing.", "Nada."),
+        # errors
+        "error": ("That is not possible", "No es posible"),
+        "back": ("Back", "Volver"),
+        "error.passkey-refused": (
+            "This passkey was not accepted.",
+            "No se ha aceptado esta llave de acceso.",
+        ),
+        "error.passkey-refused.hint": (
+            "Try again; if it goes on, ask your organisation for help.",
+            "Inténtelo de nuevo; si continúa, pida ayuda a su organización.",
+        ),
+        "error.invitation-refused": ("This code does not hold.", "Este código no es válido."),
+        "error.invitation-refused.hint": (
+            "Check it letter by letter, or ask your organisation for a new one.",
+            "Revíselo letra por letra, o pida otro a su organización.",
+        ),
+        "error.recovery-refused": ("This code does not hold.", "Este código no es válido."),
+        "error.recovery-refused.hint": (
+            "Check it letter by letter, or ask your organisation for help.",
+            "Revíselo letra por letra, o pida ayuda a su organización.",
+        ),
+        "error.recovery-waits": ("It is too early.", "Es demasiado pronto."),
+        "error.recovery-waits.hint": (
+            "A second yes is missing, or the day is not over. Come back with your ticket.",
+            "Falta un segundo sí, o el día no ha pasado. Vuelva con su billete.",
+        ),
+        "error.too-many-tries": (
+            "Too many wrong codes from here.",
+            "Demasiados códigos erróneos desde aquí.",
+        ),
+        "error.not-from-our-page": ("This did not come from our page.", "Esto no venía de nuestra página."),
+        "error.not-from-our-page.hint": (
+            "Open the page again, then repeat.",
+            "Abra la página de nuevo y repita.",
+        ),
+        "error.step-up-needed": (
+            "This needs your passkey again.",
+            "Esto necesita de nuevo su llave de acceso.",
+        ),
+        "error.step-up-needed.hint": (
+            "Go back and confirm with your passkey.",
+            "Vuelva y confirme con su llave de acceso.",
+        ),
+        "error.last-passkey": ("This is your only passkey.", "Es su única llave de acceso."),
+        "error.last-passkey.hint": ("Add another one first.", "Añada otra primero."),
+        "error.consent-changed": (
+            "What is asked has changed since the page was shown.",
+            "Lo que se pide ha cambiado desde que se mostró la página.",
+        ),
+        "error.consent-changed.hint": ("Read it again, then decide.", "Léalo de nuevo y decida."),
+    }
+)
+"""Key -> (English, Spanish). `error.CODE` is what is said of an error with that code, `error.CODE.hint` what to do."""

@@ -1,0 +1,53 @@
+// The pages' script: buttons that run a passkey's ceremony, and forms that want one before they are sent.
+
+import { type Act, Refused, isPossible, run } from "./passkeys.js";
+
+const page = document.body.dataset;
+const csrf = page["csrf"] ?? "";
+
+function say(text: string): void {
+  const status = document.getElementById("status");
+  if (status !== null) status.textContent = text;
+}
+
+/** Runs it with the button off and the person told; false if it did not work. */
+async function guard(button: HTMLButtonElement | null, doing: () => Promise<void>): Promise<void> {
+  if (!isPossible()) {
+    say(page["noPasskeys"] ?? "");
+    return;
+  }
+  say(page["working"] ?? "");
+  if (button !== null) button.disabled = true;
+  try {
+    await doing();
+  } catch (error) {
+    say(error instanceof Refused && error.message !== "" ? error.message : (page["failed"] ?? ""));
+  } finally {
+    if (button !== null) button.disabled = false;
+  }
+}
+
+async function confirm(): Promise<void> {
+  await run("get", "/step-up/options", "/step-up/answer", csrf);
+}
+
+for (const button of document.querySelectorAll<HTMLButtonElement>("button[data-ceremony]")) {
+  button.addEventListener("click", () => {
+    void guard(button, async () => {
+      const { ceremony, begin = "", finish = "", next = "/me" } = button.dataset;
+      if ("confirm" in button.dataset) await confirm();
+      const told = await run(ceremony as Act, begin, finish, csrf);
+      location.assign(told === "" ? next : told);
+    });
+  });
+}
+
+for (const form of document.querySelectorAll<HTMLFormElement>("form[data-step-up]")) {
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    void guard(form.querySelector("button"), async () => {
+      await confirm();
+      form.submit();
+    });
+  });
+}
