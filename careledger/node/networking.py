@@ -105,7 +105,7 @@ class Networking:
             self._folder / settings.application, application, sequencer.fail, on_hang_up=sequencer.abort_block
         )
         if signer is not None:
-            self._signer = asyncio.create_task(self._sign(signer), name="signer")
+            self._signer = asyncio.create_task(self._sign(signer, sequencer.fail), name="signer")
         self.engine = EngineProcess(engine.path, self._folder, settings, log_engine, environment=os.environ)
         await self.engine.start()
         self._watch = asyncio.create_task(self._stop_with(sequencer, self.engine), name="failure")
@@ -131,9 +131,13 @@ class Networking:
             logger().error("the validator signs nothing", reason=error.message, hint=error.hint)
             return None
 
-    async def _sign(self, signer: Signer) -> None:
+    async def _sign(self, signer: Signer, fail: Callable[[BaseException], None]) -> None:
+        """Until cancelled. A defect of the signer stops the node: a validator must not fall silent unseen."""
         try:
             await signer.run(self._folder / SIGNER)
+        except Exception as error:
+            fail(error)
+            raise
         finally:
             signer.close()
 

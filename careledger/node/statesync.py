@@ -121,6 +121,10 @@ class StateSync:
         incoming.chunks[index] = chunk
         if len(incoming.senders) < SENDERS_MAX:
             incoming.senders.add(sender)
+        if sum(map(len, incoming.chunks.values())) > snapshots.SIZE_MAX:
+            self._incoming = None
+            logger().warning("a snapshot is larger than any that is made", height=incoming.expected.height)
+            return Applied(ApplySnapshotChunkResult.REJECT_SNAPSHOT, (), tuple(sorted(incoming.senders)))
         if len(incoming.chunks) < len(incoming.hashes):
             return Applied(ApplySnapshotChunkResult.ACCEPT)
         self._incoming = None

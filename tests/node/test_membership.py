@@ -1,4 +1,4 @@
-"""What a member lets its node do for whom comes: a peer is let in, dialled, and remembered."""
+"""What runs beside a node's sequencer: a peer is let in, dialled, and remembered; the signer is heard if it fails."""
 
 from __future__ import annotations
 
@@ -93,3 +93,20 @@ def test_a_peer_that_moved_is_dialled_through_one_link(tmp_path: Path) -> None:
         with pytest.raises(ConnectionRefusedError):
             node.run(dial())
         node.run(to._relays.stop())
+
+
+def test_a_validator_does_not_fall_silent_unseen(tmp_path: Path) -> None:
+    class Broken:
+        is_closed = False
+
+        async def run(self, path: Path) -> None:
+            raise RuntimeError("a defect")
+
+        def close(self) -> None:
+            self.is_closed = True
+
+    with solo_of(new_solo(tmp_path / "home")) as node:
+        signer: Any = Broken()
+        with pytest.raises(RuntimeError):
+            node.run(networking(node)._sign(signer, node.sequencer.fail))
+        assert node.sequencer.failed.is_set() and signer.is_closed

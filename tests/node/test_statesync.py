@@ -139,7 +139,9 @@ def forge(snapshot: Any, chunks: list[bytes]) -> Any:
     )
 
 
-def test_a_false_snapshot_changes_nothing_and_the_next_one_is_taken(homes: Homes) -> None:
+def test_a_false_snapshot_changes_nothing_and_the_next_one_is_taken(
+    homes: Homes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def run() -> None:
         async with node_of(homes, MEMBER) as member, node_of(homes, NEWCOMER) as newcomer:
             app_hash = await grown(member)
@@ -168,6 +170,12 @@ def test_a_false_snapshot_changes_nothing_and_the_next_one_is_taken(homes: Homes
                 assert list(answers[-1].reject_senders) == ["0", "1"]
                 assert newcomer.state() == before
             assert newcomer.home.journal.position == written, "what is not true is not written"
+            with monkeypatch.context() as smaller:
+                smaller.setattr(logical, "SIZE_MAX", sum(map(len, chunks)) - 1)
+                assert await newcomer.offer(snapshot, app_hash) == Offer.ACCEPT
+                answers = [await newcomer.apply(at, chunk, "0") for at, chunk in enumerate(chunks)]
+                assert answers[-1].result == Applied.REJECT_SNAPSHOT
+                assert list(answers[-1].reject_senders) == ["0"] and newcomer.state() == before
             assert await newcomer.offer(snapshot, sha256(b"another app hash")) == Offer.ACCEPT
             last = [await newcomer.apply(at, chunk) for at, chunk in enumerate(chunks)][-1]
             assert (last.result, newcomer.state()) == (Applied.REJECT_SNAPSHOT, before)

@@ -33,7 +33,8 @@ CHUNK_BYTES: Final = 1 << 20
 """A chunk of entries ends before it would be larger, unless one entry alone is."""
 CHUNK_BYTES_MAX: Final = 8 << 20
 CHUNKS_MAX: Final = 1_024
-"""They are held in memory until all are there."""
+SIZE_MAX: Final = CHUNKS_MAX * CHUNK_BYTES
+"""Of all chunks together: they are held in memory until all are there."""
 VALUE_BYTES_MAX: Final = 4 << 20
 ENTRIES_MAX: Final = 1 << 20
 """Of one chunk."""
