@@ -10,14 +10,15 @@ import hmac
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from careledger.primitives.hashing import hmac_sha256, sha256
 from careledger.smart.errors import OAuthError
-from careledger.smart.jose import Use, read_claimed, verify
-from careledger.smart.json import TEXT, Unreadable, read_time_ms
-from careledger.smart.jwk import read_key
+from careledger.smart.jose import HEADER_BYTES_MAX, Use, read_claimed, verify
+from careledger.smart.json import TEXT, Unreadable, read_object, read_time_ms
+from careledger.smart.jwk import PublicKey, decode_segment, read_key
 from careledger.smart.replay import use_once
 from careledger.smart.tables import base64url
 from careledger.vault.registry import Registry
@@ -27,6 +28,7 @@ AGE_MAX_MS: Final = 60_000
 SKEW_MS: Final = 5_000
 NONCE_EVERY_MS: Final = 120_000
 URL_MAX: Final = 4096
+KEYS_KEPT: Final = 1024
 
 _MEMBERS: Final = frozenset(("alg", "jwk", "typ"))
 _USE: Final = Use("dpop+jwt", ALGORITHMS, _MEMBERS, _MEMBERS)
@@ -80,7 +82,7 @@ async def check_proof(
         )
     try:
         claimed = read_claimed(headers[0], _USE)
-        key = read_key(claimed.header["jwk"], ALGORITHMS)
+        key = _read_key(claimed.text.partition(".")[0])
         claims = verify(claimed, key)
     except Unreadable as error:
         raise _refuse("proof-malformed", f"the DPoP proof: {error}") from error
@@ -93,6 +95,12 @@ async def check_proof(
     if not await use_once(registry, "proof", thumbprint, claims["jti"], made_ms + AGE_MAX_MS):
         raise _refuse("proof-replayed", "the DPoP proof was used before")
     return thumbprint
+
+
+@lru_cache(maxsize=KEYS_KEPT)
+def _read_key(header: str) -> PublicKey:
+    """The key in a proof's header: clients send the same header again and again, and points are slow to check."""
+    return read_key(read_object(decode_segment(header), HEADER_BYTES_MAX)["jwk"], ALGORITHMS)
 
 
 def _check_claims(claims: Mapping[str, Any], shown: Shown, now_ms: int) -> int:

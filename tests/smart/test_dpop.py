@@ -7,6 +7,9 @@ import base64
 import hashlib
 import itertools
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -288,19 +291,36 @@ def test_a_proof_is_remembered_longer_than_it_could_be_used(desk):
     assert desk.registry.list("replay")
 
 
-def test_a_proof_is_remembered_over_a_restart(tmp_path):
-    clock = Clock()
+USED_AND_KILLED = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from careledger.smart.dpop import Shown, check_proof
+from careledger.vault.registry import StoredRegistry
+
+proof, now_ms = sys.argv[2].encode(), int(sys.argv[3])
+registry = StoredRegistry(Path(sys.argv[1]), bytes(32), lambda: now_ms)
+print(asyncio.run(check_proof([proof], Shown("GET", sys.argv[4], sys.argv[5]), registry, now_ms)), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_proof_is_remembered_over_kill_9(tmp_path):
+    """Used, killed at once, replayed at a process that began anew."""
     text = proof()
-    shown = Shown("GET", READ, TOKEN)
-    for expected in (None, "proof-replayed"):
-        registry = StoredRegistry(tmp_path / "registry", bytes(32), clock)
-        if expected is None:
-            run(check_proof([text.encode()], shown, registry, clock.now_ms))
-        else:
-            with pytest.raises(OAuthError) as refused:
-                run(check_proof([text.encode()], shown, registry, clock.now_ms))
-            assert refused.value.code == expected
-        registry.close()
+    arguments = [str(tmp_path / "registry"), text, str(NOW_MS), READ, TOKEN]
+    done = subprocess.run(
+        [sys.executable, "-c", USED_AND_KILLED, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip()) == (-signal.SIGKILL, thumbprint(ec_key())), done.stderr
+    registry = StoredRegistry(tmp_path / "registry", bytes(32), Clock())
+    with pytest.raises(OAuthError) as refused:
+        run(check_proof([text.encode()], Shown("GET", READ, TOKEN), registry, NOW_MS))
+    registry.close()
+    assert refused.value.code == "proof-replayed"
 
 
 def test_of_many_at_the_same_time_one_counts(desk):
