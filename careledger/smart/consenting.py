@@ -14,7 +14,14 @@ from typing import Final
 from careledger.access.scopes import parse_scope
 from careledger.primitives.errors import Invalid
 from careledger.primitives.hashing import tagged
-from careledger.smart.wording import Language, describe_scope, describe_session
+from careledger.smart.wording import (
+    DURATIONS,
+    HEADINGS,
+    Language,
+    describe_scope,
+    describe_session,
+    pick,
+)
 
 DAYS: Final = (1, 7, 30, 90)
 """How long a program may go on by itself: what a person can choose."""
@@ -78,27 +85,13 @@ def list_choices(view: ConsentView) -> tuple[Choice, ...]:
 def compose_heading(view: ConsentView) -> str:
     """Who asks whom, about whom, for what."""
     about = f" ({view.patient})" if view.patient else ""
-    if view.language == "es":
-        return {
-            "patient": f"{view.person}: ¿permite que {view.client} ({view.redirect_host}) use su historial, para su uso propio?",
-        }.get(
-            view.kind,
-            f"{view.person}: ¿permite que {view.client} ({view.redirect_host}) actúe en su nombre{about}, para tratar pacientes?",
-        )
-    if view.kind == "patient":
-        return f"{view.person}: do you allow {view.client} ({view.redirect_host}) to use your record, for your own use?"
-    return f"{view.person}: do you allow {view.client} ({view.redirect_host}) to act for you{about}, to treat patients?"
+    heading = pick(HEADINGS["patient" if view.kind == "patient" else "staff"], view.language)
+    return heading.format(person=view.person, client=view.client, host=view.redirect_host, about=about)
 
 
 def describe_days(days: int, language: Language) -> str:
     """How long; 0 is: while signed in."""
-    if language == "es":
-        return (
-            f"Durante {days} día{'s' if days > 1 else ''}"
-            if days
-            else "Hasta que cierre la sesión, como mucho 12 horas"
-        )
-    return f"For {days} day{'s' if days > 1 else ''}" if days else "Until you sign out, at most 12 hours"
+    return pick(DURATIONS[min(days, 2)], language).format(days=days)
 
 
 def compose_text(view: ConsentView, kept: tuple[str, ...], days: int) -> str:

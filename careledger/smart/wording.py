@@ -119,6 +119,27 @@ WHOSE: Final[Mapping[tuple[str, str], tuple[str, str]]] = MappingProxyType(
 """(level of the scope, kind of account) -> whose records these are."""
 
 
+HEADINGS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "patient": (
+            "{person}: do you allow {client} ({host}) to use your record, for your own use?",
+            "{person}: ¿permite que {client} ({host}) use su historial, para su uso propio?",
+        ),
+        "staff": (
+            "{person}: do you allow {client} ({host}) to act for you{about}, to treat patients?",
+            "{person}: ¿permite que {client} ({host}) actúe en su nombre{about}, para tratar pacientes?",
+        ),
+    }
+)
+"""Who asks whom, about whom, for what."""
+DURATIONS: Final[tuple[tuple[str, str], ...]] = (
+    ("Until you sign out, at most 12 hours", "Hasta que cierre la sesión, como mucho 12 horas"),
+    ("For 1 day", "Durante 1 día"),
+    ("For {days} days", "Durante {days} días"),
+)
+"""How long: no days, one, more."""
+
+
 def pick(pair: tuple[str, str], language: Language) -> str:
     """The text in the language."""
     return pair[LANGUAGES.index(language)]
