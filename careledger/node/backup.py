@@ -21,8 +21,11 @@ from typing import Any, BinaryIO
 
 import msgspec
 
+from careledger.engine.configuration import write_durably
+from careledger.node.founders import begin_engine
 from careledger.node.home import LockedHome, OpenHome, open_keys
 from careledger.node.layout import Layout
+from careledger.node.networkfile import FILE_NAME, read_network
 from careledger.primitives.errors import Corrupt, Misconfigured, NotFound, Unavailable
 from careledger.primitives.files import sync_path
 from careledger.primitives.hashing import keyed_digest, new_sha256
@@ -152,10 +155,12 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     tar.addfile(member, io.BytesIO(content))
 
 
-def restore(file: Path, directory: Path, passphrase: str) -> dict[str, Any]:
+def restore(file: Path, directory: Path, passphrase: str, network: bytes | None = None) -> dict[str, Any]:
     """Make a home from a backup. Every body, leaf and block is checked before `directory` appears.
 
-    Raises Corrupt, Misconfigured (folder not empty, wrong passphrase); then nothing is left behind.
+    `network` is a network file: what the engine needs is laid into the home, with a new node key; peers must admit the
+    `node_id` that is given. Raises Corrupt, Misconfigured (folder not empty, wrong passphrase, another network); then
+    nothing is left behind.
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise Misconfigured(
@@ -167,6 +172,7 @@ def restore(file: Path, directory: Path, passphrase: str) -> dict[str, Any]:
     try:
         manifest, dumped = _unpack(file, scratch)
         _prove(scratch, passphrase, manifest, seal, dumped)
+        more = {} if network is None else {"node_id": _begin_engine(Layout(scratch), network)}
         if directory.exists():
             directory.rmdir()
         scratch.rename(directory)
@@ -178,7 +184,22 @@ def restore(file: Path, directory: Path, passphrase: str) -> dict[str, Any]:
         ) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return {"home": str(directory), "height": manifest.height, "journal_bytes": manifest.journal_bytes}
+    done = {"home": str(directory), "height": manifest.height, "journal_bytes": manifest.journal_bytes}
+    return done | more
+
+
+def _begin_engine(layout: Layout, file: bytes) -> str:
+    """The engine will begin with the network's newest snapshot; the id by which its peers know it."""
+    network = read_network(file)
+    if network.genesis.chain_id != layout.read().chain_id:
+        raise Misconfigured(
+            "the network file is of another network than the home",
+            hint="careledger network describe, at a member of the home's network",
+            code="other-network",
+        )
+    node_id = begin_engine(layout, network.engine_genesis)
+    write_durably(layout.engine / FILE_NAME, file)
+    return node_id
 
 
 def _check_seal(file: Path) -> bytes:

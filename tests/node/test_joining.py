@@ -13,15 +13,17 @@ import msgspec
 import pytest
 
 from careledger.contracts.actions import decode_actions
-from careledger.engine.configuration import Address, Peer
+from careledger.engine.configuration import Address, Peer, read_node_id
 from careledger.engine.validator_key import open_validator_key
 from careledger.ledger.light import LightBlock
-from careledger.node import founders, joining
+from careledger.node import backup, founders, joining
 from careledger.node.config import load
 from careledger.node.finality import Headers
+from careledger.node.home import LockedHome, open_keys
 from careledger.node.joining import Place, join, read_join_request, read_own_network
 from careledger.node.layout import Layout
 from careledger.node.networkfile import NetworkFile, TrustedTimes, read_network, write_network
+from careledger.node.service import open_registry
 from careledger.primitives.errors import CareLedgerError, Invalid, Misconfigured, NotFound, VerificationFailed
 from careledger.vault.keystore import Cost, KeyStore
 from tests.contracts.network import CLINIC, HOSPITAL, NetworkPlay
@@ -208,3 +210,23 @@ def test_a_home_without_its_network_file_founded_its_network(member: Member, tmp
     join(tmp_path / "home", "Riverside", PASSPHRASE, member.file(), PLACE)
     shutil.move(tmp_path / "home" / "engine" / joining.FILE_NAME, tmp_path / "elsewhere")
     assert read_own_network(Layout(tmp_path / "home")) is None
+
+
+def test_a_backup_is_restored_into_its_network_and_into_no_other(member: Member, tmp_path: Path) -> None:
+    made = joining.join(tmp_path / "lab", "Lab", PASSPHRASE, member.file(), PLACE)
+    locked = LockedHome(tmp_path / "lab", *open_keys(Layout(tmp_path / "lab"), PASSPHRASE))
+    registry = open_registry(locked.home.layout, locked.home.keys)
+    try:
+        backup.write(backup.plan(locked.home, registry), tmp_path / "b", lambda _step: None)
+    finally:
+        registry.close()
+        locked.close()
+    again = tmp_path / "again"
+    with pytest.raises(Misconfigured, match="another network"):
+        backup.restore(tmp_path / "b", again, PASSPHRASE, Member().file())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "lab"]
+    done = backup.restore(tmp_path / "b", again, PASSPHRASE, member.file())
+    layout = Layout(again)
+    assert read_own_network(layout) == read_network(member.file())
+    assert read_node_id(layout.engine) == done["node_id"] != made.peer.id
+    assert (layout.engine / "config" / "genesis.json").read_bytes() == member.engine_genesis
