@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Final
 
 from careledger.ledger.consensus.chain import is_urgent
-from careledger.ledger.transaction import TRANSACTION, Authenticator, Transaction
+from careledger.ledger.transaction import TRANSACTION, TRANSACTION_SIZE_MAX, Authenticator, Transaction
 from tests.simulation.ballots import PRECOMMIT, PROPOSE, Ballot, Block, Proposal
 from tests.simulation.engine import Engine
 
 LIES_PER_BLOCK = 0.8
+OVERSIZE = TRANSACTION_SIZE_MAX + 2
+"""More than a block takes, and more than the ledger could write down."""
 DOUBLE_VOTES = 0.25
 DOUBLE_FROM_S = 10.0
 """Until then it only proposes lies: whoever votes twice is convicted soon."""
@@ -53,7 +55,7 @@ TWISTS: Final[dict[str, Twist]] = {
     "lane 0 late": _late_lane_0,
     "repeated": _repeated,
     "doubled": lambda liar, honest: (*honest, *honest),
-    "oversize": lambda liar, honest: (*honest, bytes(liar.simulation.block_bytes_max)),
+    "oversize": lambda liar, honest: (*honest, bytes(OVERSIZE)),
     "garbage": lambda liar, honest: (*honest, b"no transaction"),
 }
 

@@ -85,7 +85,6 @@ class Simulation:
         self.app_hashes: dict[int, bytes] = {}
         self.lies: dict[bytes, str] = {}
         self.is_calm = False
-        self.block_bytes_max = BLOCK_BYTES
         self.genesis_ms = START_MS
         self._validators = [Key(ED25519, one) for one in founded(count).validators]
         self.founding_powers: Powers = dict.fromkeys(range(count), 1)
