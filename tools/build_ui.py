@@ -22,7 +22,7 @@ SOURCE = ROOT / "careledger" / "web" / "ui"
 CACHE = ROOT / ".cache" / "ui"
 OUTPUT = ROOT / "careledger" / "web" / "_ui"
 SETTINGS = ("package.json", "package-lock.json", "tsconfig.json")
-ENTRIES = ("people.ts", "people.css")
+ENTRIES = ("people.ts", "people.css", "icon.svg")
 TARGET = "es2022"
 
 
@@ -52,7 +52,7 @@ def compute_stamp() -> str:
 
 def is_current(stamp: str) -> bool:
     """Whether the output on disk was made from these inputs."""
-    names = [Path(name).with_suffix(".js" if name.endswith(".ts") else ".css").name for name in ENTRIES]
+    names = [name.replace(".ts", ".js") for name in ENTRIES]
     try:
         return (OUTPUT / "stamp").read_text() == stamp and all(
             (OUTPUT / name).stat().st_size for name in names
@@ -82,6 +82,7 @@ def build() -> None:
         "--minify",
         "--charset=utf8",
         "--format=esm",
+        "--loader:.svg=copy",
         f"--target={TARGET}",
         f"--outdir={drafts}",
     ]

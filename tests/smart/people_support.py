@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from careledger.smart.accounts import Account, add_account
@@ -46,7 +47,9 @@ class TimedRegistry(MemoryRegistry):
 
 
 def run(doing: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(doing)
+    """In a thread of its own: the browser's tests have a loop in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, doing).result()
 
 
 def new_registry(*accounts: Account) -> TimedRegistry:

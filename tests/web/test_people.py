@@ -28,7 +28,8 @@ from tests.smart.authenticator import UP, Authenticator, Forgery
 from tests.smart.people_support import NOW, run
 from tests.web.people_support import ADA, BELA, CHEN, ROSA, Browser, House, person
 
-PAGES = Path(__file__).resolve().parents[2] / "careledger" / "web" / "smart" / "pages"
+WEB = Path(__file__).resolve().parents[2] / "careledger" / "web"
+PAGES, UI = WEB / "smart" / "pages", WEB / "ui"
 
 
 @pytest.fixture
@@ -439,7 +440,7 @@ def test_every_page_is_safe_and_legible(house, language):
         text, headers = browser.text, headers_of(answer)
         assert headers[b"content-security-policy"] == POLICY.format(form_action="'self'")
         assert "unsafe" not in headers[b"content-security-policy"]
-        assert headers[b"referrer-policy"] == "no-referrer"
+        assert headers[b"referrer-policy"] == "same-origin"
         assert headers[b"x-frame-options"] == "DENY"
         assert f'<html lang="{language}">' in text
         assert not re.search(r"<script(?![^>]*src=)|<style|\son\w+=|style=|javascript:", text)
@@ -477,3 +478,37 @@ def test_long_and_repeated_fields_are_refused(house):
     assert browser.post("/enrol", code=["a", "b"]).status == 400
     assert browser.post("/enrol", **{f"f{number}": "x" for number in range(200)}).status == 400
     assert SESSIONS.list(house.registry) == []
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_colours_have_the_contrast_that_people_need_in_light_and_dark():
+    """WCAG 2.2: 4.5 : 1 for text, 3 : 1 for the borders of fields."""
+    style = (UI / "src" / "people.css").read_text("utf-8")
+    schemes = [
+        dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", block))
+        for block in re.findall(r":root \{[^}]+\}", style)
+    ]
+    assert len(schemes) == 2
+    for colours in schemes:
+        for front, back, least in (
+            ("ink", "paper", 7), ("soft", "paper", 4.5), ("main", "paper", 4.5), ("on-main", "main", 4.5),
+            ("warn", "warn-tint", 4.5), ("ink", "tint", 7), ("soft", "tint", 4.5), ("line", "paper", 3),
+        ):  # fmt: skip
+            light, dark = sorted((luminance(colours[front]), luminance(colours[back])), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= least, (front, back)
+
+
+def test_the_tools_of_the_pages_are_pinned_by_hash_and_name_no_registry():
+    lock = json.loads((UI / "package-lock.json").read_text("utf-8"))
+    packages = [found for name, found in lock["packages"].items() if name]
+    assert packages
+    assert all(found["integrity"].startswith("sha512-") and "resolved" not in found for found in packages)
+    assert all(found.get("dev") for found in packages)  # nothing of them ships
+    assert "://" not in (UI / "package-lock.json").read_text("utf-8").replace(
+        "https://opencollective.com", ""
+    )

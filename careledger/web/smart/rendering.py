@@ -25,7 +25,7 @@ POLICY: Final = (
 )
 HEADERS: Final = (
     (b"content-type", HTML),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"same-origin"),  # with `no-referrer` browsers send `Origin: null` with our own forms
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -34,7 +34,11 @@ HEADERS: Final = (
         b"camera=(), microphone=(), geolocation=(), publickey-credentials-get=(self), publickey-credentials-create=(self)",
     ),
 )
-ASSETS: Final = {"people.js": b"text/javascript;charset=utf-8", "people.css": b"text/css;charset=utf-8"}
+ASSETS: Final = {
+    "people.js": b"text/javascript;charset=utf-8",
+    "people.css": b"text/css;charset=utf-8",
+    "icon.svg": b"image/svg+xml",
+}
 
 
 @cache
