@@ -27,7 +27,7 @@ from careledger.engine.install import find_engine
 from careledger.engine.process import EngineProcess
 from careledger.engine.relay import Relays
 from careledger.engine.rpc import Rpc
-from careledger.engine.signer import Signer, open_signer
+from careledger.engine.signer import Signer, Silence, open_signer
 from careledger.engine.signing_guard import GUARD_NAME
 from careledger.engine.validator_key import FILE_NAME, ValidatorKey, open_validator_key
 from careledger.ledger.consensus.abci.server import Server, serve
@@ -125,11 +125,12 @@ class Networking:
         """A signer that cannot begin silences the validator, not the node: others may be enough."""
         if self._key is None:
             return None
+        chain_id = self._home.the_ledger.chain_id
         try:
-            return open_signer(self._key, self._folder / GUARD_NAME, self._home.the_ledger.chain_id, _refused)
+            return open_signer(self._key, self._folder / GUARD_NAME, chain_id, _refused)
         except CareLedgerError as error:
             logger().error("the validator signs nothing", reason=error.message, hint=error.hint)
-            return None
+            return Signer(self._key, Silence(error), chain_id, _refused)
 
     async def _sign(self, signer: Signer, fail: Callable[[BaseException], None]) -> None:
         """Until cancelled. A defect of the signer stops the node: a validator must not fall silent unseen."""

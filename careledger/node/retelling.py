@@ -12,7 +12,7 @@ from typing import Final
 
 from careledger.contracts.validators import VALIDATOR_CHANGED, Power, compute_updates
 from careledger.ledger.blocks import NetworkBlock
-from careledger.ledger.consensus.index import BEGIN_POSITION
+from careledger.ledger.consensus.index import BEGIN_POSITION, EVENTS_MAX
 from careledger.ledger.consensus.replica import Decided
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.node.home import OpenHome
@@ -86,7 +86,7 @@ class Retelling:
         ledger = self._home.the_ledger
         with self._home.tables.env.begin() as txn:
             kv = LmdbKV(txn, self._home.tables.ledger)
-            events = ledger.events(kv, VALIDATOR_CHANGED.name, height, height + 1)
+            events = ledger.events(kv, VALIDATOR_CHANGED.name, height, height + 1, EVENTS_MAX)
             events.sort(key=lambda one: (one.position != BEGIN_POSITION, one.position, one.number))
             changed = [VALIDATOR_CHANGED.schema.decode(one.data) for one in events]
             return compute_updates(changed, ledger.reader(kv))

@@ -10,11 +10,15 @@ from typing import Any
 
 import pytest
 
+from careledger.engine import privval
+from careledger.engine.signing_guard import GUARD_NAME, open_guard
 from careledger.node import membership
 from careledger.node.config import load
 from careledger.node.founders import begin_engine
-from careledger.node.networking import Networking
+from careledger.node.networking import Networking, open_own_validator
 from careledger.primitives.errors import Conflict, Invalid, Misconfigured
+from tests.engine.test_signer import vote
+from tests.faults.rig import PASSPHRASE
 from tests.node.solo import Solo, new_solo, solo_of
 
 FIRST, NEWCOMER, MOVED = (
@@ -110,3 +114,22 @@ def test_a_validator_does_not_fall_silent_unseen(tmp_path: Path) -> None:
         with pytest.raises(RuntimeError):
             node.run(networking(node)._sign(signer, node.sequencer.fail))
         assert node.sequencer.failed.is_set() and signer.is_closed
+
+
+def test_a_validator_whose_guard_is_taken_follows_in_silence(tmp_path: Path) -> None:
+    """Without its key the engine would not start, and the node could not even follow."""
+    with solo_of(new_solo(tmp_path / "home")) as node:
+        made, layout, chain = networking(node), node.home.layout, node.home.the_ledger.chain_id
+        key = made._key = open_own_validator(layout, PASSPHRASE)
+        assert key is not None
+        taken = open_guard(layout.engine / GUARD_NAME, chain, key.public, used=False)
+        signer = made._open_signer()
+        taken.close()
+        assert signer is not None
+        asked = privval.SignerMessage(pub_key_request=privval.PubKeyRequest(chain_id=chain))
+        shown = signer.answer(asked.SerializeToString()).pub_key_response
+        assert shown.pub_key.ed25519 == key.public
+        request = privval.SignVoteRequest(vote=vote(), chain_id=chain)
+        refused = signer.answer(privval.SignerMessage(sign_vote_request=request).SerializeToString())
+        assert "another process signs" in refused.signed_vote_response.error.description
+        assert not refused.signed_vote_response.vote.signature
