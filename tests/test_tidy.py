@@ -27,7 +27,7 @@ BANNED_TEXT: tuple[tuple[str, str], ...] = (
     (r"\btamper-proof\b", "tamper-evident through its witnesses"),
     (r"\bencrypted hash\b", "commitment"),
     (r"\bdelete from (the )?blockchain\b", "crypto-shredding"),
-    (r"\bthis session\b", "describe the program, not how it was written"),
+    (r"\b(?:in|during|from) this session\b", "describe the program, not how it was written"),
     (r"pypi\.org|pythonhosted\.org|registry\.npmjs|crates\.io|proxy\.golang", "no registry's host is named"),
     (r"(?<![\w.*])/(work|root|home/\w+)/", "no machine's path is named"),
 )

@@ -7,6 +7,10 @@ The methods and what they take and give are this table; `node` implements the sa
 | status | | served, address, height, charts, resources, journal_bytes, sync_ms, witnesses, problems |
 | token.issue | client, scope, patient, practitioner, roles (list), org, purpose, expires_s | token, id, expires (ISO 8601) |
 | token.revoke | token (the token or its id) | id |
+| account.invite | kind, name, fhir_user, did, roles, duties | code, link, days |
+| account.list | | accounts (list of id, kind, name, fhir_user, did, roles, duties, disabled) |
+| account.disable, account.enable | id | id, grants_ended (of disable) |
+| account.personas | personas (list of kind, name, fhir_user, duties) | personas (count) |
 | client.add | name, scope, method, redirect_uris, grant_types, jwks (text), dpop_bound, launch_uri, id_token_alg, organisation | a row of client.list, secret |
 | client.list | | clients (list of id, name, method, grant_types, scope, redirect_uris, dpop, disabled, by) |
 | client.disable | id | id, grants_ended |

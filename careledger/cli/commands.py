@@ -23,6 +23,7 @@ COMMANDS: tuple[Command, ...] = (
         "demo", "careledger.cli.demo:demo", "Serve a demo hospital with patients of the program's own making"
     ),
     Command("token", "careledger.cli.token:app", "Issue a bearer token, or revoke one"),
+    Command("account", "careledger.cli.account:app", "Invite, list, disable or enable people who sign in"),
     Command("client", "careledger.cli.client:app", "Register, list or disable programs that ask for tokens"),
     Command(
         "import", "careledger.cli.importing:import_", "Load files of FHIR resources into a home or a server"

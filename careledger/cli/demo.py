@@ -58,6 +58,7 @@ def demo(
     make_home(home, passphrase_file)
     if not (home / DONE).exists():
         import_patients(options, patients)
+        calls.call(options, "account.personas", {"personas": make_personas()})
         (home / DONE).touch()
     from careledger.cli import serving
     from careledger.cli.demo_witness import DemoWitness
@@ -139,6 +140,17 @@ def make_token_request() -> dict[str, Any]:
     }
 
 
+def make_personas() -> list[dict[str, Any]]:
+    """A patient, a clinician, an administrator: who can be signed in with one click, here alone."""
+    from careledger.synthetic import first_patient_id, first_practitioner_id
+
+    return [
+        {"kind": "patient", "name": "A patient", "fhir_user": f"Patient/{first_patient_id()}"},
+        {"kind": "clinician", "name": "A clinician", "fhir_user": f"Practitioner/{first_practitioner_id()}"},
+        {"kind": "administrator", "name": "An administrator", "duties": ["keys", "users", "audit"]},
+    ]
+
+
 def print_welcome(options: NodeOptions, port: int, token: dict[str, Any], witness: str) -> None:
     """The address, the token on a line of its own, and five commands; ready to be copied."""
     from careledger.synthetic import first_patient_id
@@ -155,7 +167,7 @@ def print_welcome(options: NodeOptions, port: int, token: dict[str, Any], witnes
         program=compute_program(),
     )
     sys.stdout.write(
-        f"address: {fhir}\ntoken: {token['token']}\nexpires: {token['expires']}\n{witness}{text}\n"
+        f"address: {fhir}\nsign in: http://localhost:{port}/demo\ntoken: {token['token']}\nexpires: {token['expires']}\n{witness}{text}\n"
     )
     sys.stdout.flush()
 

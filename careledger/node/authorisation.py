@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from careledger.access.actor import Actor
 from careledger.access.tokens import TokenIssuer
 from careledger.contracts.standing import ACTIVE, compute_standing
+from careledger.contracts.subjects import get_sponsor_keys
 from careledger.node.backend import NodeBackend
 from careledger.node.config import Config
 from careledger.node.group import Revoked, encode_event
-from careledger.primitives.errors import Invalid, Unauthenticated
+from careledger.primitives.errors import Invalid, Unauthenticated, VerificationFailed
 from careledger.primitives.hashing import hmac_sha256
+from careledger.primitives.signing import sign_ed25519, verify_ed25519
 from careledger.primitives.types import parse_did
 from careledger.smart.dpop import Nonces
 from careledger.smart.issuing import Server, Standing
@@ -91,10 +93,13 @@ class Authority:
     standings: Standings
     nonces: Nonces | None
     registration: bool
+    name: str  # of the organisation, as people read it
+    sign: Callable[[bytes], bytes]  # with the organisation's node key
+    verify: Callable[[str, bytes, bytes], None]  # (DID, message, signature); raises VerificationFailed
 
 
 def open_authority(
-    backend: NodeBackend, registry: Registry, issuer: TokenIssuer, keys: Keys, config: Config
+    backend: NodeBackend, registry: Registry, issuer: TokenIssuer, keys: Keys, config: Config, name: str
 ) -> Authority:
     """The authorisation server over an open worker or writer."""
     standings = Standings(backend)
@@ -109,7 +114,34 @@ def open_authority(
         now_ms=backend.now_ms,
     )
     nonces = Nonces(hmac_sha256(keys.token_seed, b"cl1.dpop-nonces")) if config.smart.dpop_nonces else None
-    return Authority(server, standings, nonces, config.smart.registration)
+    return Authority(
+        server=server,
+        standings=standings,
+        nonces=nonces,
+        registration=config.smart.registration,
+        name=name,
+        sign=lambda message: sign_ed25519(keys.node_seed, message),
+        verify=Verifier(backend).verify,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """Checks what an organisation signed, by its node or root key as the ledger has them now."""
+
+    backend: NodeBackend
+
+    def verify(self, did: str, message: bytes, signature: bytes) -> None:
+        """Raises VerificationFailed."""
+        with self.backend.snapshot() as snapshot:
+            signers = get_sponsor_keys(_ReadOnly(snapshot), parse_did(did))
+        for key in signers:
+            try:
+                verify_ed25519(key.public, message, signature)
+            except VerificationFailed:
+                continue
+            return
+        raise VerificationFailed("no key of the organisation signed this")
 
 
 @dataclass(frozen=True, slots=True)

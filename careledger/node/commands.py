@@ -20,6 +20,7 @@ from careledger.access.tokens import TokenIssuer
 from careledger.fhir.http import FhirApp
 from careledger.fhir.json import instant
 from careledger.node import (
+    accounts,
     adopting,
     backup,
     clients,
@@ -307,6 +308,11 @@ COMMANDS: Mapping[str, Function] = MappingProxyType(
         "network.cut": network_cut,
         "token.issue": issue_token,
         "token.revoke": revoke_token,
+        "account.invite": accounts.invite_somebody,
+        "account.list": accounts.show,
+        "account.disable": accounts.disable,
+        "account.enable": accounts.enable,
+        "account.personas": accounts.make_personas,
         "client.add": clients.add,
         "client.list": clients.show,
         "client.disable": clients.disable,

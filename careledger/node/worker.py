@@ -101,7 +101,7 @@ def _answering(
         config.cache.tokens,
         prove=_proved_by_the_shell,
     )
-    authority = open_authority(backend, registry, issuer, keys, config)
+    authority = open_authority(backend, registry, issuer, keys, config, file.name)
 
     def authenticate(authorization: bytes | None, presented: Presented | None) -> Actor:
         actor = verifier.authenticate(authorization, presented)

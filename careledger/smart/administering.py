@@ -50,8 +50,13 @@ def disabling(registry: Registry, id: str) -> tuple[Change, ...]:
 async def enable(registry: Registry, by: Account, id: str) -> None:
     """The account's passkeys sign in again. Raises DutyMissing, NotFound."""
     check_alone(by, "enable-account")
+    await registry.change(enabling(registry, id))
+
+
+def enabling(registry: Registry, id: str) -> Change:
+    """The change that enables an account again. Raises NotFound."""
     found = _find(registry, id)
-    await registry.change(ACCOUNTS.renew(found, msgspec.structs.replace(found.value, is_disabled=False)))
+    return ACCOUNTS.renew(found, msgspec.structs.replace(found.value, is_disabled=False))
 
 
 def write_invited(name: str, duties: tuple[Duty, ...]) -> str:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from careledger.synthetic.hospital import encode, first_patient_id, hospital, write_bundles
+from careledger.synthetic.hospital import (
+    encode,
+    first_patient_id,
+    first_practitioner_id,
+    hospital,
+    write_bundles,
+)
 
-__all__ = ["encode", "first_patient_id", "hospital", "write_bundles"]
+__all__ = ["encode", "first_patient_id", "first_practitioner_id", "hospital", "write_bundles"]

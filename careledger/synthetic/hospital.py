@@ -42,6 +42,13 @@ def first_patient_id(seed: int = SEED) -> str:
     return Life(seed, 0, ()).uid
 
 
+def first_practitioner_id(seed: int = SEED) -> str:
+    """The id of the first department's doctor, which the hospital's Bundle puts there (the others get theirs there)."""
+    entries, _ = _house(seed)
+    url: str = entries[2]["request"]["url"]
+    return url.removeprefix("Practitioner/")
+
+
 def write_bundles(folder: Path, patients: int = 50, seed: int = SEED) -> list[Path]:
     """Each Bundle as a file of its own, in the order in which they must be imported."""
     paths = []
@@ -75,6 +82,8 @@ def _house(seed: int) -> tuple[list[Resource], tuple[Clinic, ...]]:
             (role, f"{t.SYSTEM}|{role['id']}"),
         ):
             entries.append(_entry(resource, identifier))
+        if number == 0:
+            entries[-2]["request"] = {"method": "PUT", "url": f"Practitioner/{doctor['id']}"}
         clinics.append(
             Clinic(
                 {"reference": f"Location?identifier={t.SYSTEM}|{location_id}", "display": name},

@@ -47,9 +47,10 @@ TABLES: Final[Mapping[str, int]] = MappingProxyType(
         "signing-key": 10,
         "recovery": 11,
         "counter": 12,
+        "persona": 13,
     }
 )
-KEPT: Final = frozenset(("client", "account", "passkey", "signing-key", "recovery"))
+KEPT: Final = frozenset(("client", "account", "passkey", "signing-key", "recovery", "persona"))
 """Tables that a backup holds. What is of today ends with a restore: everybody signs in anew, and nothing that was used
 or withdrawn since the backup comes back."""
 

@@ -14,7 +14,7 @@ from careledger.synthetic import encode, first_patient_id, hospital, write_bundl
 from careledger.synthetic.lives import REFERENCE_DATE
 
 PATIENTS = 12
-DIGEST = "17eb6d8ae84655872ba10871960c1cdd83699ba75cf92743e48ef0734714f29f"
+DIGEST = "32ccf7a3ece01853221e557a01a94ec60a52221c8b5df98484aa952608cb2700"
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,11 @@ def test_every_resource_is_valid_r4(bundles):
 
 def test_every_reference_resolves(bundles):
     """Within the Bundle by urn:uuid, to the house by an identifier that the first Bundle creates."""
-    house = {e["resource"]["resourceType"] + "?" + e["request"]["ifNoneExist"] for e in bundles[0]["entry"]}
+    house = {
+        f"{resource['resourceType']}?identifier={one['system']}|{one['value']}"
+        for resource in (entry["resource"] for entry in bundles[0]["entry"])
+        for one in resource["identifier"]
+    }
     for bundle in bundles:
         known = {e["fullUrl"] for e in bundle["entry"]}
         assert len(known) == len(bundle["entry"])

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from careledger.access.tokens import Presented
 from careledger.node.authorisation import Authority
+from careledger.node.log import logger
 from careledger.node.worker import Answering
-from careledger.primitives.errors import Unauthenticated
+from careledger.primitives.errors import Invalid, Unauthenticated
 from careledger.smart.authentication import Authenticator
 from careledger.smart.dpop import Shown, check_proof
 from careledger.smart.errors import OAuthError
-from careledger.smart.keys import ensure_keys
+from careledger.smart.issuing import Server
+from careledger.smart.keys import ensure_keys, rotate_keys
+from careledger.smart.limits import ACTS_OF_SESSION, PAGES_OF_ADDRESS, Limiter, TooManyRequests
+from careledger.smart.passkeys import RelyingParty
+from careledger.smart.sessions import session_key
+from careledger.web.app import FhirHandler
+from careledger.web.smart import demo
+from careledger.web.smart.authorize import Authorize
 from careledger.web.smart.endpoints import DEMANDS, EndPoints
-from careledger.web.smart.messages import Handler, SmartAnswer, SmartRequest
+from careledger.web.smart.messages import Handler, SmartAnswer, SmartRequest, answer_too_many
+from careledger.web.smart.patients import Patients
+from careledger.web.smart.people import routes
+from careledger.web.smart.screens import People, guard
+from careledger.web.smart.visits import SESSION
 
 BODY_BYTES_MAX = 262_144
 """Forms and JSON of this server are small."""
@@ -68,10 +81,94 @@ async def create_smart(parts: Answering) -> SmartApp:
     """The authorisation server of a worker; the keys of ID tokens are made with the first start."""
     authority = parts.authority
     server = authority.server
+    tables = []
+    limiter = Limiter(monotonic_ms)
     await ensure_keys(server.registry, server.now_ms())
     authenticator = Authenticator(server.registry, frozenset((server.token_url, server.base)))
-    end_points = EndPoints(server, authenticator, parts.read_token, authority.nonces, authority.registration)
-    return SmartApp(authority, tabulate(end_points.routes()))
+    end_points = EndPoints(
+        server, authenticator, parts.read_token, authority.nonces, authority.registration, limiter
+    )
+    tables.append(end_points.routes())
+    party = party_of(server.public_url, authority.name)
+    if party is not None:
+        tables += [
+            {place: limited(limiter, handler) for place, handler in table.items()}
+            for table in people_tables(authority, party, parts.fhir)
+        ]
+    return SmartApp(authority, tabulate(*tables))
+
+
+def monotonic_ms() -> int:
+    """A clock that never goes back."""
+    return time.monotonic_ns() // 1_000_000
+
+
+def limited(limiter: Limiter, handler: Handler) -> Handler:
+    """The handler of a page, within the limits of the address that asks, and of the session that acts."""
+
+    async def handle(request: SmartRequest) -> SmartAnswer:
+        try:
+            limiter.use(PAGES_OF_ADDRESS, "pages", request.address)
+            session = request.cookie(SESSION) or request.cookie(f"__Host-{SESSION}")
+            if session and request.method == "POST":
+                limiter.use(ACTS_OF_SESSION, "acts", session_key(session).hex())
+        except TooManyRequests as error:
+            return answer_too_many(error)
+        return await handler(request)
+
+    return handle
+
+
+def party_of(public_url: str, name: str) -> RelyingParty | None:
+    """This node as browsers know it; None where they allow no passkeys (neither https nor http://localhost)."""
+    try:
+        return RelyingParty(public_url, name)
+    except Invalid:
+        return None
+
+
+def people_tables(
+    authority: Authority, party: RelyingParty, fhir: FhirHandler
+) -> list[Mapping[tuple[str, str], Handler]]:
+    """The pages, and the authorisation end point, which needs them."""
+    server = authority.server
+    people = People(
+        registry=server.registry,
+        party=party,
+        organisation=server.organisation,
+        base=server.base,
+        sign=authority.sign,
+        verify=authority.verify,
+        revoke=server.revoke,
+        report=report,
+        now_ms=server.now_ms,
+        perform=MappingProxyType({"rotate-keys": Rotation(server).perform}),
+    )
+    patients = Patients(server, fhir)
+    authorize = Authorize(server, people, patients.find, patients.name)
+    shown = {**authorize.routes(), **demo.routes_of(server.registry)}
+    screens = {(method, path): guard(people, method, route) for (method, path), route in shown.items()}
+    begin: dict[tuple[str, str], Handler] = {
+        ("GET", "/oauth/authorize"): authorize.begin,
+        ("POST", "/oauth/authorize"): authorize.begin,
+    }
+    return [routes(people), screens, begin]
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """New keys for ID tokens, as two administrators asked."""
+
+    server: Server
+
+    async def perform(self, subject: str) -> None:
+        """Sign with new keys from now on; the old ones stay published until what they signed has ended."""
+        await rotate_keys(self.server.registry, self.server.now_ms())
+
+
+def report(what: str, why: str, account: str) -> None:
+    """A refusal of a sign-in or a code, or an administrator's act, in the node's log: no name, no code."""
+    logger().warning("sign-in", what=what, why=why, account=account)
 
 
 def tabulate(*tables: Mapping[tuple[str, str], Handler]) -> Mapping[str, Mapping[str, Handler]]:

@@ -6,6 +6,7 @@ table; who must prove what stands in `DEMANDS`, which a test compares with what 
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -21,8 +22,15 @@ from careledger.smart.dpop import Nonces, Shown, check_proof
 from careledger.smart.errors import OAuthError
 from careledger.smart.introspection import ReadToken
 from careledger.smart.issuing import Server
-from careledger.smart.json import read_object
+from careledger.smart.json import Unreadable, read_object
 from careledger.smart.keys import describe_keys
+from careledger.smart.limits import (
+    FAILURES_OF_ADDRESS,
+    FAILURES_OF_CLIENT,
+    REQUESTS_OF_CLIENT,
+    Limiter,
+    TooManyRequests,
+)
 from careledger.smart.requests import PUSHED_MS, RedirectedError
 from careledger.web.smart.messages import (
     Handler,
@@ -31,6 +39,7 @@ from careledger.web.smart.messages import (
     SmartRequest,
     answer_error,
     answer_json,
+    answer_too_many,
 )
 
 CACHED = (b"cache-control", b"public, max-age=300")
@@ -64,6 +73,7 @@ class EndPoints:
     read_token: ReadToken
     nonces: Nonces | None
     registration: bool
+    limiter: Limiter
 
     def routes(self) -> Routes:
         """The literal table."""
@@ -175,8 +185,19 @@ class EndPoints:
         return answer
 
     async def _client(self, request: SmartRequest, form: Mapping[str, str]) -> Client:
-        authorization = request.headers.get(b"authorization")
-        return await self.authenticator.authenticate_client(form, authorization, self.server.now_ms())
+        """Who the client is, within its limits. What fails counts against this client from this address alone."""
+        authorization, limiter, address = request.headers.get(b"authorization"), self.limiter, request.address
+        claimed = compute_claimed(form, authorization)
+        limiter.check(FAILURES_OF_CLIENT, "failures", claimed, address)
+        limiter.check(FAILURES_OF_ADDRESS, "failures", address)
+        try:
+            client = await self.authenticator.authenticate_client(form, authorization, self.server.now_ms())
+        except OAuthError:
+            limiter.count(FAILURES_OF_CLIENT, "failures", claimed, address)
+            limiter.count(FAILURES_OF_ADDRESS, "failures", address)
+            raise
+        limiter.use(REQUESTS_OF_CLIENT, "client", client.id)
+        return client
 
     async def _thumbprint(self, request: SmartRequest, url: str) -> str:
         """The key that the request proves, '' if it proves none."""
@@ -201,13 +222,29 @@ def refusing(handler: Handler) -> Handler:
             answer = await handler(request)
         except OAuthError as error:
             answer = answer_error(error)
-        except msgspec.DecodeError:
+        except TooManyRequests as error:
+            answer = answer_too_many(error)
+        except (Unreadable, msgspec.DecodeError):
             answer = answer_error(OAuthError("invalid_request", "the body cannot be read"))
         if CROSS_ORIGIN not in answer.headers:
             answer.headers.append(CROSS_ORIGIN)
         return answer
 
     return handle
+
+
+def compute_claimed(form: Mapping[str, str], authorization: bytes | None) -> str:
+    """Who the client says that it is, before anything is proved: only to count failures apart."""
+    try:
+        if authorization is not None:
+            return base64.b64decode(authorization.partition(b" ")[2]).partition(b":")[0].decode()[:128]
+        if "client_assertion" in form:
+            payload = form["client_assertion"].split(".")[1]
+            named = msgspec.json.decode(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["sub"]
+            return str(named)[:128]
+    except (ValueError, LookupError, TypeError, msgspec.DecodeError):
+        return "?"
+    return form.get("client_id", "?")[:128]
 
 
 def _token_of(form: Mapping[str, str]) -> str:

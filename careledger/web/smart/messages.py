@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from careledger.smart.errors import OAuthError
+from careledger.smart.limits import TooManyRequests
 from careledger.smart.requests import read_parameters
 from careledger.web.target import parse_query
 
@@ -79,6 +80,13 @@ def answer_error(error: OAuthError) -> SmartAnswer:
     answer = answer_json({"error": error.error, "error_description": error.description}, error.status)
     if error.status == 401 and error.error == "invalid_client":
         answer.headers.append((b"www-authenticate", b'Basic realm="careledger"'))
+    return answer
+
+
+def answer_too_many(error: TooManyRequests) -> SmartAnswer:
+    """Wait, and for how long."""
+    answer = answer_json({"error": "slow_down", "error_description": error.message}, 429)
+    answer.headers.append((b"retry-after", b"%d" % error.wait_s))
     return answer
 
 

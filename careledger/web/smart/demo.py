@@ -1,0 +1,39 @@
+"""The demo's people, one click each: only in a home that has such people, which only `careledger demo` makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from careledger.smart.personas import become, list_personas
+from careledger.smart.sessions import open_session
+from careledger.vault.registry import Registry
+from careledger.web.smart.messages import SmartAnswer
+from careledger.web.smart.rendering import render
+from careledger.web.smart.screens import Form, People, Route, go
+from careledger.web.smart.visits import Visit
+
+PATH: Final = "/demo"
+
+
+async def show(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """A button for each."""
+    return render(visit, "demo", personas=list_personas(people.registry))
+
+
+async def sign_in(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """Signed in as that persona: a session like any other."""
+    verified = become(people.registry, form.one("account"))
+    cookie, signed_in = await open_session(
+        people.registry, verified, visit.label, visit.now_ms, former=visit.session_cookie
+    )
+    visit.take_in(cookie, signed_in)
+    return go(visit, "/me")
+
+
+def routes_of(registry: Registry) -> Mapping[tuple[str, str], Route]:
+    """The screens, or none."""
+    if not list_personas(registry):
+        return MappingProxyType({})
+    return MappingProxyType({("GET", PATH): Route(show, "nobody"), ("POST", PATH): Route(sign_in, "nobody")})
