@@ -31,15 +31,19 @@ SAID = {"height": NUMBER, "key": DIGEST, "revocation": DIGEST, "status": range(1
 PINNED = {"heads": MAP_PATH, "other?": (64, 64), "root": DIGEST, "size": NUMBER}
 PIN = {"access": PINNED, "records": PINNED, "state": MAP_PATH, "path": LOG_PATH}
 PIN |= {"anchor": RECEIPT["anchor"], "block": RECEIPT["block"]}
+ABSENT = {"other?": (64, 64), "path": MAP_PATH}
+KEPT = ABSENT | {"said?": SAID, "withdrawn": [ABSENT | {"height?": NUMBER}, 0, 2]}
+FORMER = {"genesis": DIGEST, "height": NUMBER, "last": PIN, "path": MAP_PATH, "root": DIGEST, "seq": NUMBER}
+FORMER |= {"size": NUMBER, "state": DIGEST}
 ACCESS_LOG = {
     "access": [{"content": (0, 1 << 20), "salt": DIGEST}, 1, None], "format": "careledger/access-log/1",
-    "anchor": RECEIPT["anchor"], "block": RECEIPT["block"], "chain": CHAIN, "handle": DIGEST,
+    "anchor": RECEIPT["anchor"], "block": RECEIPT["block"], "chain": CHAIN, "former?": FORMER, "handle": DIGEST,
     "head": {"root": DIGEST, "size": range(1, 2**53)}, "heads": {"access": MAP_PATH, "record": MAP_PATH},
     "history": {"nodes": (32, 1100 * 2 * 53 * 32), "sizes": [range(1, 2**53), 1, 1100]},
     "org": DIGEST, "pins?": [PIN, 1, 1100], "signed": dict, "state": MAP_PATH,
 }  # fmt: skip
 CHART = {name: form for name, form in ACCESS_LOG.items() if name != "head"} | {
-    "directives": [{"other?": (64, 64), "path": MAP_PATH, "said?": SAID}, 0, None],
+    "directives": [ABSENT | {"kept?": KEPT, "said?": SAID}, 0, None],
     "entries": [dict, 1, None],  # each an ENTRY, or bare: its leaf alone
     "format": "careledger/chart/1",
 }
@@ -171,17 +175,46 @@ def read_directive(r, id_, keys, body):
 def check_standing(r, chart, state):
     """10. What the ledger's state says of each directive."""
     need(len(r["directives"]) == len(chart["mandates"]), "a directive without its standing")
+    before = r["former"]["size"] if "former" in r else 0
     for (id_, mandate), part in zip(chart["mandates"].items(), r["directives"], strict=True):
-        said, value, other = part.get("said"), None, part.get("other", b"")
-        if said:
-            need(not other, "the standing of a directive is malformed")
-            value = bytes([said["status"]]) + said["key"] + said["until"].to_bytes(4, "big")
-            value += said["revocation"] + enc(said["height"])
-            if (said["key"], said["until"]) == (mandate["key"], mandate["text"]["until_day"]):
-                mandate["status"], mandate["height"] = said["status"], said["height"]
-        key = H("cl1.key", enc("consent", "directive", bytes.fromhex(id_)))
-        stands = map_root(key, value, part["path"], other) == state
-        need(stands, "the standing of a directive is not in the state")
+        said, kept, digest = part.get("said"), part.get("kept"), bytes.fromhex(id_)
+        value = take_said(mandate, said, before) if said else None
+        key = check_place(("consent", "directive", digest), value, part, state)
+        need((kept is not None) == ("former" in r and not said), "what followed of a directive is missing")
+        if kept:
+            follow(mandate, kept, (r["org"] + key, digest), before, state)
+
+
+def take_said(mandate, said, before):
+    """The bytes of what the ledger says, which counts if it is of the directive that was bound."""
+    value = bytes([said["status"]]) + said["key"] + said["until"].to_bytes(4, "big")
+    if (said["key"], said["until"]) == (mandate["key"], mandate["text"]["until_day"]):
+        mandate["status"], mandate["height"] = said["status"], before + said["height"]
+    return value + said["revocation"] + enc(said["height"])
+
+
+def check_place(place, value, part, state):
+    """The key of a place in the state, which holds this value there, or nothing."""
+    key, other = H("cl1.key", enc(*place)), part.get("other", b"")
+    stands = (value is None or not other) and map_root(key, value, part["path"], other) == state
+    need(stands, "the standing of a directive is not in the state")
+    return key
+
+
+def follow(mandate, kept, names, before, state):
+    """Former: what the embedded ledger said of a directive, until it was withdrawn on the network."""
+    said, heights = kept.get("said"), []
+    value = enc(take_said(mandate, said, 0)) if said else None
+    check_place(("ledger", "followed", names[0]), value, kept, state)
+    ends = [said["key"], said["revocation"]] if said and said["status"] == 1 else []
+    need(len(ends) == len(kept["withdrawn"]), "whether a directive that followed was withdrawn is not shown")
+    for end, part in zip(ends, kept["withdrawn"], strict=True):
+        height = part.get("height")
+        key = H("cl1.withdrawn", names[1] + end)
+        check_place(("consent", "withdrawn", key), None if height is None else enc(height), part, state)
+        heights += [] if height is None else [height]
+    if heights and mandate["status"]:
+        mandate["status"], mandate["height"] = 2, before + min(heights)
 
 
 def read_accesses(r):
@@ -193,7 +226,11 @@ def read_accesses(r):
         header = ["", "", number, e["time"], ""]
         leaves.append(commitment(r["org"], r["handle"], part["salt"], "access", header, digest))
         need(newest <= e["time"] <= latest(r), f"access entry {number}: out of time order")
-        need(e["height"] <= r["block"]["height"], f"access entry {number}: decided after the block")
+        former = r.get("former", {"size": 0, "last": {"access": {"size": 0}}})
+        was_before = number < former["last"]["access"]["size"]
+        block = former["size"] - 1 if was_before else r["block"]["height"]
+        need(e["height"] <= block, f"access entry {number}: decided after the block")
+        e["height"] += 0 if was_before else former["size"]
         newest = e["time"]
         entries.append(e)
     return leaves, entries
@@ -376,6 +413,9 @@ def verify_export(data, trust_data, earlier=None, now=None, key=None):
     same = final or roots[trust["size"]] == trust["root"]
     need(same, "the history was written anew after the trusted checkpoint")
     check_pins(r, chart["leaves"], access, trust, size, roots[size])
+    need(final or "former" not in r, "an embedded ledger has no other before it")
+    if "former" in r:
+        check_former(r, chart["leaves"], access, state)
     if not final:
         check_dates(r, chart["times"], entries)
     if "head" not in r:
@@ -395,7 +435,31 @@ def verify_export(data, trust_data, earlier=None, now=None, key=None):
 
 def check_pins(r, leaves, access, trust, size, root):
     """8a. Both logs begin as they stood at each pinned block; the last block of an older trusted checkpoint is one."""
-    pins = r.get("pins", [])
+    states = check_begins(r, r.get("pins", []), leaves, access, size, root)
+    at = trust["size"] - 1
+    if trust["mode"] == "network" and at in states:
+        need(states[at] == trust["header"]["app_hash"], "a pinned state is not the trusted header's")
+    pinned = trust["size"] > r["block"]["height"] or at in states
+    need(pinned, "the export does not show how the chart stood at the trusted checkpoint")
+
+
+def check_former(r, leaves, access, state):
+    """Former: the state holds which embedded ledger was adopted; the chart begins as it stood at that one's end."""
+    former = r["former"]
+    value = former["genesis"] + enc(former["size"]) + former["root"] + former["state"]
+    value += enc(former["seq"], former["height"])
+    key = H("cl1.key", enc("ledger", "adopted", r["org"]))
+    adopted = map_root(key, value, former["path"]) == state
+    need(adopted, "the state does not hold that this ledger was adopted")
+    last = former["last"]
+    is_last = last["block"]["height"] == former["size"] - 1 and last["records"]["size"]
+    need(is_last, "the adopted ledger's last block is not the one that is shown")
+    check_begins(r, [last], leaves, access, former["size"], former["root"])
+
+
+def check_begins(r, pins, leaves, access, size, root):
+    """States by height: both logs begin as each of these pins of the signed history says."""
+    states = {}
     known = [prefix_roots(leaves, [p["records"] for p in pins])]
     known.append(prefix_roots(access, [p["access"] for p in pins]))
     if "head" in r:  # the record log's leaves are not there: its heads are compared among each other
@@ -413,13 +477,10 @@ def check_pins(r, leaves, access, trust, size, root):
             need(not (head["size"] and "other" in head), "a proof of existence names no other leaf")
             key, value = H("cl1.head", bytes([log]) + r["handle"]), enc(head["size"]) + head["root"]
             heads = map_root(key, value if head["size"] else None, head["heads"], head.get("other", b""))
-            state = state_root(pin, r["org"], heads)
-            if trust["mode"] == "network" and height == trust["size"] - 1:
-                need(state == trust["header"]["app_hash"], "a pinned state is not the trusted header's")
+            state = states[height] = state_root(pin, r["org"], heads)
             entry = enc(height, pin["block"]["time"]) + state
             need(log_root(entry, height, size, pin["path"]) == root, "a pinned block is not in the history")
-    pinned = trust["size"] > r["block"]["height"] or trust["size"] - 1 in [p["block"]["height"] for p in pins]
-    need(pinned, "the export does not show how the chart stood at the trusted checkpoint")
+    return states
 
 
 def check_dates(r, times, entries):
@@ -454,7 +515,8 @@ def check_earlier(r, chart, access, roots, earlier):
     """12. Every leaf of an earlier export of the chart stands where it stood, and what was decided is not undone."""
     leaves = chart["leaves"]
     old, old_chart, old_access, _ = read_export(earlier, "network")  # nothing rests on its signed part
-    same = all(old[name] == r[name] for name in ("chain", "org", "handle"))
+    is_former = "former" in r and old["chain"] == "cl-" + r["former"]["genesis"].hex()[:32]
+    same = all(old[name] == r[name] for name in ("chain", "org", "handle")[is_former:])
     need(same, "the earlier export is of another chart")
     need(access[: len(old_access)] == old_access, "an access entry has gone, or was changed since")
     begun = not leaves or leaves[: len(old_chart["leaves"])] == old_chart["leaves"]
@@ -463,7 +525,7 @@ def check_earlier(r, chart, access, roots, earlier):
         need(tree_root(leaves[: old["size"]]) == old["head"]["root"], "the record log is another one")
     need(r["size"] >= old["size"], "the record log is shorter than it was")
     size, root = list(history_roots(old["history"]).items())[-1]
-    need(roots.get(size, root) == root, "the earlier export is of another history")
+    need(is_former or roots.get(size, root) == root, "the earlier export is of another history")
     if not leaves or not old_chart["leaves"]:
         return
     for number, (was, now) in enumerate(zip(old_chart["types"], chart["types"], strict=False)):
@@ -472,7 +534,7 @@ def check_earlier(r, chart, access, roots, earlier):
     height = old["block"]["height"]
     for number, part in enumerate(r["directives"]):
         was = old["directives"][number].get("said") if number < len(old["directives"]) else None
-        now = part.get("said")
+        now = part.get("kept", {}).get("said") if is_former else part.get("said")
         if number >= len(old["directives"]) and "note" not in r["signed"]:
             continue  # on a network a grant may be there before its leaf
         if was is None:  # not there yet, or not known to the ledger

@@ -451,7 +451,7 @@ def complain(code, why):
 
 def format_of(data):
     """What an export says that it is; "" of any other file."""
-    found = re.search(rb'"format":"(careledger/(?:chart|access-log)/1)","handle":"', data)
+    found = re.search(rb'"format":"(careledger/(?:chart|access-log)/1)","(?:handle":"|former":{)', data)
     return found[1].decode() if found else ""
 
 

@@ -26,6 +26,7 @@ from tests.node.solo import Solo, solo_of
 from tests.node.test_exports import export as export_embedded
 from tests.node.test_joining import PLACE, Member
 from tests.node.test_migrating import Before, admit, cheap_keys, elsewhere, send
+from tests.verifier.twins import EXPORTS, STANDALONE
 
 __all__ = ["cheap_keys"]
 DAY_MS = 86_400_000
@@ -64,8 +65,32 @@ class Scene:
         return file.getvalue()
 
     def verify(self, data: bytes, earlier: bytes | None = None) -> VerifiedExport:
+        """Both verifiers say the same, but for the words of a refusal."""
         self.newest = int(json.loads(data)["block"]["height"])
-        return verification.verify_export(data, b"", earlier, now_ms=0)
+        refused = ""
+        try:
+            EXPORTS.verify_export(data, b"", earlier, 0)
+        except STANDALONE.Refused as error:
+            refused = str(error)
+        try:
+            found = verification.verify_export(data, b"", earlier, now_ms=0)
+        except VerificationFailed:
+            assert refused
+            raise
+        assert not refused
+        return found
+
+    def standalone_trust(self, _: bytes) -> dict[str, Any]:
+        trust = self.trust(b"")
+        header = {"app_hash": trust.point.app_hash}
+        return {"mode": "network", "chain": trust.chain, "size": trust.size, "header": header}
+
+    def standalone_ledger(self, _: Any, export: Any, org: bytes, newest: bytes, *__: Any) -> Any:
+        state = EXPORTS.state_root(export, org, newest)
+        if state != self._app_hashes[export["block"]["height"]]:
+            raise STANDALONE.Refused("another state")
+        roots = EXPORTS.history_roots(export["history"])
+        return "final", max(roots), roots[max(roots)], state
 
     def trust(self, _: bytes) -> NetworkTrust:
         chain_id, app_hash = self.node.home.the_ledger.chain_id, self._app_hashes[self.newest]
@@ -93,6 +118,9 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
         monkeypatch.setattr(exports, "_sign", lambda home, txn: (SignedPart(), home.height))
         monkeypatch.setattr(verification, "read_any_trust", scene.trust)
         monkeypatch.setattr(verification.proofs, "check_ledger", scene.check_ledger)
+        monkeypatch.setattr(EXPORTS, "read_trust", scene.standalone_trust)
+        monkeypatch.setattr(EXPORTS, "check_ledger", scene.standalone_ledger)
+        monkeypatch.setattr(EXPORTS, "read_signed", lambda signed, *_: signed)
         solo.block()
         admit(solo, migrated)
         send(solo, former.compose_adoption(solo.home))
