@@ -190,7 +190,9 @@ def _answer(
             scope=" ".join(map(str, scopes.scopes)),
             organisation=server.organisation,
             lifetime_seconds=seconds,
-            subject=account.fhir_user or account.id,
+            subject=account.did
+            or account.fhir_user
+            or account.id,  # directives name practitioners by their DID
             patient=bound,
             practitioner=id if type == "Practitioner" else "",
             purpose=grant.purpose,

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from careledger.access.directives import Grantee
+from careledger.access.force import grantees_of
 from careledger.primitives.errors import Unauthenticated
 from careledger.smart import authorising, codes, grants, introspection, launches, requests, scoping
 from careledger.smart.authorising import AskConsent, ChoosePatient, Redirect, SignIn
@@ -45,6 +47,9 @@ def test_a_clinician_chooses_a_patient(house: House) -> None:
     answer = house.redeem(house.allow(house.doctor, patient="ben")["code"])
     actor = house.actor(answer)
     assert (answer["patient"], actor.patient, actor.practitioner) == ("ben", "ben", "doctor")
+    assert grantees_of(actor) >= {
+        Grantee(kind="practitioner", value=one) for one in ("doctor", "did:careledger:dd")
+    }
     assert actor.did == "did:careledger:dd" and "physician" in actor.roles
 
 

@@ -69,7 +69,7 @@ class Patients:
         if standing is not None and not standing.is_active:
             return None
         return Actor(
-            subject=account.fhir_user,
+            subject=account.did or account.fhir_user,
             client=CLIENT,
             organisation=self._server.organisation,
             scopes=_SCOPES,
