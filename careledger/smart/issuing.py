@@ -190,9 +190,7 @@ def _answer(
             scope=" ".join(map(str, scopes.scopes)),
             organisation=server.organisation,
             lifetime_seconds=seconds,
-            subject=account.did
-            or account.fhir_user
-            or account.id,  # directives name practitioners by their DID
+            subject=account.did or account.fhir_user or account.id,  # directives name a practitioner's DID
             patient=bound,
             practitioner=id if type == "Practitioner" else "",
             purpose=grant.purpose,
