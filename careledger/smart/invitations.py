@@ -180,7 +180,7 @@ async def accept(registry: Registry, invited: Invited, passkey: Passkey, address
         await registry.change(
             INVITATIONS.drop(invited.found),
             ACCOUNTS.put(account_key(account.id), account, expected=0),
-            keep_passkey(passkey),
+            *keep_passkey(registry, passkey),
             forget_tries("invitation", address),
         )
     except RegistryMoved:

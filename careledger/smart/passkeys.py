@@ -38,6 +38,7 @@ from careledger.smart.credentials import (
     check_key,
     read_answer,
 )
+from careledger.smart.indexes import make_index
 from careledger.smart.tables import Found, Table, base64url
 from careledger.vault.registry import Change, Registry, RegistryMoved
 
@@ -61,7 +62,8 @@ class Passkey(msgspec.Struct, frozen=True, kw_only=True):
     prf: bool
 
 
-PASSKEYS: Final = Table("passkey", Passkey)
+PASSKEYS: Final = Table("passkey", Passkey, b"key:")
+BY_ACCOUNT: Final = make_index(PASSKEYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +187,23 @@ async def read_registration(
     )
 
 
-def keep_passkey(passkey: Passkey) -> Change:
-    """The change that stores a new passkey; an id that stands already moves it (RegistryMoved)."""
-    return PASSKEYS.put(passkey_key(passkey.id), passkey, expected=0)
+def keep_passkey(registry: Registry, passkey: Passkey) -> tuple[Change, ...]:
+    """The changes that store a new passkey; an id that stands already, or a rival, moves them (RegistryMoved)."""
+    key = passkey_key(passkey.id)
+    return (
+        PASSKEYS.put(key, passkey, expected=0),
+        BY_ACCOUNT.change(registry, passkey.account, add=(key,)),
+    )
+
+
+def replace_passkeys(registry: Registry, passkey: Passkey) -> tuple[Change, ...]:
+    """The changes that make a new passkey the only one of its account (recovery)."""
+    key, former = passkey_key(passkey.id), BY_ACCOUNT.of(registry, passkey.account)
+    return (
+        *(PASSKEYS.drop(one) for one in former),
+        PASSKEYS.put(key, passkey, expected=0),
+        BY_ACCOUNT.change(registry, passkey.account, add=(key,), drop=[one.key for one in former]),
+    )
 
 
 # Signing in
@@ -297,13 +313,8 @@ def passkey_key(id: bytes) -> bytes:
 
 def list_passkeys(registry: Registry, account: str) -> list[Passkey]:
     """Those of an account, oldest first."""
-    found = [one.value for one in PASSKEYS.list(registry) if one.value.account == account]
+    found = [one.value for one in BY_ACCOUNT.of(registry, account)]
     return sorted(found, key=lambda one: (one.created_ms, one.id))
-
-
-def drop_passkeys(registry: Registry, account: str) -> list[Change]:
-    """The changes that take every passkey from an account (recovery, disabling)."""
-    return [PASSKEYS.drop(one) for one in PASSKEYS.list(registry) if one.value.account == account]
 
 
 async def remove_passkey(registry: Registry, account: str, id: bytes) -> None:
@@ -317,7 +328,7 @@ async def remove_passkey(registry: Registry, account: str, id: bytes) -> None:
             hint="add another one first, or recover your account",
             code="last-passkey",
         )
-    await registry.change(PASSKEYS.drop(found))
+    await registry.change(PASSKEYS.drop(found), BY_ACCOUNT.change(registry, account, drop=(found.key,)))
 
 
 def _run_library(call: Callable[[], Any], reason: str) -> Any:

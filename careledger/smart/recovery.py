@@ -17,7 +17,8 @@ import msgspec
 from careledger.primitives.errors import Conflict, Invalid, NotFound, NotPermitted
 from careledger.smart.accounts import Account, account_key, get_account
 from careledger.smart.backoff import check_tries, count_wrong, forget_tries
-from careledger.smart.passkeys import Passkey, drop_passkeys, keep_passkey
+from careledger.smart.indexes import make_index
+from careledger.smart.passkeys import Passkey, replace_passkeys
 from careledger.smart.sessions import SignedIn, check_step_up, drop_sessions
 from careledger.smart.tables import Found, Table, code_key, new_code
 from careledger.vault.registry import Change, Registry, RegistryMoved
@@ -62,6 +63,8 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True):
 KITS: Final = Table("recovery", Kit, b"kit:")
 CODES: Final = Table("recovery", CodeOf, b"code:")
 OPEN: Final = Table("recovery", Recovery, b"open:")
+OPEN_OF: Final = make_index(OPEN)
+WARDS_OF: Final = make_index(KITS)
 
 
 class RecoveryRefused(NotFound):
@@ -127,7 +130,13 @@ async def name_guardian(registry: Registry, account: str, guardian: str) -> None
         other = get_account(registry, guardian)
         if guardian == account or other is None or other.value.is_disabled:
             raise Invalid("this person cannot be your guardian", code="recovery-guardian")
-    await registry.change(KITS.renew(found, msgspec.structs.replace(found.value, guardian=guardian)))
+    key, former = account_key(account), found.value.guardian
+    changes = [KITS.renew(found, msgspec.structs.replace(found.value, guardian=guardian))]
+    if former and former != guardian:
+        changes.append(WARDS_OF.change(registry, former, drop=(key,)))
+    if guardian:
+        changes.append(WARDS_OF.change(registry, guardian, add=(key,)))
+    await registry.change(*changes)
 
 
 # Saying yes
@@ -179,9 +188,12 @@ async def _approve(registry: Registry, account: str, field: str, now_ms: int) ->
     if standing.approvals >= NEEDED and not standing.ready_ms:
         standing = msgspec.structs.replace(standing, ready_ms=now_ms + WAIT_MS)
     expected = found.version if found is not None else 0
-    change = OPEN.put(key, standing, expected=expected, expires_ms=standing.opened_ms + LIFETIME_MS)
+    until_ms = standing.opened_ms + LIFETIME_MS
+    changes = [OPEN.put(key, standing, expected=expected, expires_ms=until_ms)]
+    if found is None:
+        changes.append(OPEN_OF.change(registry, account, add=(key,), expires_ms=until_ms))
     try:
-        await registry.change(change)
+        await registry.change(*changes)
     except RegistryMoved:
         raise Conflict("somebody else said yes at this moment", hint="repeat it") from None
     return ticket
@@ -192,12 +204,12 @@ async def _approve(registry: Registry, account: str, field: str, now_ms: int) ->
 
 def find_open(registry: Registry, account: str) -> Found[Recovery] | None:
     """The open recovery of an account: the notice that the person sees wherever they are still signed in."""
-    return next((one for one in OPEN.list(registry) if one.value.account == account), None)
+    return next(iter(OPEN_OF.of(registry, account)), None)
 
 
 def list_wards(registry: Registry, guardian: str) -> list[str]:
     """The accounts whose guardian this is."""
-    return [one.value.account for one in KITS.list(registry) if one.value.guardian == guardian]
+    return [one.value.account for one in WARDS_OF.of(registry, guardian)]
 
 
 async def stop(registry: Registry, account: str) -> None:
@@ -240,9 +252,8 @@ async def complete(registry: Registry, key: bytes, passkey: Passkey, address: st
     kit = KITS.get(registry, account_key(account.id))
     changes = [
         OPEN.drop(found),
-        *drop_passkeys(registry, account.id),
+        *replace_passkeys(registry, passkey),
         *drop_sessions(registry, account.id),
-        keep_passkey(passkey),
         forget_tries("ticket", address),
     ]
     if kit is not None:

@@ -9,14 +9,16 @@ than promised.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
-from careledger.primitives.errors import NotFound, NotPermitted
+from careledger.primitives.errors import Conflict, NotFound, NotPermitted
 from careledger.smart.accounts import Account, get_account
-from careledger.smart.passkeys import Verified, passkey_key
+from careledger.smart.indexes import make_index
+from careledger.smart.passkeys import PASSKEYS, Verified, passkey_key
 from careledger.smart.tables import Found, Table, new_secret, secret_key
 from careledger.vault.registry import Change, Registry, RegistryMoved
 
@@ -27,6 +29,7 @@ STEP_UP_MS: Final = 5 * MINUTE_MS
 """So fresh must the verification of the person be for signing, adding passkeys, approving."""
 SEEN_EVERY_MS: Final = MINUTE_MS
 SESSIONS_MAX: Final = 20
+TRIES: Final = 5
 LABEL_MAX: Final = 60
 
 
@@ -42,7 +45,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     csrf: bytes
 
 
-SESSIONS: Final = Table("session", Session)
+SESSIONS: Final = Table("session", Session, b"at:")
+BY_ACCOUNT: Final = make_index(SESSIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ def find_session(registry: Registry, cookie: str, now_ms: int) -> SignedIn | Non
     account = get_account(registry, found.value.account)
     if account is None or account.value.is_disabled or is_over(found.value, account.value, now_ms):
         return None
-    if registry.get("passkey", found.value.passkey) is None:
+    if PASSKEYS.get(registry, found.value.passkey) is None:
         return None
     return SignedIn(found, account.value)
 
@@ -115,19 +119,27 @@ async def open_session(
         label=label[:LABEL_MAX],
         csrf=secrets.token_bytes(32),
     )
-    key = session_key(cookie)
-    ending = _surplus(registry, account.id)
-    old = SESSIONS.get(registry, session_key(former)) if former else None
-    if old is not None and old.key not in {one.key for one in ending}:
-        ending.append(old)
-    await _end(registry, ending)
-    expires_ms = now_ms + ABSOLUTE_MS
-    await registry.change(SESSIONS.put(key, session, expected=0, expires_ms=expires_ms))
-    return cookie, SignedIn(Found(key, session, 1, expires_ms), account)
+    key, expires_ms = session_key(cookie), now_ms + ABSOLUTE_MS
+    for _ in range(TRIES):
+        ending = _surplus(registry, account.id)
+        old = SESSIONS.get(registry, session_key(former)) if former else None
+        if old is not None and old.key not in {one.key for one in ending}:
+            ending.append(old)
+        gone = [one.key for one in ending]
+        try:
+            await registry.change(
+                SESSIONS.put(key, session, expected=0, expires_ms=expires_ms),
+                BY_ACCOUNT.change(registry, account.id, add=(key,), drop=gone, expires_ms=expires_ms),
+                *_ending(ending),
+            )
+        except RegistryMoved:  # the same person, signing in elsewhere at this moment
+            continue
+        return cookie, SignedIn(Found(key, session, 1, expires_ms), account)
+    raise Conflict("too many sign-ins at this moment", hint="try again", code="session-rivals")
 
 
 def _surplus(registry: Registry, account: str) -> list[Found[Session]]:
-    standing = sorted(_of(registry, account), key=lambda one: one.value.seen_ms, reverse=True)
+    standing = sorted(BY_ACCOUNT.of(registry, account), key=lambda one: one.value.seen_ms, reverse=True)
     return standing[SESSIONS_MAX - 1 :]
 
 
@@ -165,7 +177,7 @@ def check_step_up(session: Session, now_ms: int) -> None:
 
 def list_sessions(registry: Registry, account: Account, now_ms: int) -> list[Found[Session]]:
     """Where the account is signed in, newest use first."""
-    standing = [one for one in _of(registry, account.id) if not is_over(one.value, account, now_ms)]
+    standing = [one for one in BY_ACCOUNT.of(registry, account.id) if not is_over(one.value, account, now_ms)]
     return sorted(standing, key=lambda one: one.value.seen_ms, reverse=True)
 
 
@@ -179,20 +191,21 @@ async def end_session(registry: Registry, account: str, key: bytes) -> None:
 
 async def end_all(registry: Registry, account: str, *, but: bytes = b"") -> int:
     """Every session of the account is over, except `but`. Returns how many were."""
-    ending = [one for one in _of(registry, account) if one.key != but]
+    ending = [one for one in BY_ACCOUNT.of(registry, account) if one.key != but]
     await _end(registry, ending)
     return len(ending)
 
 
 def drop_sessions(registry: Registry, account: str) -> list[Change]:
     """The changes that end all sessions of an account, to be made with others at once."""
-    return [Change(SESSIONS.name, one.key, None) for one in _of(registry, account)]
+    return _ending(BY_ACCOUNT.of(registry, account))
 
 
 async def _end(registry: Registry, ending: list[Found[Session]]) -> None:
     if ending:
-        await registry.change(*(Change(SESSIONS.name, one.key, None) for one in ending))
+        await registry.change(*_ending(ending))
 
 
-def _of(registry: Registry, account: str) -> list[Found[Session]]:
-    return [one for one in SESSIONS.list(registry) if one.value.account == account]
+def _ending(ending: Iterable[Found[Session]]) -> list[Change]:
+    """Whatever they are now: a session that was used meanwhile ends too."""
+    return [Change(SESSIONS.name, SESSIONS.prefix + one.key, None) for one in ending]

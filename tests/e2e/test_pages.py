@@ -202,6 +202,18 @@ def test_an_older_device_signs_in_with_es256(chromium, house):
     assert complaints == [], complaints
 
 
+def test_the_link_of_an_invitation_types_its_code_and_forgets_it(chromium, house):
+    complaints: list[str] = []
+    with person_at(chromium, house, complaints) as (page, _):
+        code = house.invite(ADA)
+        page.goto(f"/enrol#{code}")
+        assert page.get_by_label("Code of the invitation").input_value() == code
+        assert page.url.endswith("/enrol")
+        page.get_by_role("button", name="Continue").click()
+        page.get_by_text("Ada Obi").wait_for()
+    assert complaints == [], complaints
+
+
 def only_es256(told):
     told["options"]["pubKeyCredParams"] = [{"type": "public-key", "alg": ES256}]
     return told

@@ -76,7 +76,7 @@ def enrol(
             registry, PARTY, account.id, browser, device.create(options, forge),
             label="phone", now_ms=now_ms, purpose="add",
         )  # fmt: skip
-        await registry.change(keep_passkey(passkey))
+        await registry.change(*keep_passkey(registry, passkey))
         return passkey
 
     return run(ceremony())

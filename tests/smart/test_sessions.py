@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 import pytest
 
@@ -155,3 +157,28 @@ def test_an_account_has_at_most_twenty_sessions():
     cookies = [opened(registry, ROSA, now_ms=NOW + number)[0] for number in range(SESSIONS_MAX + 3)]
     held = [one for one in cookies if find_session(registry, one, NOW + 99) is not None]
     assert held == cookies[-SESSIONS_MAX:]
+
+
+def test_two_sign_ins_at_once_are_both_found_again():
+    registry = new_registry(ROSA)
+    passkey = enrol(registry, ROSA, Authenticator())
+
+    async def at_once():
+        doing = [open_session(registry, Verified(ROSA, passkey), "", NOW + number) for number in range(4)]
+        return await asyncio.gather(*doing)
+
+    cookies = [cookie for cookie, _ in run(at_once())]
+    assert len(list_sessions(registry, ROSA, NOW + 4)) == 4
+    run(end_all(registry, "rosa"))
+    assert [find_session(registry, one, NOW + 4) for one in cookies] == [None] * 4
+
+
+def test_nobody_elses_sessions_are_read_to_find_ones_own(monkeypatch):
+    registry = new_registry(ROSA, CHEN)
+    cookie, _ = opened(registry, ROSA)
+    opened(registry, CHEN)
+    monkeypatch.setattr(registry, "list", None)  # reading everybody's takes as long as there are people
+    assert find_session(registry, cookie, NOW) is not None
+    assert len(list_sessions(registry, ROSA, NOW)) == 1
+    run(end_all(registry, "rosa"))
+    assert len(list_sessions(registry, CHEN, NOW)) == 1

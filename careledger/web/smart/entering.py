@@ -9,6 +9,7 @@ import msgspec
 
 from careledger.primitives.errors import NotFound
 from careledger.smart.invitations import accept, find_invited, read_invited
+from careledger.smart.online import end_online
 from careledger.smart.passkeys import (
     Verified,
     begin_registration,
@@ -92,6 +93,7 @@ async def sign_out(people: People, visit: Visit, form: Form) -> SmartAnswer:
     """This session is over."""
     signed_in = visit.need()
     await end_session(people.registry, signed_in.account.id, signed_in.key)
+    await end_online(people.registry, people.revoke, signed_in.account, visit.now_ms)
     visit.send_away()
     return go(visit, "/sign-in")
 
@@ -101,6 +103,7 @@ async def _take_in(people: People, visit: Visit, verified: Verified, former: str
         people.registry, verified, visit.label, visit.now_ms, former=former
     )
     visit.take_in(cookie, signed_in)
+    await end_online(people.registry, people.revoke, verified.account, visit.now_ms)
 
 
 def _next(ticket: str) -> str:
@@ -242,5 +245,5 @@ async def add_another(people: People, visit: Visit, form: Form) -> SmartAnswer:
         people.registry, people.party, signed_in.account.id, visit.binding, visit.request.body,
         label=visit.label, now_ms=visit.now_ms, purpose="add",
     )  # fmt: skip
-    await people.registry.change(keep_passkey(passkey))
+    await people.registry.change(*keep_passkey(people.registry, passkey))
     return tell(visit, next="/me")

@@ -51,3 +51,10 @@ for (const form of document.querySelectorAll<HTMLFormElement>("form[data-step-up
     });
   });
 }
+
+// The link of an invitation ends in #CODE: what follows # reaches no server, log or referrer. Typed in here, and forgotten.
+const code = document.querySelector<HTMLInputElement>("form[action='/enrol'] input[name='code']");
+if (code !== null && location.hash.length > 1) {
+  code.value = decodeURIComponent(location.hash.slice(1));
+  history.replaceState(null, "", location.pathname);
+}
