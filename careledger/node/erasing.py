@@ -19,11 +19,13 @@ from careledger.access.directives import leaf_terms
 from careledger.fhir import json as fhir_json
 from careledger.fhir.search.extract import extract
 from careledger.node import proofs
+from careledger.node.authorisation import Revoker
 from careledger.node.group import Group, base_at
 from careledger.node.home import OpenHome
 from careledger.node.retention import check_retention
 from careledger.node.sequencer import system_clock_ms
 from careledger.primitives.errors import Conflict, Invalid, NotFound
+from careledger.smart.forgetting import forget_patient
 from careledger.vault import erasure, records
 from careledger.vault.envelope import ChartKeys, Kind, Opened, seal_version
 from careledger.vault.index import Current
@@ -103,10 +105,10 @@ async def _erase(node: CommandContext, params: dict[str, Any]) -> dict[str, Any]
 
 
 async def _shred(node: CommandContext, params: dict[str, Any]) -> dict[str, Any]:
-    reason = check_reason(params["reason"])
+    reason, patient = check_reason(params["reason"]), str(params["patient"])
     async with node.sequencer.steady, node.sequencer.quiet():
         with node.reader.snapshot() as snapshot:
-            chart = snapshot.chart_ever_of(str(params["patient"]))
+            chart = snapshot.chart_ever_of(patient)
             if chart is None or chart == HOUSE_CHART:
                 raise NotFound("there is no chart of this patient", hint="PATIENT is an id or Patient/ID")
             before = snapshot.is_closed(chart)
@@ -116,6 +118,7 @@ async def _shred(node: CommandContext, params: dict[str, Any]) -> dict[str, Any]
                 work = _Shredding(node.home, chart, reason, _pointers(node.home, snapshot, chart, rows))
         if not before:
             await _run(node, work)
+    await forget_patient(node.registry, Revoker(node.backend).revoke, patient)  # again, if it was cut short
     async with node.sequencer.shown():
         with node.reader.snapshot() as snapshot:
             last = _leaf_count(node.home, chart) - 1

@@ -17,9 +17,10 @@ from careledger.smart.clients import Client, add_client
 from careledger.smart.errors import OAuthError
 from careledger.smart.issuing import Server, Standing
 from careledger.smart.keys import ensure_keys
+from careledger.smart.passkeys import Passkey, Verified, keep_passkey
 from careledger.smart.registration import Draft, make_client
 from careledger.smart.requests import Pending, RedirectedError
-from careledger.smart.sessions import SESSIONS, Session, SignedIn
+from careledger.smart.sessions import SignedIn, open_session
 from careledger.smart.tables import Found, base64url
 from tests.smart.forging import NOW_MS, Clock, run
 from tests.smart.registry import MemoryRegistry
@@ -78,13 +79,13 @@ class House:
             created_ms=NOW_MS,
         )
         run(add_account(self.registry, account))
-        session = Session(
-            account=account.id, passkey=b"p", started_ms=NOW_MS, seen_ms=NOW_MS, verified_ms=NOW_MS, label="",
-            csrf=b"",
+        passkey = Passkey(
+            id=secrets.token_bytes(32), account=account.id, public=b"", algorithm=-7, sign_count=0, created_ms=NOW_MS,
+            used_ms=NOW_MS, label="", is_backup_eligible=False, is_backed_up=False, prf=False,
         )  # fmt: skip
-        key = secrets.token_bytes(32)
-        run(self.registry.change(SESSIONS.put(key, session)))
-        return SignedIn(Found(key, session, 1, 0), account)
+        run(self.registry.change(*keep_passkey(self.registry, passkey)))
+        _, signed_in = run(open_session(self.registry, Verified(account, passkey), "", NOW_MS))
+        return signed_in
 
     def client(self, method: str, scope: str, **changes: Any) -> Client:
         """A program for people."""
