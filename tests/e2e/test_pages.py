@@ -10,8 +10,9 @@ import shutil
 import socket
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from urllib.parse import unquote
 
 import msgspec
@@ -104,8 +105,16 @@ def is_complaint(message) -> bool:
     return message.type in ("error", "warning") and "pubKeyCredParams is missing" not in message.text
 
 
+@dataclass(frozen=True)
+class Devtools:
+    """A line to the browser, and the id of the authenticator that it simulates."""
+
+    send: Callable[..., dict[str, str]]
+    id: str
+
+
 @contextmanager
-def person_at(chromium, house: House, complaints: list[str]) -> Iterator[tuple[Page, object]]:
+def person_at(chromium, house: House, complaints: list[str]) -> Iterator[tuple[Page, Devtools]]:
     """A phone of its own, with an authenticator; whatever the browser complains of is kept."""
     context = chromium.new_context(viewport=PHONE, base_url=house.people.party.origin)
     page = context.new_page()
@@ -114,8 +123,8 @@ def person_at(chromium, house: House, complaints: list[str]) -> Iterator[tuple[P
     page.on("pageerror", lambda error: complaints.append(str(error)))
     devtools = context.new_cdp_session(page)
     devtools.send("WebAuthn.enable")
-    devtools.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
-    yield page, devtools
+    made = devtools.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
+    yield page, Devtools(devtools.send, made["authenticatorId"])
     context.close()
 
 
@@ -157,12 +166,7 @@ def test_confirming_with_the_passkey_before_a_form_is_sent(chromium, house):
         page.get_by_role("button", name="Show me a new code").click()  # asks the passkey, then posts
         page.locator("#shown-code").wait_for()
         house.registry.now_ms += STEP_UP_MS
-        devtools.send("WebAuthn.disable")
-        devtools.send("WebAuthn.enable")
-        found = devtools.send(
-            "WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR | {"isUserVerified": False}}
-        )
-        assert found["authenticatorId"]
+        devtools.send("WebAuthn.setUserVerified", {"authenticatorId": devtools.id, "isUserVerified": False})
         page.goto("/kit")
         page.get_by_role("button", name="Show me a new code").click()
         page.get_by_text("That did not work. Nothing was changed.").wait_for()
@@ -200,6 +204,38 @@ def test_an_older_device_signs_in_with_es256(chromium, house):
         [passkey] = [one.value for one in PASSKEYS.list(house.registry)]
         assert (passkey.algorithm, passkey.prf) == (ES256, False)
     assert complaints == [], complaints
+
+
+PROBES = {
+    "markup as text": "() => { document.body.innerHTML = '<b>x</b>'; }",
+    "a script by text": "() => { const one = document.createElement('script'); one.text = 'self.was = 1'; }",
+    "a script from elsewhere": "() => { const one = document.createElement('script'); one.src = 'https://evil.example'; }",
+    "code by text": "() => { setTimeout('self.was = 1', 0); }",
+    "a policy of one's own": "() => { trustedTypes.createPolicy('mine', {}); }",
+}
+
+
+def test_what_gets_into_a_page_does_nothing(chromium, house):
+    """Trusted Types and the policy: markup, scripts, frames (fault catalogue F11)."""
+    with person_at(chromium, house, []) as (page, _):
+        page.goto("/sign-in")
+        for name, probe in PROBES.items():
+            tried = page.evaluate(
+                f"() => {{ try {{ ({probe})(); return 'done'; }} catch {{ return 'refused'; }} }}"
+            )
+            assert tried == "refused", name
+        assert (
+            page.evaluate("() => fetch('http://127.0.0.1:9/').then(() => 'sent', () => 'refused')")
+            == "refused"
+        )
+        origin = house.people.party.origin
+        other = page.context.new_page()
+        other.set_content(f'<iframe src="{origin}/sign-in"></iframe>')
+        other.wait_for_timeout(500)
+        framed = [one for one in other.frames if one is not other.main_frame]
+        assert [one.get_by_role("heading", name="Sign in").count() for one in framed] in ([], [0])
+        assert page.context.cookies() != []
+        assert page.evaluate("() => document.cookie") == ""
 
 
 def test_the_link_of_an_invitation_types_its_code_and_forgets_it(chromium, house):
