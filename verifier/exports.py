@@ -11,7 +11,7 @@ import re
 
 from verify import (  # isort: skip
     ANY, CHAIN, DIGEST, EXPORT_MAX, KINDS, LOG_PATH, MAP_PATH, NUMBER, RECEIPT, TIME, H, Refused, check, check_ledger,
-    check_signature, commitment, conclude, enc, format_of, head_root, instant, log_root, map_root, need, parse,
+    check_signature, commitment, conclude, enc, format_of, head_root, instant, load, log_root, map_root, need, parse,
     read_signed, read_trust, sha256, split, state_root, tree_root,
 )  # fmt: skip
 
@@ -182,7 +182,7 @@ def check_standing(r, chart, state):
         key = check_place(("consent", "directive", digest), value, part, state)
         need((kept is not None) == ("former" in r and not said), "what followed of a directive is missing")
         if kept:
-            follow(mandate, kept, (r["org"] + key, digest), before, state)
+            load("past").follow(mandate, kept, (r["org"] + key, digest), before, state)
 
 
 def take_said(mandate, said, before):
@@ -199,22 +199,6 @@ def check_place(place, value, part, state):
     stands = (value is None or not other) and map_root(key, value, part["path"], other) == state
     need(stands, "the standing of a directive is not in the state")
     return key
-
-
-def follow(mandate, kept, names, before, state):
-    """Former: what the embedded ledger said of a directive, until it was withdrawn on the network."""
-    said, heights = kept.get("said"), []
-    value = enc(take_said(mandate, said, 0)) if said else None
-    check_place(("ledger", "followed", names[0]), value, kept, state)
-    ends = [said["key"], said["revocation"]] if said and said["status"] == 1 else []
-    need(len(ends) == len(kept["withdrawn"]), "whether a directive that followed was withdrawn is not shown")
-    for end, part in zip(ends, kept["withdrawn"], strict=True):
-        height = part.get("height")
-        key = H("cl1.withdrawn", names[1] + end)
-        check_place(("consent", "withdrawn", key), None if height is None else enc(height), part, state)
-        heights += [] if height is None else [height]
-    if heights and mandate["status"]:
-        mandate["status"], mandate["height"] = 2, before + min(heights)
 
 
 def read_accesses(r):
@@ -415,7 +399,7 @@ def verify_export(data, trust_data, earlier=None, now=None, key=None):
     check_pins(r, chart["leaves"], access, trust, size, roots[size])
     need(final or "former" not in r, "an embedded ledger has no other before it")
     if "former" in r:
-        check_former(r, chart["leaves"], access, state)
+        load("past").check_former(r, chart["leaves"], access, state)
     if not final:
         check_dates(r, chart["times"], entries)
     if "head" not in r:
@@ -428,7 +412,7 @@ def verify_export(data, trust_data, earlier=None, now=None, key=None):
     need(is_shown, "an access-log export does not show the enrolled key: use a chart export")
     need(key is None or key == enrolled, f"the enrolled key is not the patient's: {enrolled}")
     if earlier is not None:
-        check_earlier(r, chart, access, roots, earlier)
+        load("past").check_earlier(r, chart, access, roots, earlier)
     chart["rules"] = [re.sub("[^a-z-]", "?", e["rule"]) or "none" for e in entries]
     return level, r, chart
 
@@ -441,20 +425,6 @@ def check_pins(r, leaves, access, trust, size, root):
         need(states[at] == trust["header"]["app_hash"], "a pinned state is not the trusted header's")
     pinned = trust["size"] > r["block"]["height"] or at in states
     need(pinned, "the export does not show how the chart stood at the trusted checkpoint")
-
-
-def check_former(r, leaves, access, state):
-    """Former: the state holds which embedded ledger was adopted; the chart begins as it stood at that one's end."""
-    former = r["former"]
-    value = former["genesis"] + enc(former["size"]) + former["root"] + former["state"]
-    value += enc(former["seq"], former["height"])
-    key = H("cl1.key", enc("ledger", "adopted", r["org"]))
-    adopted = map_root(key, value, former["path"]) == state
-    need(adopted, "the state does not hold that this ledger was adopted")
-    last = former["last"]
-    is_last = last["block"]["height"] == former["size"] - 1 and last["records"]["size"]
-    need(is_last, "the adopted ledger's last block is not the one that is shown")
-    check_begins(r, [last], leaves, access, former["size"], former["root"])
 
 
 def check_begins(r, pins, leaves, access, size, root):
@@ -509,40 +479,6 @@ def prefix_roots(leaves, heads):
             push(peaks, 0, sha256(b"\0" + leaf))
         at, roots[size] = size, fold(peaks)
     return roots
-
-
-def check_earlier(r, chart, access, roots, earlier):
-    """12. Every leaf of an earlier export of the chart stands where it stood, and what was decided is not undone."""
-    leaves = chart["leaves"]
-    old, old_chart, old_access, _ = read_export(earlier, "network")  # nothing rests on its signed part
-    is_former = "former" in r and old["chain"] == "cl-" + r["former"]["genesis"].hex()[:32]
-    same = all(old[name] == r[name] for name in ("chain", "org", "handle")[is_former:])
-    need(same, "the earlier export is of another chart")
-    need(access[: len(old_access)] == old_access, "an access entry has gone, or was changed since")
-    begun = not leaves or leaves[: len(old_chart["leaves"])] == old_chart["leaves"]
-    need(begun, "an entry has gone, or was changed since")
-    if leaves and "head" in old:
-        need(tree_root(leaves[: old["size"]]) == old["head"]["root"], "the record log is another one")
-    need(r["size"] >= old["size"], "the record log is shorter than it was")
-    size, root = list(history_roots(old["history"]).items())[-1]
-    need(is_former or roots.get(size, root) == root, "the earlier export is of another history")
-    if not leaves or not old_chart["leaves"]:
-        return
-    for number, (was, now) in enumerate(zip(old_chart["types"], chart["types"], strict=False)):
-        gone = not now and was in (*TYPES.values(), "EmergencyAccess")
-        need(not gone, f"entry {number} was withheld since: a {was} cannot be erased")
-    height = old["block"]["height"]
-    for number, part in enumerate(r["directives"]):
-        was = old["directives"][number].get("said") if number < len(old["directives"]) else None
-        now = part.get("kept", {}).get("said") if is_former else part.get("said")
-        if number >= len(old["directives"]) and "note" not in r["signed"]:
-            continue  # on a network a grant may be there before its leaf
-        if was is None:  # not there yet, or not known to the ledger
-            need(not now or now["height"] > height, f"directive {number} is dated back")
-            continue
-        ended = now and was["status"] < now["status"] and height < now["height"]
-        kept = now == was or (ended and now | {"status": 1, "height": was["height"]} == was)
-        need(kept, f"directive {number} was changed since, or revived after its revocation")
 
 
 def report(data, trust_data, earlier, key):

@@ -579,7 +579,7 @@ def test_what_is_read_is_what_runs(tmp_path: Path) -> None:
     assert done.returncode == 6
 
 
-CODE_LINES_MAX = {"verify.py": 345, "exports.py": 470, "networks.py": 150}
+CODE_LINES_MAX = {"verify.py": 345, "exports.py": 420, "networks.py": 150, "past.py": 65}
 """Without comments, docstrings and blank lines."""
 
 
