@@ -82,6 +82,7 @@ vectors: dev  ## write vectors/ again from the tests
 docs: dev  ## write docs/cli.md, docs/spec/, tables of docs/scale.md, deploy/engine-*.toml again from the program
 	@$(PY) tools/build_cli_reference.py
 	@test ! -e tools/build_spec.py || $(PY) tools/build_spec.py
+	@$(PY) tools/build_routes.py
 	@$(PY) tools/build_engine_samples.py
 	@$(PY) -m bench.scale
 

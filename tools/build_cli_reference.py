@@ -16,6 +16,8 @@ SUBCOMMANDS: dict[str, tuple[str, ...]] = {
     "patient": ("enrol",),
     "consent": ("grant", "supersede", "revoke", "list", "explain"),
     "practitioner": ("register", "suspend", "reinstate", "license", "list", "sign"),
+    "client": ("add", "list", "disable"),
+    "account": ("invite", "list", "disable", "enable"),
     "engine": ("install", "doctor"),
     "config": ("show",),
 }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from careledger.smart.online import end_online
 from careledger.smart.personas import become, list_personas
 from careledger.smart.sessions import open_session
 from careledger.vault.registry import Registry
@@ -29,11 +30,16 @@ async def sign_in(people: People, visit: Visit, form: Form) -> SmartAnswer:
         people.registry, verified, visit.label, visit.now_ms, former=visit.session_cookie
     )
     visit.take_in(cookie, signed_in)
+    await end_online(people.registry, people.revoke, verified.account, visit.now_ms)
     return go(visit, "/me")
+
+
+ROUTES: Final[Mapping[tuple[str, str], Route]] = MappingProxyType(
+    {("GET", PATH): Route(show, "nobody"), ("POST", PATH): Route(sign_in, "nobody")}
+)
+"""In a demo's home; elsewhere there is nothing at this path."""
 
 
 def routes_of(registry: Registry) -> Mapping[tuple[str, str], Route]:
     """The screens, or none."""
-    if not list_personas(registry):
-        return MappingProxyType({})
-    return MappingProxyType({("GET", PATH): Route(show, "nobody"), ("POST", PATH): Route(sign_in, "nobody")})
+    return ROUTES if list_personas(registry) else MappingProxyType({})
