@@ -70,6 +70,10 @@ format: dev  ## format and repair what can be repaired
 bench: setup  ## measure; prints the table of figures and writes bench.json
 	@$(BIN)/careledger bench --output bench.json
 
+.PHONY: bench-auth
+bench-auth: dev  ## measure the authorisation server; writes bench-auth.json
+	@$(PY) -m bench.auth_bench --output bench-auth.json
+
 .PHONY: mutants
 mutants: dev  ## apply every planted defect; fails if a test stays green
 	@$(PY) tools/mutants.py

@@ -25,6 +25,7 @@ class _Connection(asyncio.Protocol):
         self.missing = -1
         self.status = 0
         self.head_end = 0
+        self.head = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
@@ -38,8 +39,8 @@ class _Connection(asyncio.Protocol):
             if self.head_end < 4:
                 self.parts.append(data)
                 return
-            self.status = int(data[9:12])
-            self.missing = self.head_end + _content_length(data[: self.head_end])
+            self.status, self.head = int(data[9:12]), data[: self.head_end]
+            self.missing = self.head_end + _content_length(self.head)
         self.parts.append(data)
         self.missing -= len(data)
         if self.missing <= 0:
@@ -130,10 +131,13 @@ class Outcome:
 
 
 class Client:
-    """Some kept-open connections to one node, a token, and how to ask."""
+    """Some kept-open connections to one node (from `source`, if that is given), a token, and how to ask."""
 
-    def __init__(self, host: str, port: int, token: str, server_cpu_s: Callable[[], float]) -> None:
+    def __init__(
+        self, host: str, port: int, token: str, server_cpu_s: Callable[[], float], source: str = ""
+    ) -> None:
         self._address = host, port
+        self._source = (source, 0) if source else None
         self._head = (
             f"Host: {host}:{port}\r\nAccept: application/fhir+json\r\nAuthorization: Bearer {token}\r\n"
         ).encode()
@@ -144,7 +148,7 @@ class Client:
         """Have at least this many connections."""
         loop = asyncio.get_running_loop()
         while len(self._connections) < count:
-            _, connection = await loop.create_connection(_Connection, *self._address)
+            _, connection = await loop.create_connection(_Connection, *self._address, local_addr=self._source)
             self._connections.append(connection)
 
     def close(self) -> None:
@@ -166,6 +170,12 @@ class Client:
         """One request and its answer."""
         await self.connect(connection + 1)
         return await self._connections[connection].ask(request)
+
+    def header(self, name: bytes, connection: int = 0) -> bytes:
+        """The first field of this (lower-case) name in the newest answer; b"" if there is none."""
+        head, wanted = self._connections[connection].head, b"\r\n%s:" % name
+        at = head.lower().find(wanted)
+        return b"" if at < 0 else head[at + len(wanted) :].partition(b"\r\n")[0].strip()
 
     async def ask_json(self, method: str, path: str, body: bytes | None = None) -> Any:
         """One request that must succeed, its answer decoded."""

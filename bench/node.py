@@ -19,15 +19,17 @@ COMMAND = Path(__file__).resolve().parent.parent / ".venv" / "bin" / "careledger
 class Node:
     """A served home. `start`, then `stop`; `remove` at the end."""
 
-    def __init__(self, workers: int | None, folder: Path | None = None) -> None:
+    def __init__(self, workers: int | None, folder: Path | None = None, *, host: str = "127.0.0.1") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="careledger-bench-", dir=folder))
         self.home = self.folder / "home"
         self.workers = workers
         self.port = 0
         self._process: subprocess.Popen[str] | None = None
         self._passphrase = self.folder / "passphrase"
-        self._passphrase.write_text(os.urandom(16).hex() + "\n")
-        self.run("init", str(self.home), "--name", "Bench", home=False)
+        self.passphrase = os.urandom(16).hex()
+        self._passphrase.write_text(self.passphrase + "\n")
+        self.host = host
+        self.made = self.run("init", str(self.home), "--name", "Bench", home=False)
 
     def run(self, *arguments: str, home: bool = True) -> str:
         """A command about this node; its stdout. Raises if it fails."""
@@ -43,7 +45,7 @@ class Node:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        command = [str(COMMAND), "serve", "--listen", f"127.0.0.1:{self.port}", "--home", str(self.home)]
+        command = [str(COMMAND), "serve", "--listen", f"{self.host}:{self.port}", "--home", str(self.home)]
         command += ["--passphrase-file", str(self._passphrase)]
         if self.workers is not None:
             command += ["--workers", str(self.workers)]
