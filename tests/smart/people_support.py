@@ -18,6 +18,7 @@ from careledger.smart.passkeys import (
     keep_passkey,
     read_registration,
 )
+from careledger.vault.registry import Change
 from tests.smart.authenticator import HONEST, Authenticator, Credential, Forgery
 from tests.smart.registry import MemoryRegistry
 
@@ -40,6 +41,10 @@ class TimedRegistry(MemoryRegistry):
     def __init__(self, now_ms: int = NOW) -> None:
         super().__init__(lambda: self.now_ms)
         self.now_ms = now_ms
+
+    async def change(self, *changes: Change) -> None:
+        await asyncio.sleep(0)  # as on disk: whoever else is at it goes on meanwhile
+        await super().change(*changes)
 
     def dump(self) -> bytes:
         """Everything that is stored."""
