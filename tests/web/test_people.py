@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import html
+import io
 import json
 import re
 from pathlib import Path
 
 import pytest
+import structlog
 
+from careledger.node import log
 from careledger.smart.accounts import list_accounts
 from careledger.smart.clients import Client, add_client
 from careledger.smart.consenting import ConsentView, compute_view_digest
@@ -17,6 +20,7 @@ from careledger.smart.launches import LAUNCHES
 from careledger.smart.passkeys import RelyingParty
 from careledger.smart.recovery import WAIT_MS
 from careledger.smart.sessions import ABSOLUTE_MS, IDLE_MS, SESSIONS, STEP_UP_MS
+from careledger.web.smart.app import report
 from careledger.web.smart.asking import PatientRow, choose_patient, consent, read_consent
 from careledger.web.smart.messages import SmartRequest
 from careledger.web.smart.people import DEMANDS, ROUTES
@@ -364,7 +368,8 @@ def test_dangerous_acts_of_the_node_are_done_when_a_second_person_approves(house
     assert cleo.post("/desk/requests/approve", request=key).status == 200
     assert house.performed == [("rotate-keys", "node")]
     assert cleo.post("/desk/requests/approve", request=key).status == 404
-    ada.post("/desk/requests", act="invite-administrator", subject="keys:Eve", reason="why")
+    for act in ("invite-administrator", "shred", "disable-account", "invented"):
+        assert ada.post("/desk/requests", act=act, subject="keys:Eve", reason="why").status == 400
     ada.get("/desk")
     assert "Eve" not in ada.text
     assert cleo.post("/desk/invite", kind="patient", name="X", record="p9").status == 403
@@ -386,6 +391,22 @@ def test_an_app_is_launched_with_an_opaque_value(house):
     [kept] = LAUNCHES.list(house.registry)
     assert kept.value.context == {"patient": "p1", "intent": "reconcile", "need_patient_banner": "true"}
     assert chen.post("/launcher", client="c2", patient="p1").status == 400
+
+
+def test_what_is_reported_reaches_the_log_whole():
+    stream = io.StringIO()
+    log.configure(stream=stream)
+    try:
+        report("passkey-refused", "count-rolled-back", "a1")
+    finally:
+        structlog.reset_defaults()
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["code"], line["reason"]) == (
+        "sign-in",
+        "passkey-refused",
+        "count-rolled-back",
+    )
+    assert "dropped" not in line
 
 
 # The pages themselves

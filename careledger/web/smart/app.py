@@ -16,7 +16,7 @@ from careledger.smart.authentication import Authenticator
 from careledger.smart.dpop import Shown, check_proof
 from careledger.smart.errors import OAuthError
 from careledger.smart.issuing import Server
-from careledger.smart.keys import ensure_keys, rotate_keys
+from careledger.smart.keys import Upkeep, rotate_keys
 from careledger.smart.limits import ACTS_OF_SESSION, PAGES_OF_ADDRESS, Limiter, TooManyRequests
 from careledger.smart.passkeys import RelyingParty
 from careledger.smart.sessions import session_key
@@ -83,11 +83,13 @@ async def create_smart(parts: Answering) -> SmartApp:
     server = authority.server
     tables = []
     limiter = Limiter(monotonic_ms)
-    await ensure_keys(server.registry, server.now_ms())
-    authenticator = Authenticator(server.registry, frozenset((server.token_url, server.base)))
+    upkeep, remote = Upkeep(server.registry), authority.remote
+    await upkeep.keep(server.now_ms())
+    authenticator = Authenticator(server.registry, frozenset((server.token_url, server.base)), remote)
     end_points = EndPoints(
-        server, authenticator, parts.read_token, authority.nonces, authority.registration, limiter
-    )
+        server, authenticator, parts.read_token, authority.nonces, authority.registration, limiter, upkeep,
+        None if remote is None else remote.is_listed,
+    )  # fmt: skip
     tables.append(end_points.routes())
     party = party_of(server.public_url, authority.name)
     if party is not None:
@@ -168,7 +170,7 @@ class Rotation:
 
 def report(what: str, why: str, account: str) -> None:
     """A refusal of a sign-in or a code, or an administrator's act, in the node's log: no name, no code."""
-    logger().warning("sign-in", what=what, why=why, account=account)
+    logger().warning("sign-in", code=what, reason=why)
 
 
 def tabulate(*tables: Mapping[tuple[str, str], Handler]) -> Mapping[str, Mapping[str, Handler]]:

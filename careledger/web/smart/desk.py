@@ -44,6 +44,9 @@ from careledger.web.smart.visits import Visit
 
 KINDS: dict[str, Kind] = {"patient": "patient", "clinician": "clinician", "administrator": "administrator"}
 
+OURS = ("disable-last-administrator", "approve-recovery")
+"""Dangerous acts that are done here, asked for by the id of an account."""
+
 
 async def show_desk(people: People, visit: Visit, form: Form) -> SmartAnswer:
     """Accounts, invitations and requests, for whose duty they are."""
@@ -69,11 +72,7 @@ def _desk(people: People, visit: Visit, *, code: str = "", ticket: str = "", sai
         for one in list_requests(people.registry)
         if ACTS[one.value.act].duty in me.duties
     ]
-    askable = [
-        name
-        for name, act in ACTS.items()
-        if act.needs_two and act.duty in me.duties and name != "invite-administrator"
-    ]
+    askable = [name for name in _list_askable(people) if ACTS[name].duty in me.duties]
     return render(
         visit,
         "desk",
@@ -87,6 +86,11 @@ def _desk(people: People, visit: Visit, *, code: str = "", ticket: str = "", sai
         ticket=ticket,
         said=said,
     )
+
+
+def _list_askable(people: People) -> list[str]:
+    """Dangerous acts that can be asked for here: our own, and those of the node that it does for the pages."""
+    return [name for name in ACTS if name in OURS or name in people.perform]
 
 
 def _name_of(people: People, id: str) -> str:
@@ -172,8 +176,8 @@ async def ask_for_act(people: People, visit: Visit, form: Form) -> SmartAnswer:
     signed_in = visit.need()
     check_step_up(signed_in.session, visit.now_ms)
     act, subject = form.one("act"), form.one("subject").strip()
-    if act == "invite-administrator":
-        raise Invalid("invite them above", code="act-invite")
+    if act not in _list_askable(people):
+        raise Invalid("this cannot be asked for here", hint="choose one of the list", code="act-elsewhere")
     await request_act(people.registry, signed_in.account, act, subject, form.one("reason"), visit.now_ms)
     people.report("requested", act, signed_in.account.id)
     return _desk(people, visit, said="desk.requested")

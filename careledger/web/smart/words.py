@@ -99,7 +99,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "Somebody whom you trust, who can help you back in. They see nothing of yours.",
             "Alguien de confianza que puede ayudarle a volver a entrar. No ve nada suyo.",
         ),
-        "me.guardian.number": ("Their number", "Su número"),
+        "me.guardian.number": ("Their number", "Número de esa persona"),
         "save": ("Save", "Guardar"),
         "me.wards": ("Whom I help back in", "A quién ayudo a volver a entrar"),
         "me.wards.text": (
