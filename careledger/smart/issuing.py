@@ -22,7 +22,7 @@ from careledger.smart.clients import Client
 from careledger.smart.errors import OAuthError
 from careledger.smart.grants import Grant, Revoke
 from careledger.smart.keys import sign_id_token
-from careledger.smart.sessions import SESSIONS, is_over
+from careledger.smart.online import compute_seconds_left, is_signed_in
 from careledger.vault.registry import Registry
 
 ACCESS_SECONDS: Final = 3600
@@ -86,6 +86,8 @@ async def _from_code(
     if grant.dpop_jkt and grant.dpop_jkt != jkt:
         raise codes.refuse("code-key", "the code is bound to another DPoP key")
     account = _account_of(server, grant)
+    if not grant.is_offline and not is_signed_in(server.registry, grant, account, now_ms):
+        raise codes.refuse("session-ended", "the person has signed out, and online access with it")
     session = scoping.read_scopes(grant.scope).session
     lasting = session & {"offline_access", "online_access"}
     begun = msgspec.structs.replace(
@@ -122,7 +124,7 @@ async def _from_refresh(
     if grant.dpop_jkt != jkt and (client.is_public or client.dpop_bound):
         raise codes.refuse("refresh-key", "the refresh token is bound to another DPoP key")
     account = _account_of(server, grant)
-    if not grant.is_offline and not _is_signed_in(server, grant, account):
+    if not grant.is_offline and not is_signed_in(server.registry, grant, account, now_ms):
         await grants.end_grants(server.registry, server.revoke, [grant])
         raise codes.refuse("session-ended", "the person has signed out, and online access with it")
     scopes = scoping.lessen(parameters.get("scope", ""), grant.scope)
@@ -169,11 +171,6 @@ def _account_of(server: Server, grant: Grant) -> Account:
     return found.value
 
 
-def _is_signed_in(server: Server, grant: Grant, account: Account) -> bool:
-    session = SESSIONS.get(server.registry, grant.session) if grant.session else None
-    return session is not None and not is_over(session.value, account, server.now_ms())
-
-
 def _answer(
     server: Server, client: Client, account: Account, grant: Grant, scopes: Scopes, *, fresh: bool = True
 ) -> dict[str, Any]:
@@ -183,7 +180,9 @@ def _answer(
     bound = patient if scopes.patient_level or type == "Patient" else ""
     roles = server.standing(account.did).roles if account.did else ()
     answer: dict[str, Any] = {}
-    seconds = max(1, min(ACCESS_SECONDS, (grant.expires_ms - server.now_ms()) // 1000))
+    now_ms = server.now_ms()
+    seconds = max(1, min(ACCESS_SECONDS, (grant.expires_ms - now_ms) // 1000))
+    seconds = compute_seconds_left(server.registry, grant, account, now_ms, seconds)
     if scopes.scopes:
         token = server.issuer.issue(
             client=client.id,

@@ -63,6 +63,21 @@ PREFLIGHT = (
     (b"access-control-max-age", b"600"),
 )
 """For paths that read no cookie."""
+FHIR_PREFLIGHT = (
+    (
+        b"access-control-allow-headers",
+        b"authorization, content-type, dpop, if-match, if-none-match, if-modified-since, if-none-exist, prefer, x-request-id",
+    ),
+    (b"access-control-max-age", b"600"),
+)
+READABLE = (
+    (b"access-control-allow-origin", b"*"),
+    (
+        b"access-control-expose-headers",
+        b"content-location, dpop-nonce, etag, last-modified, location, retry-after, www-authenticate, x-request-id",
+    ),
+)
+"""FHIR is for programs in browsers of other origins too (SMART App Launch 2.2): a cookie says nothing there, a token all."""
 _JSON = (b"content-type", b"application/json")
 
 
@@ -147,6 +162,7 @@ class _Exchange:
         "actor",
         "body_pending",
         "expected",
+        "is_fhir",
         "method",
         "own_id",
         "receive",
@@ -167,6 +183,7 @@ class _Exchange:
         self.actor: Actor | None = None
         self.expected: int | None = 0  # declared length of the body; None if chunked
         self.body_pending = False
+        self.is_fhir = False
 
     async def run(self) -> None:
         """Answer, whatever happens, and log it."""
@@ -246,6 +263,7 @@ class _Exchange:
 
     async def fhir(self, below: bytes) -> FhirResponse:
         """A request at or below the FHIR base: method, token, body, handler, in this order."""
+        self.is_fhir = True
         headers = self.headers()
         method = self.method
         services = self.services
@@ -253,7 +271,11 @@ class _Exchange:
             raise _Refused(405, "method-not-allowed", "this method is not possible here", allow=FHIR_METHODS)
         if method == "OPTIONS":
             types = frozenset(definitions().resource_types)
-            return self.options(allowed_methods(split_path(below), types) or FHIR_METHODS, "/fhir")
+            allowed = allowed_methods(split_path(below), types) or FHIR_METHODS
+            response = self.options(allowed, "/fhir")
+            response.headers.extend(FHIR_PREFLIGHT)
+            response.headers.append((b"access-control-allow-methods", ", ".join(sorted(allowed)).encode()))
+            return response
         path = split_path(below)
         if method == "HEAD":
             method = "GET"
@@ -386,6 +408,8 @@ class _Exchange:
         body = response.body
         shown_id = self.shown_id or self.own_id.hex().encode()
         headers = [*response.headers, (b"x-request-id", shown_id), _NOSNIFF]  # handlers may share theirs
+        if self.is_fhir:
+            headers.extend(READABLE)
         if not any(name == b"cache-control" for name, _ in response.headers):
             headers.append(_NO_STORE)
         if self.services.gzip_responses and len(body) >= GZIP_MIN_BYTES and self.accepts_gzip():

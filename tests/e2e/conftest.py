@@ -15,6 +15,7 @@ import pytest
 
 from careledger.synthetic.hospital import encode, hospital
 from tests.e2e.node import ROOT, Caller, Node, loads
+from tests.e2e.smart import Clinic, open_clinic
 
 SYNTHEA = Path(os.environ.get("CARELEDGER_SYNTHEA", ROOT.parent / "shared" / "data" / "synthea"))
 SYNTHEA_HOUSE = ("hospitalInformation.json.gz", "practitionerInformation.json.gz")
@@ -89,3 +90,15 @@ def bundles() -> list[bytes]:
     middle = len(patients) // 2
     chosen = [*SYNTHEA_HOUSE, *(path.name for path in patients[middle : middle + SYNTHEA_PATIENTS])]
     return found + [gzip.decompress((SYNTHEA / name).read_bytes()) for name in chosen]
+
+
+@pytest.fixture(scope="session")
+def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+    """A node of two workers whose people sign in and whose programs ask."""
+    folder = tmp_path_factory.mktemp("e2e-smart")
+    found = open_clinic(folder)
+    try:
+        yield found
+    finally:
+        found.node.stop()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -9,6 +9,7 @@ from careledger.primitives.errors import Invalid
 from careledger.smart.accounts import get_account
 from careledger.smart.clients import get_client
 from careledger.smart.grants import Grant, end_grant, end_grants, list_grants
+from careledger.smart.online import end_online
 from careledger.smart.passkeys import list_passkeys, remove_passkey
 from careledger.smart.recovery import (
     KITS,
@@ -103,12 +104,15 @@ async def drop_passkey(people: People, visit: Visit, form: Form) -> SmartAnswer:
     signed_in = visit.need()
     check_step_up(signed_in.session, visit.now_ms)
     await remove_passkey(people.registry, signed_in.account.id, read_key(form.one("passkey")))
+    await end_online(people.registry, people.revoke, signed_in.account, visit.now_ms)
     return go(visit, "/me")
 
 
 async def end_one(people: People, visit: Visit, form: Form) -> SmartAnswer:
     """One of my sessions is over."""
-    await end_session(people.registry, visit.need().account.id, read_key(form.one("session")))
+    account = visit.need().account
+    await end_session(people.registry, account.id, read_key(form.one("session")))
+    await end_online(people.registry, people.revoke, account, visit.now_ms)
     return go(visit, "/me")
 
 
@@ -116,6 +120,7 @@ async def end_others(people: People, visit: Visit, form: Form) -> SmartAnswer:
     """All of them but this one."""
     signed_in = visit.need()
     await end_all(people.registry, signed_in.account.id, but=signed_in.key)
+    await end_online(people.registry, people.revoke, signed_in.account, visit.now_ms)
     return go(visit, "/me")
 
 

@@ -25,7 +25,10 @@ POLICY: Final = (
 )
 HEADERS: Final = (
     (b"content-type", HTML),
-    (b"referrer-policy", b"same-origin"),  # with `no-referrer` browsers send `Origin: null` with our own forms
+    (
+        b"referrer-policy",
+        b"same-origin",
+    ),  # with `no-referrer` browsers send `Origin: null` with our own forms
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
