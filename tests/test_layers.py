@@ -18,9 +18,10 @@ ONLY_IN: dict[str, tuple[tuple[str, ...], str]] = {
     "nacl": (("primitives/signing.py",), "careledger.primitives.signing"),
     "hashlib": (("primitives/hashing.py", "fhir/definitions.py"), "careledger.primitives.hashing"),
     "joserfc": (
-        ("access/tokens.py", "smart/jwk.py", "smart/jose.py", "smart/keys.py"),
+        ("access/tokens.py", "smart/jwk.py", "smart/jose.py", "smart/keys.py", "smart/id_tokens.py"),
         "careledger.access.tokens or careledger.smart.jose",
     ),
+    "authlib": (("smart/provider.py", "smart/id_tokens.py"), "careledger.smart.provider"),
     "webauthn": (("smart/",), "careledger.smart.passkeys"),
     "jinja2": (("web/smart/",), "careledger.web.smart.rendering"),
     "argon2": (("vault/", "node/"), "careledger.vault's key store"),

@@ -13,7 +13,9 @@ from careledger.cli.output import compute_table, note, print_result
 
 COLUMNS = ("id", "kind", "name", "fhir_user", "duties", "disabled")
 
-app = App(name="account", help="Invite, list, disable or enable people who sign in.", help_formatter="plain")
+app = App(
+    name="account", help="Invite, list, link, disable or enable people who sign in.", help_formatter="plain"
+)
 
 
 @app.command
@@ -86,3 +88,40 @@ def enable(
     """The person's passkeys sign in again."""
     result = calls.call(options, "account.enable", {"id": account})
     print_result(result, as_json=options.json, text=f"enabled {result['id']}")
+
+
+Subject = Annotated[
+    str | None, Parameter(help="Who that is at the organisation's provider: `sub` of its ID tokens.")
+]
+
+
+@app.command
+def link(
+    account: Annotated[str, Parameter(name="ID", help="The account's id.")],
+    /,
+    *,
+    subject: Subject = None,
+    options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
+) -> None:
+    """Let the person sign in through the organisation's own provider too, which the node's configuration names."""
+    result = calls.call(options, "account.link", {"id": account, "subject": _given(subject)})
+    print_result(result, as_json=options.json, text=f"linked {result['id']}")
+
+
+@app.command
+def unlink(
+    account: Annotated[str, Parameter(name="ID", help="The account's id.")],
+    /,
+    *,
+    subject: Subject = None,
+    options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
+) -> None:
+    """The provider signs this person in no more; what it signed in is over once this returns."""
+    result = calls.call(options, "account.unlink", {"id": account, "subject": _given(subject)})
+    print_result(result, as_json=options.json, text=f"unlinked {result['id']}")
+
+
+def _given(subject: str | None) -> str:
+    if not subject:
+        raise UsageError("say who that is at the provider: --subject", hint="`sub` of its ID tokens")
+    return subject

@@ -24,6 +24,7 @@ from careledger.smart.accounts import DUTIES, Account, Duty, Kind, add_account, 
 from careledger.smart.administering import disabling, enabling
 from careledger.smart.grants import end_grants, list_grants
 from careledger.smart.invitations import invite
+from careledger.smart.links import list_links
 from careledger.smart.passkeys import PASSKEYS, Passkey, passkey_key
 from careledger.smart.personas import PERSONAS, Persona, persona_key
 from careledger.vault.keystore import Keys
@@ -92,7 +93,8 @@ def invite_first(layout: Layout, file: HomeFile, keys: Keys) -> dict[str, Any]:
 
 
 async def show(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Every account, oldest first."""
+    """Every account, oldest first, with who that is at the organisation's provider."""
+    links = list_links(node.registry)
     return {
         "accounts": [
             {
@@ -104,6 +106,7 @@ async def show(node: CommandContext, params: dict[str, Any], progress: Progress)
                 "roles": list(one.roles),
                 "duties": list(one.duties),
                 "disabled": one.is_disabled,
+                "subjects": [link.subject for link in links if link.account == one.id],
             }
             for one in list_accounts(node.registry)
         ]

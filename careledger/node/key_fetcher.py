@@ -61,7 +61,7 @@ class KeyFetcher:
         )
         try:
             connection.connect()
-            with _ending(connection.sock, until):
+            with ending(connection.sock, until):
                 connection.request("GET", parts.path, headers={"Accept": "application/json"})
                 response = connection.getresponse()
                 if response.status != 200:
@@ -91,7 +91,7 @@ def compute_max_age(control: str | None, age: str | None) -> int:
 
 
 @contextmanager
-def _ending(connected: socket.socket, until: float) -> Iterator[None]:
+def ending(connected: socket.socket, until: float) -> Iterator[None]:
     """Whoever answers a byte at a time is cut off: time-outs of a socket count from byte to byte."""
     left = until - time.monotonic()
     if left <= 0:

@@ -102,11 +102,17 @@ def find_session(registry: Registry, cookie: str, now_ms: int) -> SignedIn | Non
 
 
 async def open_session(
-    registry: Registry, verified: Verified, label: str, now_ms: int, *, former: str = ""
+    registry: Registry,
+    verified: Verified,
+    label: str,
+    now_ms: int,
+    *,
+    former: str = "",
+    verified_ms: int | None = None,
 ) -> tuple[str, SignedIn]:
     """A new session and its cookie, never one that the browser brought: `former` (its cookie) ends.
 
-    Over SESSIONS_MAX the ones unused for longest end.
+    Over SESSIONS_MAX the ones unused for longest end. `verified_ms` is when the person was verified, if not now.
     """
     cookie = new_secret()
     account = verified.account
@@ -115,7 +121,7 @@ async def open_session(
         passkey=passkey_key(verified.passkey.id),
         started_ms=now_ms,
         seen_ms=now_ms,
-        verified_ms=now_ms,
+        verified_ms=now_ms if verified_ms is None else verified_ms,
         label=label[:LABEL_MAX],
         csrf=secrets.token_bytes(32),
     )

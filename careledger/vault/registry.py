@@ -48,9 +48,10 @@ TABLES: Final[Mapping[str, int]] = MappingProxyType(
         "recovery": 11,
         "counter": 12,
         "persona": 13,
+        "link": 14,
     }
 )
-KEPT: Final = frozenset(("client", "account", "passkey", "signing-key", "recovery", "persona"))
+KEPT: Final = frozenset(("client", "account", "passkey", "signing-key", "recovery", "persona", "link"))
 """Tables that a backup holds. What is of today ends with a restore: everybody signs in anew, and nothing that was used
 or withdrawn since the backup comes back."""
 

@@ -57,7 +57,9 @@ HALF_DONE: Final = Table("request", HalfDone, b"entering:")
 
 async def show_sign_in(people: People, visit: Visit, form: Form) -> SmartAnswer:
     """The page, the same for everybody. `ticket` is of a program's request that waits."""
-    return render(visit, "sign_in", next=_next(form.one("ticket")))
+    ticket = form.one("ticket")
+    own = f"/sign-in/provider?ticket={ticket}" if _TICKET.fullmatch(ticket) else "/sign-in/provider"
+    return render(visit, "sign_in", next=_next(ticket), provider=own if people.has_provider else "")
 
 
 async def begin(people: People, visit: Visit, form: Form) -> SmartAnswer:

@@ -36,7 +36,7 @@ from careledger.web.smart.visits import Visit, read_visit
 from careledger.web.target import parse_query
 
 FIELDS_MAX: Final = 200
-FIELD_MAX: Final = 1000
+FIELD_MAX: Final = 4096  # a code of the organisation's provider may be as long
 STATUS: Final[tuple[tuple[type[CareLedgerError], int], ...]] = (
     (TooManyTries, 429),
     (Unauthenticated, 401),
@@ -70,6 +70,7 @@ class People:
     report: Report
     now_ms: Callable[[], int]
     perform: Mapping[str, Callable[[str], Awaitable[None]]] = field(default_factory=_no_acts)
+    has_provider: bool = False  # the organisation's own sign-in is offered beside the passkey
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,15 @@ from typing import Final
 from careledger.primitives.errors import NotPermitted, Unauthenticated
 from careledger.primitives.hashing import tagged
 from careledger.smart.passkeys import RelyingParty
-from careledger.smart.sessions import ABSOLUTE_MS, SignedIn, find_session, session_key
+from careledger.smart.sessions import ABSOLUTE_MS, STEP_UP_MS, SignedIn, find_session, session_key
 from careledger.smart.tables import base64url, new_secret
 from careledger.smart.wording import LANGUAGES, Language
 from careledger.vault.registry import Registry
 from careledger.web.smart.messages import SmartRequest
 
 SESSION, VISIT, LANGUAGE = "careledger", "careledger-visit", "careledger-language"
+PROVIDER: Final = "careledger-provider"
+PROVIDER_S: Final = 600
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _BROWSERS: Final = ("Edg", "OPR", "Firefox", "Chrome", "Safari")
 _SYSTEMS: Final = ("Android", "iPhone", "iPad", "Windows", "Mac OS X", "Linux")
@@ -77,6 +79,14 @@ class Visit:
         words = [_SHOWN_AS.get(one, one) for one in (browser, system) if one]
         return " · ".join(words) or "?"
 
+    @property
+    def fresh_seconds(self) -> int:
+        """For how long yet no new verification is asked for: our script then sends forms without one."""
+        if self.signed_in is None:
+            return 0
+        left_ms = self.signed_in.session.verified_ms + STEP_UP_MS - self.now_ms
+        return max(0, min(left_ms, STEP_UP_MS) // 1000)
+
     def need(self) -> SignedIn:
         """Who is signed in. Raises Unauthenticated."""
         if self.signed_in is None:
@@ -93,6 +103,18 @@ class Visit:
         """The browser forgets its session."""
         self.signed_in = None
         self.cookies.append(_cookie(SESSION, "", self.party, "Lax", 0))
+
+    def set_out(self) -> str:
+        """A secret that comes back with the browser from the organisation's provider (a strict cookie would not)."""
+        secret = new_secret()
+        self.cookies.append(_cookie(PROVIDER, secret, self.party, "Lax", PROVIDER_S))
+        return secret
+
+    def come_back(self) -> str:
+        """The secret that it set out with, '' if it did not; the browser forgets it."""
+        secret = self.request.cookie(_name(PROVIDER, self.party))
+        self.cookies.append(_cookie(PROVIDER, "", self.party, "Lax", 0))
+        return secret
 
     def speak(self, language: Language) -> None:
         """The pages' language from now on."""

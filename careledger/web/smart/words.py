@@ -40,6 +40,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "Use la llave de acceso de su teléfono, ordenador o llave de seguridad. No hay contraseña.",
         ),
         "sign-in.button": ("Sign in with a passkey", "Entrar con una llave de acceso"),
+        "sign-in.provider": ("Sign in through my organisation", "Entrar a través de mi organización"),
         "sign-in.invited": ("I have an invitation", "Tengo una invitación"),
         "sign-in.lost": ("I lost my passkey", "He perdido mi llave de acceso"),
         # enrolling
@@ -209,6 +210,26 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         # errors
         "error": ("That is not possible", "No es posible"),
         "back": ("Back", "Volver"),
+        "error.provider-refused": (
+            "This sign-in was not accepted.",
+            "Este inicio de sesión no se ha aceptado.",
+        ),
+        "error.provider-refused.hint": (
+            "Try again, or use your passkey. Nothing was changed.",
+            "Inténtelo de nuevo, o use su llave de acceso. No se ha cambiado nada.",
+        ),
+        "error.provider-not-linked": (
+            "Your organisation knows you, but you have no account that belongs to it here. Your administrator can join the two; they need this:",
+            "Su organización le conoce, pero aquí no tiene una cuenta unida a ella. Su administrador puede unirlas; necesita esto:",
+        ),
+        "error.provider-unavailable": (
+            "Your organisation's sign-in does not answer now.",
+            "El inicio de sesión de su organización no responde ahora.",
+        ),
+        "error.provider-unavailable.hint": (
+            "Use your passkey, or try again in a minute.",
+            "Use su llave de acceso, o inténtelo de nuevo en un minuto.",
+        ),
         "error.passkey-refused": (
             "This passkey was not accepted.",
             "No se ha aceptado esta llave de acceso.",

@@ -1,0 +1,87 @@
+"""Signing in at the organisation's own provider: the way there and the way back. Not there unless it is configured.
+
+The browser carries a cookie of ten minutes that comes back with the provider's redirect (SameSite=Lax); only it can
+finish what it began. The way there is begun by a link of our own page, never by another site's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from careledger.smart.federation import Answer, FederationRefused, Finished, begin, finish
+from careledger.smart.online import end_online
+from careledger.smart.provider import Provider
+from careledger.smart.sessions import mark_verified, open_session
+from careledger.web.smart.entering import CONTINUE
+from careledger.web.smart.messages import SmartAnswer
+from careledger.web.smart.rendering import cookies_of
+from careledger.web.smart.screens import Form, People, Route, go
+from careledger.web.smart.visits import NotFromOurPage, Visit
+
+START: Final = "/sign-in/provider"
+ANSWER: Final = "/sign-in/provider/answer"
+_TICKET: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+_OURS: Final = (b"same-origin", b"none")
+"""`Sec-Fetch-Site` of our own link, and of somebody who typed the address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Federated:
+    """The two screens, over the one provider."""
+
+    provider: Provider
+
+    async def start(self, people: People, visit: Visit, form: Form) -> SmartAnswer:
+        """To the provider: to sign in, or, for somebody signed in, to confirm that it is still they."""
+        if visit.request.headers.get(b"sec-fetch-site", b"same-origin") not in _OURS:
+            raise NotFromOurPage
+        ticket, signed_in = form.one("ticket"), visit.signed_in
+        address = await begin(
+            self.provider, people.registry, visit.set_out(), visit.now_ms,
+            ticket=ticket if _TICKET.fullmatch(ticket) else "",
+            account=signed_in.account.id if signed_in is not None else "",
+            session=signed_in.key if signed_in is not None else b"",
+        )  # fmt: skip
+        headers = [(b"location", address.encode("ascii")), (b"referrer-policy", b"no-referrer")]
+        return SmartAnswer(303, b"", [*headers, *cookies_of(visit)])
+
+    async def answer(self, people: People, visit: Visit, form: Form) -> SmartAnswer:
+        """Back from it: a session like any other, as fresh as the provider says, or a session confirmed."""
+        secret = visit.come_back()
+        answer = Answer(form.one("state"), form.one("code"), form.one("iss"), form.one("error"))
+        session = visit.signed_in.key if visit.signed_in is not None else b""
+        try:
+            finished = await finish(self.provider, people.registry, answer, secret, session, visit.now_ms)
+        except FederationRefused as error:
+            people.report("provider-refused", error.reason, "")
+            raise
+        if finished.begun.account and visit.signed_in is not None:
+            await mark_verified(people.registry, visit.signed_in, visit.now_ms)
+        else:
+            await _take_in(people, visit, finished)
+        ticket = finished.begun.ticket
+        return go(visit, CONTINUE + ticket if ticket else "/me")
+
+    def routes(self) -> Mapping[tuple[str, str], Route]:
+        """Both."""
+        return MappingProxyType(
+            {("GET", START): Route(self.start, "nobody"), ("GET", ANSWER): Route(self.answer, "nobody")}
+        )
+
+
+async def _take_in(people: People, visit: Visit, finished: Finished) -> None:
+    cookie, signed_in = await open_session(
+        people.registry, finished.verified, visit.label, visit.now_ms,
+        former=visit.session_cookie, verified_ms=finished.verified_ms,
+    )  # fmt: skip
+    visit.take_in(cookie, signed_in)
+    await end_online(people.registry, people.revoke, signed_in.account, visit.now_ms)
+
+
+def routes_of(provider: Provider | None) -> Mapping[tuple[str, str], Route]:
+    """The screens, or none."""
+    return Federated(provider).routes() if provider is not None else MappingProxyType({})
