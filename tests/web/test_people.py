@@ -25,7 +25,7 @@ from careledger.web.smart.asking import PatientRow, choose_patient, consent, rea
 from careledger.web.smart.messages import SmartRequest
 from careledger.web.smart.people import DEMANDS, ROUTES
 from careledger.web.smart.rendering import POLICY
-from careledger.web.smart.screens import Form
+from careledger.web.smart.screens import FIELD_MAX, FIELDS_MAX, Form
 from careledger.web.smart.visits import read_visit
 from careledger.web.smart.words import WORDS
 from tests.smart.authenticator import UP, Authenticator, Forgery
@@ -291,6 +291,17 @@ def test_sensitive_acts_want_the_passkey_again(house):
     assert rosa.post("/kit").status == 200
 
 
+def test_the_page_says_for_how_long_no_new_verification_is_asked_for(house):
+    rosa = Browser(house).enrol(ROSA)
+    told = []
+    for _ in range(4):
+        rosa.get("/me")
+        told.append(int(re.search(r'data-fresh="(\d+)"', rosa.text)[1]))
+        house.registry.now_ms += 120_000
+    assert told == [300, 180, 60, 0]
+    assert 'data-fresh="0"' in Browser(house).get("/sign-in").body.decode()
+
+
 def test_my_page_ends_sessions_passkeys_and_apps(house):
     rosa = Browser(house).enrol(ROSA)
     phone = Browser(house, device=rosa.device)
@@ -495,9 +506,9 @@ def test_every_word_has_two_languages_and_a_page_that_says_it():
 def test_long_and_repeated_fields_are_refused(house):
     browser = Browser(house)
     browser.get("/enrol")
-    assert browser.post("/enrol", code="x" * 1001).status == 400
+    assert browser.post("/enrol", code="x" * (FIELD_MAX + 1)).status == 400
     assert browser.post("/enrol", code=["a", "b"]).status == 400
-    assert browser.post("/enrol", **{f"f{number}": "x" for number in range(200)}).status == 400
+    assert browser.post("/enrol", **{f"f{number}": "x" for number in range(FIELDS_MAX)}).status == 400
     assert SESSIONS.list(house.registry) == []
 
 

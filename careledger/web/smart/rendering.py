@@ -77,6 +77,7 @@ def render(
             date=write_date,
             language=visit.language,
             csrf=visit.csrf,
+            fresh_seconds=visit.fresh_seconds,
             me=visit.signed_in.account if visit.signed_in is not None else None,
             house=visit.party.name,
             **values,
