@@ -17,6 +17,7 @@ SUBCOMMANDS: dict[str, tuple[str, ...]] = {
     "consent": ("grant", "supersede", "revoke", "list", "explain"),
     "practitioner": ("register", "suspend", "reinstate", "license", "list", "sign"),
     "client": ("add", "list", "disable"),
+    "issuer": ("keys", "rotate", "withdraw"),
     "account": ("invite", "list", "disable", "enable"),
     "engine": ("install", "doctor"),
     "config": ("show",),

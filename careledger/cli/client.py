@@ -28,6 +28,9 @@ def add(
     jwks: Annotated[
         Path | None, Parameter(help="Its public keys, a JWK set: it proves itself with them.")
     ] = None,
+    jwks_uri: Annotated[
+        str, Parameter(help="Where it publishes them, on a host that smart.jwks_hosts lists.")
+    ] = "",
     redirect_uri: Annotated[
         tuple[str, ...], Parameter(name="--redirect-uri", negative="", help="Where answers go; repeatable.")
     ] = (),
@@ -46,13 +49,13 @@ def add(
     options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
 ) -> None:
     """Register a program; prints its client id alone (and, on stderr, its secret if it has one: shown once)."""
-    if name is None or scope is None or not (jwks or redirect_uri):
+    if name is None or scope is None or not (jwks or jwks_uri or redirect_uri):
         raise UsageError(
             "a client needs --name, --scope, and --jwks or --redirect-uri",
             hint="careledger client add --name Lab --jwks keys.json --grant client_credentials --scope 'system/*.rs'",
         )
-    if public and jwks is not None:
-        raise UsageError("a public client has no keys", hint="leave --public or --jwks out")
+    if public and (jwks is not None or jwks_uri):
+        raise UsageError("a public client has no keys", hint="leave --public or the keys out")
     params: dict[str, Any] = {
         "name": name,
         "scope": scope,
@@ -60,6 +63,7 @@ def add(
         "redirect_uris": list(redirect_uri),
         "grant_types": list(grant),
         "jwks": read_jwks(jwks) if jwks is not None else "",
+        "jwks_uri": jwks_uri,
         "dpop_bound": dpop,
         "launch_uri": launch_uri,
         "organisation": org,

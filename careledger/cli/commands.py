@@ -25,6 +25,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("token", "careledger.cli.token:app", "Issue a bearer token, or revoke one"),
     Command("account", "careledger.cli.account:app", "Invite, list, disable or enable people who sign in"),
     Command("client", "careledger.cli.client:app", "Register, list or disable programs that ask for tokens"),
+    Command("issuer", "careledger.cli.issuer:app", "List, rotate or withdraw the keys that sign ID tokens"),
     Command(
         "import", "careledger.cli.importing:import_", "Load files of FHIR resources into a home or a server"
     ),

@@ -12,12 +12,16 @@ from careledger.contracts.subjects import get_sponsor_keys
 from careledger.node.backend import NodeBackend
 from careledger.node.config import Config
 from careledger.node.group import Revoked, encode_event
+from careledger.node.key_fetcher import KeyFetcher
+from careledger.node.provider import open_provider
 from careledger.primitives.errors import Invalid, Unauthenticated, VerificationFailed
 from careledger.primitives.hashing import hmac_sha256
 from careledger.primitives.signing import sign_ed25519, verify_ed25519
 from careledger.primitives.types import parse_did
 from careledger.smart.dpop import Nonces
 from careledger.smart.issuing import Server, Standing
+from careledger.smart.provider import Provider
+from careledger.smart.remote_keys import RemoteKeys, read_hosts
 from careledger.vault.keystore import Keys
 from careledger.vault.model import Commit
 from careledger.vault.registry import Registry
@@ -93,6 +97,8 @@ class Authority:
     standings: Standings
     nonces: Nonces | None
     registration: bool
+    remote: RemoteKeys | None  # None: no key set is fetched from anywhere
+    provider: Provider | None  # None: people sign in with passkeys alone
     name: str  # of the organisation, as people read it
     sign: Callable[[bytes], bytes]  # with the organisation's node key
     verify: Callable[[str, bytes, bytes], None]  # (DID, message, signature); raises VerificationFailed
@@ -114,11 +120,14 @@ def open_authority(
         now_ms=backend.now_ms,
     )
     nonces = Nonces(hmac_sha256(keys.token_seed, b"cl1.dpop-nonces")) if config.smart.dpop_nonces else None
+    hosts = read_hosts(config.smart.jwks_hosts)
     return Authority(
         server=server,
         standings=standings,
         nonces=nonces,
         registration=config.smart.registration,
+        remote=RemoteKeys(KeyFetcher(), hosts) if hosts else None,
+        provider=open_provider(config.smart, server.public_url),
         name=name,
         sign=lambda message: sign_ed25519(keys.node_seed, message),
         verify=Verifier(backend).verify,

@@ -12,6 +12,7 @@ from careledger.smart.clients import Client, add_client, disable_client, list_cl
 from careledger.smart.grants import end_grants, list_grants
 from careledger.smart.issuing import service_grant
 from careledger.smart.registration import Draft, make_client
+from careledger.smart.remote_keys import is_listed, read_hosts
 
 if TYPE_CHECKING:
     from careledger.node.commands import CommandContext
@@ -28,6 +29,7 @@ class AddParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     redirect_uris: list[str] = []
     grant_types: list[str] = []
     jwks: str = ""
+    jwks_uri: str = ""
     dpop_bound: bool = False
     launch_uri: str = ""
     id_token_alg: str = "RS256"
@@ -37,9 +39,10 @@ class AddParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 async def add(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """A new client; its secret, if it has one, is told once and kept nowhere."""
     asked = msgspec.convert(params, AddParams)
-    service = bool(asked.jwks) and not asked.redirect_uris
+    signs = bool(asked.jwks or asked.jwks_uri)
+    service = signs and not asked.redirect_uris
     grants = asked.grant_types or (["client_credentials"] if service else ["authorization_code"])
-    method = asked.method or ("private_key_jwt" if asked.jwks else "client_secret_basic")
+    method = asked.method or ("private_key_jwt" if signs else "client_secret_basic")
     draft = msgspec.convert(
         {
             "name": asked.name,
@@ -48,6 +51,7 @@ async def add(node: CommandContext, params: dict[str, Any], progress: Progress) 
             "redirect_uris": asked.redirect_uris,
             "grant_types": grants,
             "jwks": asked.jwks.encode(),
+            "jwks_uri": asked.jwks_uri,
             "dpop_bound": asked.dpop_bound,
             "launch_uri": asked.launch_uri,
             "id_token_alg": asked.id_token_alg,
@@ -55,7 +59,10 @@ async def add(node: CommandContext, params: dict[str, Any], progress: Progress) 
         },
         Draft,
     )
-    client, secret = make_client(draft, node.backend.now_ms())
+    hosts = read_hosts(node.config.smart.jwks_hosts)
+    client, secret = make_client(
+        draft, node.backend.now_ms(), is_key_host=lambda address: is_listed(address, hosts)
+    )
     await add_client(node.registry, client)
     return {**describe(client), "secret": secret}
 

@@ -114,7 +114,16 @@ SETTINGS: tuple[Setting, ...] = (
         1_000_000_000,
     ),
     Setting("smart.registration", False, "programs may register themselves (RFC 7591), for people only"),
+    Setting("smart.jwks_hosts", "", "hosts from which clients' key sets (jwks_uri) are fetched: a list"),
     Setting("smart.dpop_nonces", False, "DPoP proofs must carry a nonce of this node (RFC 9449, 8)"),
+    Setting(
+        "smart.provider_issuer",
+        "",
+        "the organisation's own OpenID provider, at which people may sign in too; empty: passkeys alone",
+    ),
+    Setting("smart.provider_client_id", "", "this node's client id there"),
+    Setting("smart.provider_secret_file", "", "file that holds this node's client secret there"),
+    Setting("smart.provider_acr", "", "the acr, or one of amr, that each sign-in there must show"),
     Setting(
         "metrics.listen",
         "",
@@ -135,7 +144,7 @@ SETTINGS: tuple[Setting, ...] = (
 ALIASES: Mapping[str, str] = MappingProxyType({"CARELEDGER_PASSPHRASE_FILE": "keys.passphrase_file"})
 """Short environment names."""
 
-LISTS = frozenset(("witness.urls", "network.peers"))
+LISTS = frozenset(("witness.urls", "network.peers", "smart.jwks_hosts"))
 """Settings that are a list of texts; kept as one text with a line each."""
 
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
@@ -259,7 +268,12 @@ class SmartConfig:
     """[smart]: the authorisation server."""
 
     registration: bool
+    jwks_hosts: str
     dpop_nonces: bool
+    provider_issuer: str
+    provider_client_id: str
+    provider_secret_file: str
+    provider_acr: str
 
 
 @dataclass(frozen=True, slots=True)

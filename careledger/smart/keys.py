@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
@@ -35,6 +36,7 @@ HOUR_MS: Final = 3_600_000
 PUBLISHED_BEFORE_MS: Final = HOUR_MS
 PUBLISHED_AFTER_MS: Final = 24 * HOUR_MS
 ROTATED_EVERY_MS: Final = 90 * 24 * HOUR_MS
+ENSURED_EVERY_MS: Final = 24 * HOUR_MS
 MAX_AGE_S: Final = 3600
 """`Cache-Control` of the key set: no longer than a successor is published before it signs."""
 KEYS_MAX: Final = 8
@@ -71,6 +73,22 @@ async def ensure_keys(registry: Registry, now_ms: int) -> None:
             await _rotate(registry, algorithm, now_ms)
 
 
+class Upkeep:
+    """Has `ensure_keys` called at the first token of a day, by each process for itself."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._next_ms = 0
+
+    async def keep(self, now_ms: int) -> None:
+        """Nothing to do but once a day. If that fails it is tried again an hour later. Raises Unavailable."""
+        if now_ms < self._next_ms:
+            return
+        self._next_ms = now_ms + HOUR_MS
+        await ensure_keys(self._registry, now_ms)
+        self._next_ms = now_ms + ENSURED_EVERY_MS
+
+
 async def rotate_keys(registry: Registry, now_ms: int) -> None:
     """A successor for every key, published now, signing in an hour. Raises RegistryMoved if another process does it too."""
     for algorithm in ALGORITHMS:
@@ -89,6 +107,31 @@ async def withdraw_key(registry: Registry, kid: str, now_ms: int) -> None:
         await registry.change(RINGS.renew(found, Ring(left)))
         return
     raise Invalid("there is no such key", hint="/oauth/jwks lists the keys", code="signing-key-unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A published key as an operator sees it: nothing of it but its name and times. `signs`: it does so now."""
+
+    kid: str
+    algorithm: IdTokenAlgorithm
+    starts_ms: int
+    ends_ms: int
+    signs: bool
+
+
+def list_keys(registry: Registry, now_ms: int) -> list[Listed]:
+    """Every key that is published, by algorithm, oldest first."""
+    listed = []
+    for algorithm in ALGORITHMS:
+        keys = _keys_of(registry, algorithm)
+        signing = _find_signing(keys, now_ms)
+        listed += [
+            Listed(key.kid, algorithm, key.starts_ms, key.ends_ms, key is signing)
+            for key in keys
+            if not _has_ended(key, now_ms)
+        ]
+    return listed
 
 
 def describe_keys(registry: Registry, now_ms: int) -> bytes:

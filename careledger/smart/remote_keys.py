@@ -13,7 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from careledger.primitives.errors import Unavailable
+from careledger.primitives.errors import Misconfigured, Unavailable
 from careledger.smart.assertions import ALGORITHMS
 from careledger.smart.json import Unreadable
 from careledger.smart.jwk import PublicKey, read_key_set
@@ -22,10 +22,27 @@ KEPT_MAX_MS: Final = 300_000
 FAILURE_KEPT_MS: Final = 15_000
 SETS_MAX: Final = 256
 
-_ADDRESS = re.compile(
-    r"https://(?P<host>[a-z0-9](?:[a-z0-9.\-]{0,251}[a-z0-9])?(?::[1-9][0-9]{0,4})?)/[A-Za-z0-9._~/\-]{0,400}",
-    re.ASCII,
-)
+_NAME: Final = r"[a-z0-9](?:[a-z0-9.\-]{0,251}[a-z0-9])?(?::[1-9][0-9]{0,4})?"
+_HOST = re.compile(_NAME, re.ASCII)
+_ADDRESS = re.compile(rf"https://(?P<host>{_NAME})/[A-Za-z0-9._~/\-]{{0,400}}", re.ASCII)
+
+
+def read_hosts(text: str) -> frozenset[str]:
+    """The hosts of a setting, a line each. Raises Misconfigured for what could never match an address."""
+    hosts = frozenset(text.split())
+    if not all(map(_HOST.fullmatch, hosts)):
+        raise Misconfigured(
+            "smart.jwks_hosts names what is no host",
+            hint="host or host:port each, in lower case, without https://",
+            code="setting-invalid",
+        )
+    return hosts
+
+
+def is_listed(address: str, hosts: Collection[str]) -> bool:
+    """An https address of one of these hosts, with a plain path."""
+    found = _ADDRESS.fullmatch(address)
+    return found is not None and found["host"] in hosts and "/." not in address
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +77,7 @@ class RemoteKeys:
 
     def is_listed(self, address: str) -> bool:
         """An https address of a listed host, with a plain path; nothing else is ever fetched."""
-        found = _ADDRESS.fullmatch(address)
-        return found is not None and found["host"] in self.hosts and "/." not in address
+        return is_listed(address, self.hosts)
 
     async def get(self, address: str, now_ms: int) -> tuple[PublicKey, ...]:
         """The keys that are published there; none if they cannot be had or read, or the host is not listed."""

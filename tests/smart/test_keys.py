@@ -13,15 +13,17 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from careledger.primitives.errors import Invalid
+from careledger.primitives.errors import Invalid, Unavailable
 from careledger.smart.keys import (
     HOUR_MS,
     KEYS_MAX,
     MAX_AGE_S,
     PUBLISHED_BEFORE_MS,
     RINGS,
+    Upkeep,
     describe_keys,
     ensure_keys,
+    list_keys,
     rotate_keys,
     sign_id_token,
     withdraw_key,
@@ -122,6 +124,44 @@ def test_keys_are_rotated_after_90_days_and_not_before(registry):
     later = NOW_MS + 180 * DAY_MS + 3 * HOUR_MS
     run(ensure_keys(registry, later))
     assert len(published(registry, later)) == 6  # those of the first 90 days are no longer there
+
+
+def test_a_running_node_looks_once_a_day_and_after_a_failure_once_an_hour(registry, monkeypatch):
+    looked, failing = [], []
+
+    async def look(_, now_ms):
+        looked.append(now_ms - NOW_MS)
+        if failing:
+            raise Unavailable("no room on the disk")
+
+    monkeypatch.setattr("careledger.smart.keys.ensure_keys", look)
+    upkeep = Upkeep(registry)
+    for after in (0, 1, DAY_MS - 1, DAY_MS, DAY_MS + 1):
+        run(upkeep.keep(NOW_MS + after))
+    assert looked == [0, DAY_MS]
+    failing.append(True)
+    with pytest.raises(Unavailable):
+        run(upkeep.keep(NOW_MS + 2 * DAY_MS))
+    failing.clear()
+    for after in (1, HOUR_MS - 1, HOUR_MS, HOUR_MS + 1):
+        run(upkeep.keep(NOW_MS + 2 * DAY_MS + after))
+    assert looked == [0, DAY_MS, 2 * DAY_MS, 2 * DAY_MS + HOUR_MS]
+
+
+def test_an_operator_sees_which_key_signs_and_how_long_each_is_published(registry):
+    run(rotate_keys(registry, NOW_MS))
+    turn = NOW_MS + PUBLISHED_BEFORE_MS
+    for now_ms, signs in ((NOW_MS, [True, False]), (turn, [False, True])):
+        listed = list_keys(registry, now_ms)
+        assert [one.signs for one in listed] == 3 * signs
+        assert {one.kid for one in listed} == {key["kid"] for key in published(registry, now_ms)}
+        token = sign_id_token(registry, CLAIMS, "ES384", now_ms)
+        assert header(token)["kid"] in {one.kid for one in listed if one.signs}
+    assert [(one.starts_ms - NOW_MS, one.ends_ms and one.ends_ms - turn) for one in listed[:2]] == [
+        (0, DAY_MS), (turn - NOW_MS, 0),
+    ]  # fmt: skip
+    assert [one.signs for one in list_keys(registry, turn + DAY_MS)] == [True] * 3
+    assert "private" not in repr(listed)
 
 
 def test_a_key_that_somebody_else_has_is_gone_at_once(registry):

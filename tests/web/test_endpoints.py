@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from urllib.parse import urlencode
 
 import pytest
 
 from careledger.smart.authentication import Authenticator
 from careledger.smart.discovery import END_POINTS, describe
+from careledger.smart.keys import Upkeep
 from careledger.smart.limits import FAILURES_OF_CLIENT, Limiter
 from careledger.web.smart.app import tabulate
 from careledger.web.smart.endpoints import DEMANDS, EndPoints
@@ -22,13 +24,18 @@ FORM = {b"content-type": b"application/x-www-form-urlencoded"}
 class Desk:
     """The end points of a house."""
 
-    def __init__(self, *, registration: bool = False) -> None:
+    def __init__(
+        self, *, registration: bool = False, is_key_host: Callable[[str], bool] | None = None
+    ) -> None:
         self.house = House()
         server = self.house.server
         authenticator = Authenticator(server.registry, frozenset((server.token_url, server.base)))
         read = lambda token: self.house.verifier.read(token.encode())  # noqa: E731
         limiter = Limiter(self.house.clock)
-        self.end_points = EndPoints(server, authenticator, read, None, registration, limiter)
+        upkeep = Upkeep(server.registry)
+        self.end_points = EndPoints(
+            server, authenticator, read, None, registration, limiter, upkeep, is_key_host
+        )
         self.routes = tabulate(self.end_points.routes())
 
     def post(self, path: str, address: str = "203.0.113.1", body: bytes = b"", **form: str) -> SmartAnswer:
@@ -82,6 +89,24 @@ def test_registration_is_behind_its_switch() -> None:
     answer = open_desk.post("/oauth/register", body=asked)
     assert answer.status == 201 and json.loads(answer.body)["client_id"]
     assert open_desk.post("/oauth/register", body=b"[" * 100_000).status == 400
+
+
+def test_what_registers_itself_is_read_once_and_names_keys_on_listed_hosts_alone() -> None:
+    asked = {
+        "client_name": "App", "redirect_uris": ["https://app.example/cb"], "scope": "patient/*.rs",
+        "token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "https://keys.example/jwks.json",
+    }  # fmt: skip
+    desk = Desk(registration=True, is_key_host=lambda address: address.startswith("https://keys.example/"))
+    answer = desk.post("/oauth/register", body=json.dumps(asked).encode())
+    assert (answer.status, json.loads(answer.body)["jwks_uri"]) == (201, asked["jwks_uri"])
+    elsewhere = asked | {"jwks_uri": "https://169.254.169.254/latest"}
+    bodies = [json.dumps(one).encode() for one in (elsewhere, [asked], {})]
+    bodies.append(json.dumps(asked).encode()[:-1] + b', "scope": "user/*.rs"}')
+    for body in bodies:
+        answer = desk.post("/oauth/register", body=body)
+        assert (answer.status, json.loads(answer.body)["error"]) == (400, "invalid_client_metadata")
+    unlisted = Desk(registration=True).post("/oauth/register", body=json.dumps(asked).encode())
+    assert json.loads(unlisted.body)["error"] == "invalid_client_metadata"
 
 
 def test_guessing_a_clients_secret_slows_down_the_guesser_alone(desk: Desk) -> None:

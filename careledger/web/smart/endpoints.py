@@ -7,7 +7,7 @@ table; who must prove what stands in `DEMANDS`, which a test compares with what 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -22,8 +22,8 @@ from careledger.smart.dpop import Nonces, Shown, check_proof
 from careledger.smart.errors import OAuthError
 from careledger.smart.introspection import ReadToken
 from careledger.smart.issuing import Server
-from careledger.smart.json import Unreadable, read_object
-from careledger.smart.keys import describe_keys
+from careledger.smart.json import Unreadable
+from careledger.smart.keys import Upkeep, describe_keys
 from careledger.smart.limits import (
     FAILURES_OF_ADDRESS,
     FAILURES_OF_CLIENT,
@@ -43,7 +43,6 @@ from careledger.web.smart.messages import (
 )
 
 CACHED = (b"cache-control", b"public, max-age=300")
-METADATA_BYTES_MAX = 65_536
 CROSS_ORIGIN = (b"access-control-allow-origin", b"*")
 """Programs in browsers read these from anywhere: nothing here is sent with a cookie, so nothing is given away."""
 
@@ -74,6 +73,8 @@ class EndPoints:
     nonces: Nonces | None
     registration: bool
     limiter: Limiter
+    upkeep: Upkeep
+    is_key_host: Callable[[str], bool] | None = None
 
     def routes(self) -> Routes:
         """The literal table."""
@@ -96,6 +97,7 @@ class EndPoints:
         """RFC 6749, 3.2."""
         form = request.form()
         client = await self._client(request, form)
+        await self.upkeep.keep(self.server.now_ms())
         thumbprint = await self._thumbprint(request, self.server.token_url)
         answer = answer_json(await issuing.issue(self.server, client, form, thumbprint))
         answer.headers.extend(((b"pragma", b"no-cache"), *self._nonce()))
@@ -143,9 +145,7 @@ class EndPoints:
                 hint="careledger client add; or set smart.registration",
                 status=403,
             )
-        client, secret = registration.register(
-            read_object(request.body, METADATA_BYTES_MAX), self.server.now_ms()
-        )
+        client, secret = registration.register_body(request.body, self.server.now_ms(), self.is_key_host)
         await add_client(self.server.registry, client)
         return answer_json(registration.describe_client(client, secret), 201)
 
