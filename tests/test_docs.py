@@ -176,6 +176,8 @@ def test_the_tour_runs(demo):
         "rule: no-directive",
         "holds: the whole chart",
         "holds: the whole access log",
+        "/enrol#",
+        '"token_endpoint":"',
     ):
         assert line in done.stdout, (line, done.stdout[-3000:], done.stderr[-1000:])
 

@@ -41,7 +41,7 @@ def describe(base: str, public_url: str, *, registration: bool) -> dict[str, Any
         "introspection_endpoint": at["introspect"],
         "revocation_endpoint": at["revoke"],
         "userinfo_endpoint": at["userinfo"],
-        "management_endpoint": f"{public_url}/account",
+        "management_endpoint": f"{public_url}/me",
         "grant_types_supported": list(GRANT_TYPES),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],

@@ -21,6 +21,7 @@ from careledger.node.layout import Layout
 from careledger.node.service import NodeService
 from careledger.node.worker import LocalWorker
 from careledger.primitives.hashing import tagged
+from careledger.smart.discovery import describe
 from careledger.smart.personas import become, list_personas
 from careledger.smart.sessions import open_session
 from careledger.smart.tables import base64url, new_secret
@@ -172,6 +173,14 @@ def test_only_whom_it_demands_gets_past(answers):
     assert not passed
     assert answers["administrator", "GET", "/desk"][0] == answers["clinician", "GET", "/launcher"][0] == 200
     assert answers["patient", "GET", "/me"][0] == 200
+
+
+def test_every_address_of_the_discovery_document_is_a_route():
+    told = describe(f"{ORIGIN}/fhir", ORIGIN, registration=True)
+    paths = {
+        value.removeprefix(ORIGIN) for value in told.values() if isinstance(value, str) and "://" in value
+    }
+    assert paths - {"/fhir"} <= {path for _, path in read_inventory()}
 
 
 def list_listening() -> set[str]:
