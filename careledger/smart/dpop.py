@@ -29,6 +29,7 @@ SKEW_MS: Final = 5_000
 NONCE_EVERY_MS: Final = 120_000
 URL_MAX: Final = 4096
 KEYS_KEPT: Final = 1024
+ADDRESSES_KEPT: Final = 256
 
 _MEMBERS: Final = frozenset(("alg", "jwk", "typ"))
 _USE: Final = Use("dpop+jwt", ALGORITHMS, _MEMBERS, _MEMBERS)
@@ -128,7 +129,14 @@ def normalise_url(url: object) -> str:
     """An address without query and fragment, as it is compared (RFC 3986, 6.2.2 and 6.2.3): lower-case scheme and host, no
     default port, each escape in one spelling. Raises OAuthError (`invalid_dpop_proof`); so do user names and dot segments.
     """
-    if not isinstance(url, str) or len(url) > URL_MAX or not _URL.fullmatch(url):
+    if not isinstance(url, str) or len(url) > URL_MAX:
+        raise _refuse("proof-address", "the htu of the DPoP proof is no http address")
+    return _normalise(url)
+
+
+@lru_cache(maxsize=ADDRESSES_KEPT)
+def _normalise(url: str) -> str:
+    if not _URL.fullmatch(url):
         raise _refuse("proof-address", "the htu of the DPoP proof is no http address")
     if any(mark in url for mark in "?#@\\"):
         raise _refuse("proof-address", "the htu of the DPoP proof has a query, a fragment or a user name")

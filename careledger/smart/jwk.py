@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
@@ -59,12 +59,12 @@ class PublicKey:
     algorithm: str
     numbers: Mapping[str, str]
     imported: RSAKey | ECKey
+    thumbprint: str = field(init=False)
+    """RFC 7638 with SHA-256: base64url, 43 characters. The same key has one only, however it was sent."""
 
-    @property
-    def thumbprint(self) -> str:
-        """RFC 7638 with SHA-256: base64url, 43 characters. The same key has one only, however it was sent."""
+    def __post_init__(self) -> None:
         text = json.dumps(dict(sorted(self.numbers.items())), separators=(",", ":"))
-        return base64url(sha256(text.encode("ascii")))
+        object.__setattr__(self, "thumbprint", base64url(sha256(text.encode("ascii"))))
 
     @property
     def kind(self) -> tuple[str, str]:
