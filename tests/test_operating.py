@@ -27,7 +27,7 @@ from tools.build_engine_samples import SAMPLES, load_sample
 ROOT = Path(__file__).resolve().parent.parent
 DEPLOY, OPERATING = ROOT / "deploy", ROOT / "docs" / "operating"
 NAMES = {setting.name for setting in SETTINGS}
-GROUPS = ("network", "engine", "config")
+GROUPS = ("network", "engine", "config", "account", "client", "issuer", "practitioner")
 """Commands that have commands."""
 HARDENED = {
     "NoNewPrivileges": "yes",

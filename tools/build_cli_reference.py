@@ -18,7 +18,7 @@ SUBCOMMANDS: dict[str, tuple[str, ...]] = {
     "practitioner": ("register", "suspend", "reinstate", "license", "list", "sign"),
     "client": ("add", "list", "disable"),
     "issuer": ("keys", "rotate", "withdraw"),
-    "account": ("invite", "list", "disable", "enable"),
+    "account": ("invite", "list", "disable", "enable", "link", "unlink"),
     "engine": ("install", "doctor"),
     "config": ("show",),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -13,7 +13,7 @@ sys.path.insert(0, str(ROOT))
 
 from careledger.fhir.routes import ROUTES  # noqa: E402
 from careledger.web.app import PUBLIC  # noqa: E402
-from careledger.web.smart import demo, endpoints, people  # noqa: E402
+from careledger.web.smart import demo, endpoints, federated, people  # noqa: E402
 from careledger.web.smart.authorize import Authorize  # noqa: E402
 from careledger.web.smart.rendering import ASSETS  # noqa: E402
 from careledger.witness.app import PATH as WITNESS_PATH  # noqa: E402
@@ -114,6 +114,11 @@ WORDS: Final = {
     "clinician": "session of a clinician",
     "administrator": "session of an administrator",
 }
+SPECIAL: Final = {
+    demo.PATH: "nobody (a demo's home alone)",
+    federated.START: "nobody (with `smart.provider_issuer` alone)",
+    federated.ANSWER: "the browser that was sent to the provider, by its cookie (with `smart.provider_issuer` alone)",
+}
 
 
 def list_routes() -> Iterator[tuple[str, str, str]]:
@@ -124,15 +129,15 @@ def list_routes() -> Iterator[tuple[str, str, str]]:
         demand = "nobody: what this server can do" if is_public else "access token"
         yield route.method, f"/fhir/{route.pattern}".rstrip("/"), demand
     nothing = cast(Any, None)  # tables of bound methods: nothing of the server is asked
-    for method, path in endpoints.EndPoints(*[nothing] * 6).routes():
+    for method, path in endpoints.EndPoints(*[nothing for _ in fields(endpoints.EndPoints)]).routes():
         yield method, path, endpoints.DEMANDS[path]
     for method in ("GET", "POST"):
         yield method, "/oauth/authorize", "nobody: takes a request in; going on with it wants its person"
     screens = {**Authorize(*[nothing] * 4).routes(), **people.ROUTES, **demo.ROUTES}
+    screens |= federated.Federated(nothing).routes()
     for (method, path), screen in screens.items():
-        words = WORDS[screen.demand] + (", from our own page" if method == "POST" else "")
-        where = " (a demo's home alone)" if path == demo.PATH else ""
-        yield method, path, words + where
+        words = SPECIAL.get(path) or WORDS[screen.demand]
+        yield method, path, words + (", from our own page" if method == "POST" else "")
     for name in ASSETS:
         yield "GET", f"/ui/{name}", "nobody: a file of our pages"
 

@@ -109,7 +109,16 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str, st
     """(kind of person or '', method, path) -> answer, of every route of the inventory and of the application."""
     home = new_home(tmp_path_factory.mktemp("inventory") / "home")
     file, keys = open_keys(Layout(home), PASSPHRASE)
-    config = load(home, {}, {"server.base_url": ORIGIN})
+    secret = home.with_name("secret")
+    secret.write_text("s" * 43)
+    settings = {
+        "server.base_url": ORIGIN,
+        "smart.provider_issuer": "http://localhost:1",  # nobody is there, and nobody must be
+        "smart.provider_client_id": "node",
+        "smart.provider_secret_file": str(secret),
+        "smart.provider_acr": "mfa",
+    }
+    config = load(home, {}, settings)
 
     async def ask_all() -> dict[tuple[str, str, str], tuple[int, str]]:
         service = NodeService(home, file, keys, served=True, config=config)
