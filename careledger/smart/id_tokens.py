@@ -134,8 +134,8 @@ def _check_claims(token: IdToken, wanted: Wanted) -> None:
     )
     try:
         found.validate(wanted.now_ms // 1000, LEEWAY_S)
-    except JoseError as error:  # its text names the claim, and may hold its value: it stays here
-        raise Unreadable(f"a claim does not hold ({error.error})") from None
+    except JoseError as error:  # its text may hold the claim's value: it stays here
+        raise Unreadable(f"a claim does not hold: {getattr(error, 'claim', error.error)}") from None
     except (ValueError, TypeError) as error:
         raise Unreadable("a claim cannot be read") from error
     if not isinstance(token.claims.get("at_hash", ""), str):

@@ -44,7 +44,7 @@ def link_key(issuer: str, subject: str) -> bytes:
 
 
 def check_subject(subject: object) -> str:
-    """The subject. Raises Invalid unless it is a text of 1 to 255 visible ASCII characters."""
+    """The subject. Raises Invalid unless it is a text of 1 to 255 ASCII characters, none of control."""
     if not isinstance(subject, str) or not subject.isascii() or not TEXT.fullmatch(subject):
         raise _no_subject()
     if len(subject) > SUBJECT_MAX:
@@ -113,7 +113,7 @@ def _make_anchor(account: str, now_ms: int) -> Passkey:
 
 def _no_subject() -> Invalid:
     return Invalid(
-        f"a subject is 1 to {SUBJECT_MAX} visible ASCII characters",
+        f"a subject is 1 to {SUBJECT_MAX} ASCII characters, none of control",
         hint="take it as the provider writes it: `sub` of its ID tokens",
         code="link-subject",
     )

@@ -21,7 +21,7 @@ from careledger.smart.limits import ACTS_OF_SESSION, PAGES_OF_ADDRESS, Limiter, 
 from careledger.smart.passkeys import RelyingParty
 from careledger.smart.sessions import session_key
 from careledger.web.app import FhirHandler
-from careledger.web.smart import demo
+from careledger.web.smart import demo, federated
 from careledger.web.smart.authorize import Authorize
 from careledger.web.smart.endpoints import DEMANDS, EndPoints
 from careledger.web.smart.messages import Handler, SmartAnswer, SmartRequest, answer_too_many
@@ -145,10 +145,15 @@ def people_tables(
         report=report,
         now_ms=server.now_ms,
         perform=MappingProxyType({"rotate-keys": Rotation(server).perform}),
+        has_provider=authority.provider is not None,
     )
     patients = Patients(server, fhir)
     authorize = Authorize(server, people, patients.find, patients.name)
-    shown = {**authorize.routes(), **demo.routes_of(server.registry)}
+    shown = {
+        **authorize.routes(),
+        **demo.routes_of(server.registry),
+        **federated.routes_of(authority.provider),
+    }
     screens = {(method, path): guard(people, method, route) for (method, path), route in shown.items()}
     begin: dict[tuple[str, str], Handler] = {
         ("GET", "/oauth/authorize"): authorize.begin,
