@@ -333,7 +333,7 @@ def test_my_page_ends_sessions_passkeys_and_apps(house):
 def some_grant(account, id="g1"):
     return Grant(
         id=id, client="c1", account=account, scope="openid patient/Immunization.rs", context={}, created_ms=NOW,
-        used_ms=NOW, expires_ms=NOW + 10**12,
+        used_ms=NOW, expires_ms=NOW + 10**12, is_offline=True,
     )  # fmt: skip
 
 
