@@ -137,17 +137,22 @@ def list_keys(registry: Registry, now_ms: int) -> list[Listed]:
 def describe_keys(registry: Registry, now_ms: int) -> bytes:
     """The JWK set of every key that signs, will sign or has signed lately (JSON). Public halves only."""
     published = [
-        {
-            "kid": key.kid,
-            "alg": algorithm,
-            "use": "sig",
-            **_read_public(_import(key.private), algorithm).numbers,
-        }
+        _describe(key, algorithm)
         for algorithm in ALGORITHMS
         for key in _keys_of(registry, algorithm)
         if not key.ends_ms or now_ms < key.ends_ms
     ]
     return json.dumps({"keys": published}, separators=(",", ":")).encode()
+
+
+@lru_cache(maxsize=32)
+def _describe(key: SigningKey, algorithm: IdTokenAlgorithm) -> dict[str, str]:
+    return {
+        "kid": key.kid,
+        "alg": algorithm,
+        "use": "sig",
+        **_read_public(_import(key.private), algorithm).numbers,
+    }
 
 
 def sign_id_token(
