@@ -79,6 +79,7 @@ def test_the_vault_spec_names_every_layout_and_number():
         "journal",
         "keystore",
         "records",
+        "registry",
         "tables",
     ):
         module = importlib.import_module(f"careledger.vault.{name}")
