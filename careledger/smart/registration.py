@@ -31,7 +31,6 @@ METHODS: Final[tuple[Method, ...]] = get_args(Method)
 ID_TOKEN_ALGORITHMS: Final[tuple[IdTokenAlgorithm, ...]] = get_args(IdTokenAlgorithm)
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]{1,100}")
-_LAUNCH = re.compile(r"(?:https://|http://(?:localhost|127\.0\.0\.1|\[::1\])[:/])[!-~]{1,2000}", re.ASCII)
 _FETCHED: Final = frozenset(
     ("software_statement", "request_uris", "sector_identifier_uri", "initiate_login_uri")
 )
@@ -171,8 +170,7 @@ def describe_client(client: Client, secret: str) -> dict[str, Any]:
 def _check_words(draft: Draft) -> None:
     if not _NAME.fullmatch(draft.name) or not draft.name.strip():
         raise Invalid(f"a client's name has 1 to {NAME_MAX} visible characters", code="client-name")
-    if draft.launch_uri and not _LAUNCH.fullmatch(draft.launch_uri):
-        raise Invalid("a launch address is https, or http on this machine", code="client-launch")
+    _check_launch(draft.launch_uri)
     _check_scope(draft.scope)
     if draft.method not in METHODS or draft.id_token_alg not in ID_TOKEN_ALGORITHMS:
         raise Invalid("such a method or algorithm is not known", code="client-method")
@@ -204,6 +202,20 @@ def _check_scope(scope: str) -> None:
         )
     for one in scope.split(" "):
         parse_scope(one)
+
+
+def _check_launch(address: str) -> None:
+    """As strict as a redirect address: the launcher's page names its origin in its policy."""
+    if not address:
+        return
+    try:
+        check_redirect(address, is_public=False)
+    except Invalid as error:
+        raise Invalid(
+            f"a launch address is https, or http on this machine: {error.message}",
+            hint="for example https://app.example/launch",
+            code="client-launch",
+        ) from error
 
 
 def _check_redirects(draft: Draft) -> None:

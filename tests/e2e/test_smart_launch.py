@@ -20,7 +20,7 @@ from careledger.smart.sessions import session_key
 from careledger.smart.tables import base64url
 from tests.e2e.node import Answer, Caller
 from tests.e2e.smart import CALLBACK, CONNECTIONS, App, Browser, Clinic, browse, proof
-from tests.smart.forging import ec_key
+from tests.smart.forging import b64, ec_key
 
 ONLINE = "openid fhirUser launch/patient online_access patient/*.rs"
 
@@ -277,6 +277,33 @@ def test_a_former_refresh_token_ends_the_grant_on_every_worker(clinic: Clinic) -
         assert error_of(app.refresh(given["refresh_token"])) == (400, "invalid_grant")
         assert say("Patient") == {401}
     assert error_of(app.refresh(following["refresh_token"])) == (400, "invalid_grant")
+
+
+def test_a_public_program_need_not_name_itself_and_no_other_is_spared_its_proof(clinic: Clinic) -> None:
+    """RFC 6749, 6, asks for no client_id; `fhirclient` sends none."""
+    public, token_url = App(clinic, clinic.client()), clinic.discover()["token_endpoint"]
+    browser = browse(clinic, "Pat")
+
+    def bare(token: str) -> Answer:
+        return clinic.send("POST", token_url, {"grant_type": "refresh_token", "refresh_token": token})
+
+    given = public.tokens(browser)
+    assert bare("a.1." + "b" * 43).status == 400
+    assert bare(given["refresh_token"]).status == 200
+    added = clinic.add_client(method="client_secret_basic")
+    secret = b64(f"{added['id']}:{added['secret']}").replace("-", "+").replace("_", "/")
+    secret += "=" * (-len(secret) % 4)
+    app = App(clinic, added["id"])
+    code = browser.launch(app)["code"]
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
+    form |= {"code_verifier": app.verifier}
+    for sent in ({}, {"Authorization": "Basic " + b64(f"{added['id']}:wrong")}):
+        refused = clinic.send("POST", token_url, form | {"client_id": added["id"]}, **sent)
+        assert error_of(refused)[1] in ("invalid_client", "invalid_request")
+    given = clinic.send("POST", token_url, form, Authorization=f"Basic {secret}").json
+    assert bare(given["refresh_token"]).json["error"] in ("invalid_client", "invalid_request")
+    again = {"grant_type": "refresh_token", "refresh_token": given["refresh_token"]}
+    assert clinic.send("POST", token_url, again, Authorization=f"Basic {secret}").status == 200
 
 
 def test_of_many_refreshes_at_once_over_both_workers_at_most_one_wins(clinic: Clinic) -> None:

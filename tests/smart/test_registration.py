@@ -110,6 +110,8 @@ REFUSED_DRAFTS = {
     "a launch address over http": {"launch_uri": "http://app.example/launch"},
     "a launch address that is a script": {"launch_uri": "javascript:alert(1)"},
     "a launch address elsewhere": {"launch_uri": "http://localhost.attacker.example/launch"},
+    "a launch address that adds to a page's policy": {"launch_uri": "https://app.example;script-src/launch"},
+    "a launch address of any host": {"launch_uri": "https://*/launch"},
 }
 
 

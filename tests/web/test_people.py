@@ -392,7 +392,10 @@ def test_an_app_is_launched_with_an_opaque_value(house):
         id="c1", name="Growth", method="none", scope="launch", launch_uri="https://app.example/launch?a=1"
     )
     run(add_client(house.registry, client))
-    chen.get("/launcher")
+    policy = headers_of(chen.get("/launcher"))[b"content-security-policy"]
+    assert (
+        "form-action 'self' https://app.example;" in policy
+    )  # browsers apply it to where the form's answer leads
     answer = chen.post("/launcher", client="c1", patient="p1", encounter="", intent="reconcile")
     location = headers_of(answer)[b"location"]
     assert location.startswith(

@@ -5,6 +5,7 @@ Every act is checked against its duty where it is done (`duties.py`), not where 
 
 from __future__ import annotations
 
+from typing import Final
 from urllib.parse import urlencode, urlsplit
 
 from careledger.primitives.errors import Invalid, NotPermitted
@@ -227,9 +228,15 @@ async def refuse(people: People, visit: Visit, form: Form) -> SmartAnswer:
 # Launching apps
 
 
+LAUNCHABLE_MAX: Final = 100
+"""So many apps the launcher shows, the newest: the page's policy names the origin of each."""
+
+
 async def show_launcher(people: People, visit: Visit, form: Form) -> SmartAnswer:
-    """The apps that have a launch address."""
-    return render(visit, "launcher", clients=_launchable(people))
+    """The apps that have a launch address; the form's answer leads to theirs."""
+    clients = _launchable(people)
+    targets = sorted({origin_of(one.launch_uri) for one in clients})
+    return render(visit, "launcher", form_target=" ".join(targets), clients=clients)
 
 
 async def launch(people: People, visit: Visit, form: Form) -> SmartAnswer:
@@ -248,7 +255,8 @@ async def launch(people: People, visit: Visit, form: Form) -> SmartAnswer:
 
 
 def _launchable(people: People) -> list[Client]:
-    return [one for one in list_clients(people.registry) if one.launch_uri and not one.is_disabled]
+    found = [one for one in list_clients(people.registry) if one.launch_uri and not one.is_disabled]
+    return found[-LAUNCHABLE_MAX:]
 
 
 def origin_of(url: str) -> str:

@@ -20,6 +20,7 @@ from careledger.smart.authentication import Authenticator
 from careledger.smart.clients import Client, add_client
 from careledger.smart.dpop import Nonces, Shown, check_proof
 from careledger.smart.errors import OAuthError
+from careledger.smart.grants import find_refreshed
 from careledger.smart.introspection import ReadToken
 from careledger.smart.issuing import Server
 from careledger.smart.json import Unreadable
@@ -32,6 +33,7 @@ from careledger.smart.limits import (
     TooManyRequests,
 )
 from careledger.smart.requests import PUSHED_MS, RedirectedError
+from careledger.vault.registry import Registry
 from careledger.web.smart.messages import (
     Handler,
     Routes,
@@ -95,7 +97,7 @@ class EndPoints:
 
     async def token(self, request: SmartRequest) -> SmartAnswer:
         """RFC 6749, 3.2."""
-        form = request.form()
+        form = name_client(self.server.registry, request.form(), request.headers.get(b"authorization"))
         client = await self._client(request, form)
         await self.upkeep.keep(self.server.now_ms())
         thumbprint = await self._thumbprint(request, self.server.token_url)
@@ -231,6 +233,19 @@ def refusing(handler: Handler) -> Handler:
         return answer
 
     return handle
+
+
+def name_client(
+    registry: Registry, form: Mapping[str, str], authorization: bytes | None
+) -> Mapping[str, str]:
+    """The form; where a public client refreshes without saying who it is (RFC 6749, 6, asks for no more), the genuine
+    refresh token says it. A client that must prove itself is not spared that."""
+    if form.get("grant_type") != "refresh_token" or authorization is not None:
+        return form
+    if "client_id" in form or "client_assertion" in form:
+        return form
+    found = find_refreshed(registry, form.get("refresh_token", ""))
+    return form if found is None else {**form, "client_id": found.value.client}
 
 
 def compute_claimed(form: Mapping[str, str], authorization: bytes | None) -> str:
