@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import os
 import re
 import time
@@ -128,6 +129,7 @@ class Services:
     gzip_responses: bool = False
     smart: SmartHandler | None = None
     public_url: str = ""
+    behind_proxy: bool = False
 
 
 class _Refused(Exception):
@@ -331,18 +333,27 @@ class _Exchange:
         async with asyncio.timeout(services.body_seconds) as deadline:
             if self.body_pending:
                 body = await self.body(headers, deadline, SMART_BODY_BYTES_MAX)
-            client = self.scope.get("client")
             request = SmartRequest(
                 method,
                 path,
                 parse_query(self.scope["query_string"]),
                 headers,
                 body,
-                client[0] if client else "",
+                self.address(headers),
                 self.proofs(),
             )
             answer = await smart.handle(request)
         return FhirResponse(answer.status, answer.headers, answer.body, path)
+
+    def address(self, headers: dict[bytes, bytes]) -> str:
+        """Where the request comes from. Behind a proxy it is the last address of X-Forwarded-For, which the proxy itself
+        adds; what stands before it anybody can send, and without a proxy nothing of the header is believed."""
+        client = self.scope.get("client")
+        if self.services.behind_proxy:
+            named = headers.get(b"x-forwarded-for", b"").rpartition(b",")[2].strip().decode("latin-1")
+            with contextlib.suppress(ValueError):
+                return str(ipaddress.ip_address(named))
+        return client[0] if client else ""
 
     def preflight(self, methods: frozenset[str], route: str) -> FhirResponse:
         """Programs in browsers may use what needs no cookie (CORS); it says nothing of what is stored."""

@@ -38,6 +38,7 @@ def services_of(
         gzip_responses=config.server.gzip_responses,
         smart=smart,
         public_url=config.server.public_url,
+        behind_proxy=config.server.behind_proxy,
     )
 
 
