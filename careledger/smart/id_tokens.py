@@ -128,7 +128,6 @@ def _check_claims(token: IdToken, wanted: Wanted) -> None:
         {
             "iss": {"essential": True, "value": wanted.issuer},
             "aud": {"essential": True, "value": wanted.client_id},
-            "nonce": {"essential": True, "value": wanted.nonce},
         },
         {"nonce": wanted.nonce, "client_id": wanted.client_id, "access_token": wanted.access_token},
     )

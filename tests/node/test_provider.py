@@ -73,6 +73,16 @@ def test_a_redirect_is_no_answer(certificate, status):
     assert "127.0.0.1" not in refused.value.message
 
 
+def test_an_answer_without_end_is_none(certificate):
+    for body in (answer(b" " * 65_537), b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 200_000):
+        publisher = Publisher(certificate, body)
+        with pytest.raises(Unavailable):
+            fetch(
+                ProviderFetcher(publisher.address.removesuffix("/jwks.json"), trusting(certificate)),
+                publisher.address,
+            )
+
+
 def test_a_slow_provider_keeps_nobody_else_waiting(certificate):
     """The loop goes on meanwhile, and the request ends in time, though no single pause is long."""
     publisher = Publisher(certificate, *(bytes([byte]) for byte in answer(b"{}")), pause_s=0.1)

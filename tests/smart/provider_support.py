@@ -84,6 +84,7 @@ class Lies:
     answer: Callable[[dict[str, str]], Any] = same
     raw: dict[str, Callable[[BaseHTTPRequestHandler], None]] = field(default_factory=dict)  # by path
     checks_pkce: bool = True
+    takes_codes_twice: bool = False
 
 
 @dataclass
@@ -160,7 +161,9 @@ class Organisation:
 
     def _give(self, request: BaseHTTPRequestHandler, form: dict[str, str]) -> None:
         basic = base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
-        code = self.codes.pop(form.get("code", ""), None)
+        code = self.codes.get(form.get("code", ""))
+        if not self.lies.takes_codes_twice:
+            self.codes.pop(form.get("code", ""), None)
         if request.headers.get("authorization") != f"Basic {basic}" or code is None:
             return send(request, {"error": "invalid_grant"}, 400)
         shown = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
