@@ -117,7 +117,10 @@ class Clinic:
         self.node.start()
 
 
-def send(port: int, method: str, url: str, form: Any, headers: dict[str, str]) -> Answer:
+def send(
+    port: int, method: str, url: str, form: Any, headers: dict[str, str], source: str = "127.0.0.1"
+) -> Answer:
+    """One request from that address of this machine."""
     parts = urlsplit(url)
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -125,7 +128,7 @@ def send(port: int, method: str, url: str, form: Any, headers: dict[str, str]) -
     if isinstance(form, dict):
         body = urlencode(form, doseq=True).encode()
         sent.setdefault("Content-Type", "application/x-www-form-urlencoded")
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60, source_address=(source, 0))
     try:
         connection.request(method, target, body, {"Host": f"localhost:{port}", **sent})
         response = connection.getresponse()

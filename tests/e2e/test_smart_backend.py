@@ -22,6 +22,7 @@ from tests.e2e.smart import (
     assertion,
     browse,
     key_set,
+    send,
     service_form,
 )
 from tests.smart.forging import b64, compact, ec_key, rsa_key, signed
@@ -178,6 +179,40 @@ def test_every_bad_request_for_a_token_is_refused_and_gives_none(clinic: Clinic)
             assert error in ("", answer.json["error"]), (name, answer.json)
         assert ask(clinic, service_form(assertion(clinic, client))).status == 200
         clinic.end(client)
+
+
+def test_who_guesses_waits_and_nobody_else_does(clinic: Clinic) -> None:
+    """F13: a client is slowed down where its proof was guessed, not elsewhere, and no other client anywhere."""
+    client, other = service(clinic), service(clinic)
+    forge = header(ec_key("mallory"), lambda head: head)
+    answers = [ask(clinic, forge(clinic, client)) for _ in range(60)]
+    waiting = [one for one in answers if one.status == 429]
+    assert waiting
+    assert all(int(one.headers["retry-after"]) >= 1 for one in waiting)
+    assert {one.status for one in answers} <= {400, 401, 429}
+    assert ask(clinic, service_form(assertion(clinic, other))).status == 200
+    url, port = clinic.discover()["token_endpoint"], clinic.node.port
+    elsewhere = send(port, "POST", url, service_form(assertion(clinic, client)), {}, source="127.0.0.2")
+    assert elsewhere.status == 200
+
+
+def test_strangers_learn_nothing_of_which_clients_there_are(clinic: Clinic) -> None:
+    """E14: unknown, disabled, another's key, another method: one answer."""
+    known, disabled, public = service(clinic), service(clinic), clinic.client()
+    clinic.end(disabled)
+    forge = header(ec_key("mallory"), lambda head: head)
+    answers = {
+        (answer.status, answer.body)
+        for answer in (ask(clinic, forge(clinic, one)) for one in ("nobody", known, disabled, public))
+    }
+    assert len(answers) == 1, answers
+    revoked = clinic.discover()["revocation_endpoint"]
+    said = {
+        clinic.send("POST", revoked, {"client_id": public, "token": token}).body
+        for token in ("x", token_of(clinic, known))
+    }
+    assert said == {b""}
+    clinic.end(known)
 
 
 def test_an_assertion_counts_once_over_kill_9(clinic: Clinic) -> None:
