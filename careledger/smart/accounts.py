@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from careledger.primitives.errors import Invalid
+from careledger.primitives.errors import Conflict, Invalid
 from careledger.smart.tables import Found, Table, base64url
 from careledger.vault.registry import Registry
 
@@ -88,6 +88,19 @@ async def add_account(registry: Registry, account: Account) -> None:
     """A new account. Raises Invalid, or RegistryMoved if the id stands already."""
     check_account(account)
     await registry.change(ACCOUNTS.put(account_key(account.id), account, expected=0))
+
+
+def check_unaccounted(registry: Registry, fhir_user: str) -> None:
+    """Raises Conflict if somebody signs in as this Patient or Practitioner already: nobody is given a second way in
+    unseen. Who lost the passkey recovers; who must go is disabled first, which they notice."""
+    if fhir_user and any(
+        one.fhir_user == fhir_user and not one.is_disabled for one in list_accounts(registry)
+    ):
+        raise Conflict(
+            "there is an account for this person already",
+            hint="recovery brings back a lost passkey; or disable that account first",
+            code="account-exists",
+        )
 
 
 def has_another(registry: Registry, account: Account, duty: Duty) -> bool:

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from careledger.primitives.errors import Invalid, NotFound, VerificationFailed
+from careledger.primitives.errors import Conflict, Invalid, NotFound, VerificationFailed
 from careledger.primitives.hashing import tagged
 from careledger.smart.accounts import (
     ACCOUNTS,
@@ -22,6 +22,7 @@ from careledger.smart.accounts import (
     Kind,
     account_key,
     check_account,
+    check_unaccounted,
     new_account_id,
 )
 from careledger.smart.backoff import check_tries, count_wrong, forget_tries
@@ -114,6 +115,7 @@ async def invite(
     """The code for a new account; `account.id` is made here. Raises Invalid."""
     account = msgspec.structs.replace(account, id=new_account_id())
     check_account(account)
+    check_unaccounted(registry, account.fhir_user)
     if not 0 < lifetime_ms <= LIFETIME_MS:
         raise Invalid("an invitation holds for seven days at most", code="invitation-lifetime")
     code = new_code()
@@ -174,6 +176,10 @@ async def accept(registry: Registry, invited: Invited, passkey: Passkey, address
     """Account and passkey come to be and the invitation is used, all at once. Raises InvitationRefused."""
     account = invited.account
     check_account(account)
+    try:
+        check_unaccounted(registry, account.fhir_user)
+    except Conflict:
+        raise InvitationRefused("account-exists") from None
     if passkey.account != account.id:
         raise InvitationRefused("another-account")
     try:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from careledger.primitives.errors import Invalid, NotFound, VerificationFailed
+from careledger.primitives.errors import Conflict, Invalid, NotFound, VerificationFailed
 from careledger.primitives.signing import ed25519_public_key, sign_ed25519, verify_ed25519
 from careledger.smart.accounts import Account, get_account, list_accounts
+from careledger.smart.administering import disabling
 from careledger.smart.backoff import FREE, LONGEST_MS, TooManyTries, compute_wait_ms
 from careledger.smart.invitations import (
     INVITATIONS,
@@ -90,6 +91,20 @@ def test_an_invitation_makes_one_account():
         run(find_invited(registry, code, HERE, verify, NOW))
     assert len(list_accounts(registry)) == 1
     assert len(list_passkeys(registry, first.account.id)) == 1
+
+
+def test_nobody_gets_a_second_way_in_as_somebody_who_signs_in_already():
+    registry = new_registry()
+    codes = [invited_code(registry), invited_code(registry)]  # before there is an account
+    first, second = (run(find_invited(registry, code, HERE, verify, NOW)) for code in codes)
+    account = run(accept(registry, first, passkey_of(registry, first.account), HERE))
+    with pytest.raises(InvitationRefused) as caught:
+        run(accept(registry, second, passkey_of(registry, second.account), HERE))
+    assert caught.value.reason == "account-exists" and len(list_accounts(registry)) == 1
+    with pytest.raises(Conflict):
+        invited_code(registry)
+    run(registry.change(*disabling(registry, account.id)))
+    assert invited_code(registry)
 
 
 def test_an_invitation_ends_after_seven_days_or_when_it_is_withdrawn():

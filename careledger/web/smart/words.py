@@ -243,6 +243,14 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "Check it letter by letter, or ask your organisation for a new one.",
             "Revíselo letra por letra, o pida otro a su organización.",
         ),
+        "error.account-exists": (
+            "This person has an account already.",
+            "Esta persona ya tiene una cuenta.",
+        ),
+        "error.account-exists.hint": (
+            "If the passkey is lost, start a recovery. Otherwise disable the account first.",
+            "Si se perdió la llave de acceso, inicie una recuperación. Si no, desactive antes la cuenta.",
+        ),
         "error.recovery-refused": ("This code does not hold.", "Este código no es válido."),
         "error.recovery-refused.hint": (
             "Check it letter by letter, or ask your organisation for help.",
