@@ -18,7 +18,7 @@ from careledger.ledger import export_files as files
 from careledger.ledger.access_content import AccessContent
 from careledger.ledger.directive_forms import ControllerLeaf, DirectiveLeaf, Text, compute_key_id
 from careledger.ledger.export_files import UNSET
-from careledger.ledger.export_former import KeptPart, check_kept
+from careledger.ledger.export_former import KeptPart, SaidPart, check_kept
 from careledger.ledger.kernel import compute_state_key
 from careledger.ledger.map_proof import MapProof, root_from_proof
 from careledger.ledger.proof_fields import TIME_MS_MAX
@@ -307,7 +307,7 @@ def _covers(text: Text, type: str, leaf: int, until_ms: int, bears: Bears) -> bo
     return (not text.types or type in text.types) and (not codes or bears(leaf, until_ms, codes))
 
 
-def _take(mandate: Mandate, said: files.SaidPart, before: int) -> bytes:
+def _take(mandate: Mandate, said: SaidPart, before: int) -> bytes:
     """The mandate stands as the ledger says, if it is the one that was bound; the entry's bytes."""
     if said.status not in (1, 2):
         raise _refused("the standing of a directive is malformed")

@@ -14,7 +14,8 @@ import msgspec
 
 from careledger.ledger.access_content import AccessContent
 from careledger.ledger.export_consent import ACTIVE
-from careledger.ledger.export_files import UNSET, SaidPart, StandingPart
+from careledger.ledger.export_files import UNSET, StandingPart
+from careledger.ledger.export_former import SaidPart
 from careledger.ledger.pins import PinPart
 from careledger.primitives.errors import VerificationFailed
 
