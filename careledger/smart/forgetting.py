@@ -9,6 +9,7 @@ from typing import Final
 
 from careledger.smart.accounts import ACCOUNTS, Account, account_key, list_accounts
 from careledger.smart.grants import Revoke, end_grants, list_grants
+from careledger.smart.links import drop_links
 from careledger.smart.passkeys import PASSKEYS, list_passkeys, passkey_key
 from careledger.smart.recovery import KITS
 from careledger.smart.sessions import drop_sessions
@@ -42,5 +43,6 @@ def _forgetting(registry: Registry, account: Account) -> list[Change]:
             Change(PASSKEYS.name, PASSKEYS.prefix + passkey_key(one.id), None)
             for one in list_passkeys(registry, account.id)
         ),
+        *drop_links(registry, account.id),
         Change(KITS.name, KITS.prefix + key, None),
     ]

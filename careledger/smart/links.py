@@ -19,7 +19,7 @@ from careledger.smart.accounts import get_account
 from careledger.smart.json import TEXT
 from careledger.smart.passkeys import PASSKEYS, Passkey, Verified, passkey_key
 from careledger.smart.tables import Table
-from careledger.vault.registry import Registry, RegistryMoved
+from careledger.vault.registry import Change, Registry, RegistryMoved
 
 SUBJECT_MAX: Final = 255  # OpenID Connect Core 1.0, 2
 LABEL: Final = "provider"
@@ -86,6 +86,18 @@ async def unlink(registry: Registry, issuer: str, subject: str, account: str) ->
     anchor = PASSKEYS.get(registry, found.value.anchor)
     dropped = [PASSKEYS.drop(anchor)] if anchor is not None else []
     await registry.change(LINKS.drop(found), *dropped)
+
+
+def drop_links(registry: Registry, account: str) -> list[Change]:
+    """The changes by which nobody signs the account in through a provider any more."""
+    return [
+        change
+        for one in list_links(registry, account)
+        for change in (
+            Change(LINKS.name, LINKS.prefix + link_key(one.issuer, one.subject), None),
+            Change(PASSKEYS.name, PASSKEYS.prefix + one.anchor, None),
+        )
+    ]
 
 
 def is_linked(registry: Registry, issuer: str, subject: str) -> bool:

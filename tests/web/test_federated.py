@@ -17,6 +17,7 @@ from careledger.smart.accounts import list_accounts
 from careledger.smart.administering import disabling
 from careledger.smart.credentials import PasskeyRefused
 from careledger.smart.federation import BEGUN
+from careledger.smart.forgetting import forget_patient
 from careledger.smart.links import LINKS, link, link_key, list_links, unlink
 from careledger.smart.passkeys import PASSKEYS, begin_sign_in, finish_sign_in, list_passkeys
 from careledger.smart.provider import KEPT_MS, Provider, check_issuer, origin_of
@@ -44,7 +45,7 @@ from tests.smart.provider_support import (
     sign,
     weak_key,
 )
-from tests.web.people_support import BELA, CHEN, Browser, House
+from tests.web.people_support import BELA, CHEN, ROSA, Browser, House
 
 SHORT_S = 0.5
 EVIL = "http://evil.example"
@@ -580,6 +581,25 @@ def test_unlinking_ends_the_sessions_at_the_next_request(house, organisation):
     assert len(PASSKEYS.list(house.registry)) == by_passkey - 1
     assert LINKS.list(house.registry) == []
     assert sign_in(organisation, Browser(house)).status == 401
+
+
+def test_a_person_sees_that_they_are_linked(house, organisation):
+    mei = Browser(house)
+    sign_in(organisation, mei)
+    words = WORDS["sign-in.provider"][0]
+    assert words in mei.get("/me").body.decode()
+    rosa = Browser(house).enrol(ROSA)
+    assert words not in rosa.get("/me").body.decode()
+
+
+def test_nothing_of_a_link_is_left_of_a_shredded_patient(house, organisation):
+    Browser(house).enrol(ROSA)
+    rosa = next(one for one in list_accounts(house.registry) if one.name == ROSA.name)
+    run(link(house.registry, organisation.issuer, "rosa-1", rosa.id, 1))
+    before = len(PASSKEYS.list(house.registry))
+    assert run(forget_patient(house.registry, house.people.revoke, "p1")) == 1
+    assert [one.subject for one in list_links(house.registry)] == [SUBJECT]
+    assert len(PASSKEYS.list(house.registry)) == before - 2  # hers, and what the link stood on
 
 
 def test_a_disabled_account_is_not_signed_in(house, organisation):

@@ -9,6 +9,7 @@ from careledger.primitives.errors import Invalid
 from careledger.smart.accounts import get_account
 from careledger.smart.clients import get_client
 from careledger.smart.grants import Grant, end_grant, end_grants, list_grants
+from careledger.smart.links import list_links
 from careledger.smart.online import end_online
 from careledger.smart.passkeys import list_passkeys, remove_passkey
 from careledger.smart.recovery import (
@@ -58,6 +59,7 @@ async def show_me(people: People, visit: Visit, form: Form) -> SmartAnswer:
         "me",
         account=account,
         passkeys=passkeys,
+        links=[write_date(one.created_ms) for one in list_links(registry, account.id)],
         sessions=sessions,
         apps=[
             describe_grant(people, one, account.kind, visit.language)
