@@ -85,6 +85,8 @@ async def choose_patient(server: Server, found: Found[Pending], signed_in: Signe
     pending = found.value
     if pending.account != signed_in.account.id or pending.context is None or "patient" in pending.context:
         raise OAuthError("invalid_request", "nobody asked for a patient here", code="patient-unasked")
+    if not launches.is_id(patient):
+        raise OAuthError("invalid_request", "this is not the id of a patient", code="patient-id")
     await requests.take_up(
         server.registry, found, signed_in.account.id, {**pending.context, "patient": patient}
     )

@@ -6,14 +6,18 @@ for five minutes, for the account that made it and the client it was made for, o
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
 
+from careledger.primitives.errors import Invalid
 from careledger.smart.errors import OAuthError
 from careledger.smart.tables import Table, new_secret, secret_key
 from careledger.vault.registry import Registry, RegistryMoved
 
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
+_WORD = re.compile(r"[!-~]{0,64}", re.ASCII)
 LAUNCH_MS: Final = 5 * 60_000
 CONTEXTS: Final = ("patient", "encounter", "intent", "need_patient_banner", "smart_style_url")
 
@@ -27,6 +31,29 @@ class Launch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 LAUNCHES: Final = Table("request", Launch, b"launch.")
+
+
+def read_context(patient: str, encounter: str, intent: str) -> dict[str, str]:
+    """What somebody typed as a context, ids as programs are told them: bare. Raises Invalid."""
+    found = {
+        "patient": patient.strip().removeprefix("Patient/"),
+        "encounter": encounter.strip().removeprefix("Encounter/"),
+        "intent": intent.strip(),
+    }
+    if any(found[name] and not is_id(found[name]) for name in ("patient", "encounter")):
+        raise Invalid(
+            "this is not the id of a record", hint="letters, digits, - and .", code="launch-context"
+        )
+    if not _WORD.fullmatch(found["intent"]):
+        raise Invalid(
+            "an intent is one word", hint="for example reconcile-medications", code="launch-context"
+        )
+    return {name: text for name, text in found.items() if text}
+
+
+def is_id(text: str) -> bool:
+    """Whether it can be the id of a resource."""
+    return _ID.fullmatch(text) is not None
 
 
 async def begin(registry: Registry, launch: Launch, now_ms: int) -> str:

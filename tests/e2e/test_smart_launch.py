@@ -83,6 +83,13 @@ def test_a_clinician_chooses_the_patient_and_the_program_sees_that_one(clinic: C
     assert caller.get(f"Patient/{chosen}").status == 200
     assert caller.get(f"Patient/{other}").status == 404
     caller.close()
+    browser = browse(clinic, "Clin")
+    page = browser.go(browser.go(App(clinic, clinic.client()).request()).location)
+    for bad in ("' OR 1=1", "../x", "", f"Patient/{chosen}"):
+        refused = browser.go(
+            "/oauth/patient", {"csrf": page.csrf, "ticket": page.values("ticket")[0], "patient": bad}
+        )
+        assert refused.status == 400, bad
 
 
 def test_a_launch_from_the_record_carries_its_context_once(clinic: Clinic) -> None:
@@ -91,7 +98,7 @@ def test_a_launch_from_the_record_carries_its_context_once(clinic: Clinic) -> No
     browser, chosen = browse(clinic, "Clin"), clinic.patients[0]
     browser.go("/launcher")
     context = {"patient": chosen, "encounter": clinic.encounter, "intent": "reconcile-medications"}
-    opened = browser.act("/launcher", client=app.id, **context)
+    opened = browser.act("/launcher", client=app.id, **(context | {"patient": f"Patient/{chosen}"}))
     assert opened.location.startswith(url + "?")
     assert chosen not in opened.location
     told = dict(parse_qsl(urlsplit(opened.location).query))
@@ -101,6 +108,10 @@ def test_a_launch_from_the_record_carries_its_context_once(clinic: Clinic) -> No
     assert {name: given[name] for name in context} == context
     assert given["need_patient_banner"] is True
     assert "refresh_token" not in given
+    for bad in ("' OR 1=1", "../x", "é", "x" * 65, "a/b"):
+        browser.go("/launcher")
+        assert browser.act("/launcher", client=app.id, patient=bad).status == 400, bad
+        assert browser.act("/launcher", client=app.id, patient=chosen, intent="a b\r\nc").status == 400
     for who in (browser, browse(clinic, "Pat")):  # once, and nobody else's
         assert who.launch(App(clinic, app.id), **asked)["error"] == "invalid_request"
     assert Browser(clinic).go(App(clinic, app.id).request(launch="x" * 43)).status == 303

@@ -65,7 +65,9 @@ def test_who_proves_nothing_gets_nothing(desk: Desk) -> None:
             assert json.loads(answer.body)["error"] in ("invalid_client", "invalid_request")
     public = desk.post("/oauth/introspect", token="x", client_id=desk.house.app.id)
     assert (public.status, json.loads(public.body)["error"]) == (401, "invalid_client")
-    assert desk.get("/oauth/userinfo").status == 401
+    nobody = desk.get("/oauth/userinfo")
+    assert nobody.status == 401
+    assert (b"www-authenticate", b'Bearer realm="careledger", error="invalid_token"') in nobody.headers
     assert desk.get("/oauth/userinfo", authorization=b"Bearer x.y.z").status == 401
 
 

@@ -245,8 +245,7 @@ async def launch(people: People, visit: Visit, form: Form) -> SmartAnswer:
     client = next((one for one in _launchable(people) if one.id == form.one("client")), None)
     if client is None:
         raise Invalid("choose an app", code="launch-client")
-    context = {name: form.one(name).strip() for name in ("patient", "encounter", "intent")}
-    context = {name: value for name, value in context.items() if value}
+    context = launches.read_context(form.one("patient"), form.one("encounter"), form.one("intent"))
     asked = Launch(client=client.id, account=account.id, context={**context, "need_patient_banner": "true"})
     value = await launches.begin(people.registry, asked, visit.now_ms)
     separator = "&" if urlsplit(client.launch_uri).query else "?"

@@ -88,6 +88,7 @@ class EndPoints:
                 ("POST", "/oauth/par"): refusing(self.push),
                 ("POST", "/oauth/register"): refusing(self.register),
                 ("GET", "/oauth/userinfo"): refusing(self.userinfo),
+                ("POST", "/oauth/userinfo"): refusing(self.userinfo),
                 ("GET", "/oauth/jwks"): refusing(self.keys),
                 ("GET", "/fhir/.well-known/smart-configuration"): refusing(self.configuration),
                 ("GET", "/fhir/.well-known/openid-configuration"): refusing(self.configuration),
@@ -161,9 +162,8 @@ class EndPoints:
         except Unauthenticated as error:
             raise OAuthError("invalid_token", error.message) from error
         if actor.confirmation:
-            shown = Shown(
-                "GET", self.server.public_url + "/oauth/userinfo", token.decode(), actor.confirmation
-            )
+            url = self.server.public_url + "/oauth/userinfo"
+            shown = Shown(request.method, url, token.decode(), actor.confirmation)
             await check_proof(request.proofs, shown, self.server.registry, self.server.now_ms(), self.nonces)
         account = get_account(self.server.registry, actor.account) if actor.account else None
         if account is None:

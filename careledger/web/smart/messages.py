@@ -80,6 +80,9 @@ def answer_error(error: OAuthError) -> SmartAnswer:
     answer = answer_json({"error": error.error, "error_description": error.description}, error.status)
     if error.status == 401 and error.error == "invalid_client":
         answer.headers.append((b"www-authenticate", b'Basic realm="careledger"'))
+    elif error.status == 401:
+        said = b'Bearer realm="careledger", error="%b"' % error.error.encode("ascii")
+        answer.headers.append((b"www-authenticate", said))
     return answer
 
 
