@@ -109,7 +109,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("smart.provider_client_id", "", "this node's client id there"),
     Setting("smart.provider_secret_file", "", "file that holds this node's client secret there"),
-    Setting("smart.provider_acr", "", "the acr, or one of amr, that each sign-in there must show"),
+    Setting("smart.provider_acr", "", "the acr, or one of amr or acrs, that each sign-in there must show"),
     Setting(
         "metrics.listen",
         "",

@@ -71,7 +71,7 @@ class Asserted:
 
     subject: object
     verified_ms: int
-    methods: frozenset[str]  # acr, and every amr
+    methods: frozenset[str]  # acr, and every one of amr and acrs
 
 
 def read_id_token(text: str) -> IdToken:
@@ -160,8 +160,10 @@ def _read_verified(claims: Mapping[str, Any], now_ms: int) -> int:
 
 
 def _read_methods(claims: Mapping[str, Any]) -> frozenset[str]:
-    amr = claims.get("amr", [])
-    said = [claims.get("acr"), *(amr if isinstance(amr, list) else [])]
+    lists = [
+        claims.get(name) for name in ("amr", "acrs")
+    ]  # acrs: Entra ID, whose tokens of today have no amr
+    said = [claims.get("acr"), *(one for found in lists if isinstance(found, list) for one in found)]
     return frozenset(one for one in said if isinstance(one, str) and one)
 
 

@@ -129,10 +129,11 @@ def test_a_linked_person_signs_in_through_their_organisation(house, organisation
     assert house.reports == []
 
 
-def test_the_demanded_method_may_stand_in_amr(house, organisation):
-    mei = Browser(house)
-    sign_in(organisation, mei, acr="1", amr=["pwd", MFA])
-    assert mei.get("/me").status == 200
+def test_the_demanded_method_may_stand_in_amr_or_acrs(house, organisation):
+    for name in ("amr", "acrs"):
+        mei = Browser(house)
+        sign_in(organisation, mei, **{"acr": "1", name: ["pwd", MFA]})
+        assert mei.get("/me").status == 200
 
 
 def test_a_provider_that_names_itself_in_no_answer_is_believed_by_its_token(house, organisation):
@@ -219,6 +220,7 @@ FIELD = {  # what stands in a claim instead
     "acr in a list": {"acr": [MFA]},
     "amr as a text": {"acr": None, "amr": MFA},
     "amr as an object": {"acr": None, "amr": {MFA: 1}},
+    "acrs as a text": {"acr": None, "acrs": MFA},
     "verified in the future": {"auth_time": 3600},
     "verified in words": {"auth_time": "just now"},
     "no subject": {"sub": None},
