@@ -134,6 +134,28 @@ def test_what_the_person_narrows_and_what_version_1_asks(clinic: Clinic) -> None
     assert "user/" not in widened["scope"]
 
 
+US_CORE = (
+    "AllergyIntolerance", "CarePlan", "CareTeam", "Condition", "Device", "DiagnosticReport", "DocumentReference",
+    "Encounter", "Goal", "Immunization", "MedicationRequest", "Observation", "Procedure", "Provenance", "ServiceRequest",
+)  # fmt: skip
+
+
+def test_g10_unauthorized_access_and_g10_restricted_resource_type_access(clinic: Clinic) -> None:
+    """Inferno (g)(10): nothing without a token; with some types allowed, those and no others."""
+    allowed = {"Observation", "Condition"}
+    scope = "launch/patient " + " ".join(f"patient/{one}.rs" for one in sorted(allowed))
+    token = App(clinic, clinic.client()).tokens(browse(clinic, "Pat"), scope=scope)["access_token"]
+    nobody, caller = Caller(clinic.node.port, ""), Caller(clinic.node.port, token)
+    for type in US_CORE:
+        path = f"{type}?patient={clinic.patients[0]}"
+        assert nobody.get(path).status == 401, type
+        assert caller.get(path).status == (200 if type in allowed else 403), type
+    assert nobody.get(f"Patient/{clinic.patients[0]}").status == 401
+    assert caller.get(f"Patient/{clinic.patients[0]}").status == 403
+    for one in (nobody, caller):
+        one.close()
+
+
 def test_granular_scopes_show_their_category_and_nothing_else(clinic: Clinic) -> None:
     app, mine = App(clinic, clinic.client()), clinic.patients[0]
     category = "http://terminology.hl7.org/CodeSystem/observation-category|laboratory"
