@@ -63,7 +63,7 @@ def test_a_patient_enrols_launches_allows_and_the_app_reads(
     redirect = f"{app}/index.html"
     grants = ["authorization_code", "refresh_token"]
     register(clinic, tmp_path, name="Growth chart", redirect_uris=[redirect], grant_types=grants)
-    mine = clinic.patients[0]
+    mine = clinic.patients[2]
     house = house_of(clinic, "--name", "Pat Invited", "--patient", mine)
     complaints: list[str] = []
     with person_at(browser, house, complaints) as (page, _):
@@ -87,9 +87,11 @@ def test_a_patient_enrols_launches_allows_and_the_app_reads(
 def test_a_clinician_launches_from_the_record(clinic: Clinic, browser: Any, app: str, tmp_path: Path) -> None:
     launch, redirect = f"{app}/launch.html", f"{app}/index.html"
     register(clinic, tmp_path, name="Launched app", redirect_uris=[redirect], launch_uri=launch)
-    house = house_of(
-        clinic, "--name", "Clin Invited", "--practitioner", clinic.practitioner, "--did", clinic.did
-    )
+    caller = clinic.node.caller("system/*.rs")
+    practitioner = caller.all_ids("Practitioner?_count=100")[1]
+    caller.close()
+    did = clinic.command("practitioner", "register", "--key-out", str(tmp_path / "staff.key"))
+    house = house_of(clinic, "--name", "Clin Invited", "--practitioner", practitioner, "--did", did)
     chosen = clinic.patients[1]
     complaints: list[str] = []
     with person_at(browser, house, complaints) as (page, _):
@@ -100,5 +102,5 @@ def test_a_clinician_launches_from_the_record(clinic: Clinic, browser: Any, app:
         page.get_by_role("button", name="Launch", exact=True).click()
         page.get_by_role("button", name="Allow what is ticked").click()
         got = told(page)
-        assert (got["patient"], got["user"]) == (chosen, clinic.practitioner)
+        assert (got["patient"], got["user"]) == (chosen, practitioner)
     assert [one for one in complaints if "404" not in one] == [], complaints
