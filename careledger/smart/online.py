@@ -8,10 +8,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from careledger.smart.accounts import Account
+from careledger.smart.accounts import Account, get_account
 from careledger.smart.grants import Grant, Revoke, end_grants, list_grants
-from careledger.smart.passkeys import PASSKEYS
-from careledger.smart.sessions import ABSOLUTE_MS, IDLE_MS, SESSIONS, is_over
+from careledger.smart.passkeys import PASSKEYS, Verified
+from careledger.smart.sessions import (
+    ABSOLUTE_MS,
+    BY_ACCOUNT,
+    IDLE_MS,
+    SESSIONS,
+    SESSIONS_MAX,
+    SignedIn,
+    is_over,
+    open_session,
+    session_key,
+)
 from careledger.vault.registry import Registry
 
 SECONDS_LEAST: Final = 1
@@ -33,6 +43,31 @@ def compute_seconds_left(registry: Registry, grant: Grant, account: Account, now
     seen_ms, started_ms = session.value.seen_ms, session.value.started_ms
     ends_ms = min(seen_ms + IDLE_MS[account.kind], started_ms + ABSOLUTE_MS)
     return max(SECONDS_LEAST, min(most, (ends_ms - now_ms) // 1000))
+
+
+async def sign_in(
+    registry: Registry,
+    revoke: Revoke,
+    verified: Verified,
+    label: str,
+    now_ms: int,
+    *,
+    former: str = "",
+    verified_ms: int | None = None,
+) -> tuple[str, SignedIn]:
+    """`open_session`, and the end of online access in those that it ends: the browser's former one, whoever's it was, and
+    one too many. Where it ends none, no grant is looked at."""
+    owner = SESSIONS.get(registry, session_key(former)) if former else None
+    crowded = len(BY_ACCOUNT.of(registry, verified.account.id)) >= SESSIONS_MAX
+    cookie, signed_in = await open_session(
+        registry, verified, label, now_ms, former=former, verified_ms=verified_ms
+    )
+    ended = {owner.value.account} if owner is not None else set()
+    for id in ended | ({verified.account.id} if crowded else set()):
+        account = get_account(registry, id)
+        if account is not None:
+            await end_online(registry, revoke, account.value, now_ms)
+    return cookie, signed_in
 
 
 async def end_online(registry: Registry, revoke: Revoke, account: Account, now_ms: int) -> None:

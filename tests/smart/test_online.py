@@ -8,9 +8,16 @@ from typing import Any
 import pytest
 
 from careledger.primitives.errors import Unauthenticated
-from careledger.smart.online import end_online
-from careledger.smart.passkeys import PASSKEYS
-from careledger.smart.sessions import ABSOLUTE_MS, IDLE_MS, end_all, end_session
+from careledger.smart.online import end_online, sign_in
+from careledger.smart.passkeys import PASSKEYS, Verified
+from careledger.smart.sessions import (
+    ABSOLUTE_MS,
+    IDLE_MS,
+    SESSIONS_MAX,
+    SignedIn,
+    end_all,
+    end_session,
+)
 from careledger.vault.registry import Change
 from tests.smart.flow_support import House, refusal
 from tests.smart.forging import run
@@ -58,6 +65,30 @@ def test_what_was_given_without_offline_access_ends_with_the_session(how: str) -
     assert refusal(lambda: house.redeem(code)).code == "session-ended"
     assert refusal(lambda: house.refresh(online["refresh_token"])).code == "refresh-unknown"
     assert house.refresh(offline["refresh_token"])["access_token"]
+
+
+def test_signing_in_ends_online_access_of_the_browsers_former_session_whoevers_it_was() -> None:
+    house = House()
+    passkey = PASSKEYS.get(house.registry, house.ana.session.passkey)
+    bens = PASSKEYS.get(house.registry, house.ben.session.passkey)
+    assert passkey
+    assert bens
+
+    def enter(who: Verified, former: str = "") -> tuple[str, SignedIn]:
+        return run(sign_in(house.registry, house.server.revoke, who, "", house.clock(), former=former))
+
+    cookie, house.ana = enter(Verified(house.ana.account, passkey.value))
+    online = tokens(house, ONLINE)
+    enter(Verified(house.ben.account, bens.value))
+    assert is_open(house, online)
+    enter(Verified(house.ben.account, bens.value), cookie)
+    assert not is_open(house, online)
+    _, house.ana = enter(Verified(house.ana.account, passkey.value))
+    online = tokens(house, ONLINE)
+    for _ in range(SESSIONS_MAX):
+        house.clock.now_ms += 1
+        enter(Verified(house.ana.account, passkey.value))
+    assert not is_open(house, online)
 
 
 def test_a_token_of_online_access_lives_no_longer_than_an_idle_or_old_session() -> None:

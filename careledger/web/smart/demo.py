@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from careledger.smart.online import end_online
+from careledger.smart import online
 from careledger.smart.personas import become, list_personas
-from careledger.smart.sessions import open_session
 from careledger.vault.registry import Registry
 from careledger.web.smart.messages import SmartAnswer
 from careledger.web.smart.rendering import render
@@ -26,11 +25,10 @@ async def show(people: People, visit: Visit, form: Form) -> SmartAnswer:
 async def sign_in(people: People, visit: Visit, form: Form) -> SmartAnswer:
     """Signed in as that persona: a session like any other."""
     verified = become(people.registry, form.one("account"))
-    cookie, signed_in = await open_session(
-        people.registry, verified, visit.label, visit.now_ms, former=visit.session_cookie
+    cookie, signed_in = await online.sign_in(
+        people.registry, people.revoke, verified, visit.label, visit.now_ms, former=visit.session_cookie
     )
     visit.take_in(cookie, signed_in)
-    await end_online(people.registry, people.revoke, verified.account, visit.now_ms)
     return go(visit, "/me")
 
 

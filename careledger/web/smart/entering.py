@@ -8,8 +8,8 @@ from typing import Final, Literal
 import msgspec
 
 from careledger.primitives.errors import NotFound
+from careledger.smart import online
 from careledger.smart.invitations import accept, find_invited, read_invited
-from careledger.smart.online import end_online
 from careledger.smart.passkeys import (
     Verified,
     begin_registration,
@@ -27,7 +27,7 @@ from careledger.smart.recovery import (
     make_kit,
     rehearse,
 )
-from careledger.smart.sessions import check_step_up, end_session, mark_verified, open_session
+from careledger.smart.sessions import check_step_up, end_session, mark_verified
 from careledger.smart.tables import Table
 from careledger.web.smart.messages import SmartAnswer
 from careledger.web.smart.mine import end_grants_of
@@ -95,17 +95,16 @@ async def sign_out(people: People, visit: Visit, form: Form) -> SmartAnswer:
     """This session is over."""
     signed_in = visit.need()
     await end_session(people.registry, signed_in.account.id, signed_in.key)
-    await end_online(people.registry, people.revoke, signed_in.account, visit.now_ms)
+    await online.end_online(people.registry, people.revoke, signed_in.account, visit.now_ms)
     visit.send_away()
     return go(visit, "/sign-in")
 
 
 async def _take_in(people: People, visit: Visit, verified: Verified, former: str) -> None:
-    cookie, signed_in = await open_session(
-        people.registry, verified, visit.label, visit.now_ms, former=former
+    cookie, signed_in = await online.sign_in(
+        people.registry, people.revoke, verified, visit.label, visit.now_ms, former=former
     )
     visit.take_in(cookie, signed_in)
-    await end_online(people.registry, people.revoke, verified.account, visit.now_ms)
 
 
 def _next(ticket: str) -> str:

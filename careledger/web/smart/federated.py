@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from careledger.smart import online
 from careledger.smart.federation import Answer, FederationRefused, Finished, begin, finish
-from careledger.smart.online import end_online
 from careledger.smart.provider import Provider
-from careledger.smart.sessions import mark_verified, open_session
+from careledger.smart.sessions import mark_verified
 from careledger.web.smart.entering import CONTINUE
 from careledger.web.smart.messages import SmartAnswer
 from careledger.web.smart.rendering import cookies_of
@@ -74,12 +74,11 @@ class Federated:
 
 
 async def _take_in(people: People, visit: Visit, finished: Finished) -> None:
-    cookie, signed_in = await open_session(
-        people.registry, finished.verified, visit.label, visit.now_ms,
+    cookie, signed_in = await online.sign_in(
+        people.registry, people.revoke, finished.verified, visit.label, visit.now_ms,
         former=visit.session_cookie, verified_ms=finished.verified_ms,
     )  # fmt: skip
     visit.take_in(cookie, signed_in)
-    await end_online(people.registry, people.revoke, signed_in.account, visit.now_ms)
 
 
 def routes_of(provider: Provider | None) -> Mapping[tuple[str, str], Route]:
