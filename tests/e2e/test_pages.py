@@ -77,7 +77,8 @@ def serve(house: House, sock: socket.socket) -> uvicorn.Server:
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
 
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    # Its own logging set-up would stay on in this process, past the node's log.
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
     threading.Thread(target=server.run, kwargs={"sockets": [sock]}, daemon=True).start()
     return server
 
