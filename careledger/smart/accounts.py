@@ -8,13 +8,12 @@ next request, on every worker.
 from __future__ import annotations
 
 import re
-import secrets
 from typing import Final, Literal
 
 import msgspec
 
 from careledger.primitives.errors import Conflict, Invalid
-from careledger.smart.tables import Found, Table, base64url
+from careledger.smart.tables import Found, Table, new_id
 from careledger.vault.registry import Registry
 
 Kind = Literal["patient", "clinician", "administrator"]
@@ -48,7 +47,7 @@ ACCOUNTS: Final = Table("account", Account)
 
 def new_account_id() -> str:
     """22 characters that say nothing about the person: also the passkeys' user handle."""
-    return base64url(secrets.token_bytes(16))
+    return new_id()
 
 
 def account_key(id: str) -> bytes:

@@ -20,7 +20,7 @@ from careledger.access.actor import DEFAULT_PURPOSE
 from careledger.primitives.errors import NotFound
 from careledger.primitives.hashing import hmac_sha256
 from careledger.smart.errors import OAuthError
-from careledger.smart.tables import Found, Table, base64url
+from careledger.smart.tables import Found, Table, base64url, new_id
 from careledger.vault.registry import Change, Registry, RegistryMoved
 
 OFFLINE_MS: Final = 90 * 86_400_000
@@ -66,7 +66,7 @@ GRANTS: Final = Table("grant", Grant)
 
 def new_grant_id() -> str:
     """22 characters that say nothing."""
-    return base64url(secrets.token_bytes(16))
+    return new_id()
 
 
 def grant_key(id: str) -> bytes:

@@ -29,7 +29,7 @@ from joserfc.jwk import ECKey, RSAKey
 from careledger.primitives.errors import Corrupt, Invalid
 from careledger.smart.clients import IdTokenAlgorithm
 from careledger.smart.jwk import PublicKey, read_key
-from careledger.smart.tables import Found, Table
+from careledger.smart.tables import Found, Table, is_typeable
 from careledger.vault.registry import Registry, RegistryMoved
 
 HOUR_MS: Final = 3_600_000
@@ -225,6 +225,7 @@ def _keys_of(registry: Registry, algorithm: str) -> tuple[SigningKey, ...]:
 
 
 def _make_key(algorithm: IdTokenAlgorithm, starts_ms: int) -> SigningKey:
+    """A fresh key; another one where its name could not be typed (`issuer withdraw KID`), one time in 64."""
     made: RSAPrivateKey | EllipticCurvePrivateKey
     if algorithm == "RS256":
         made = rsa.generate_private_key(65_537, RSA_BITS)
@@ -232,6 +233,8 @@ def _make_key(algorithm: IdTokenAlgorithm, starts_ms: int) -> SigningKey:
         made = ec.generate_private_key(ec.SECP256R1() if algorithm == "ES256" else ec.SECP384R1())
     private = made.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     kid = _read_public(_import(private), algorithm).thumbprint
+    if not is_typeable(kid):
+        return _make_key(algorithm, starts_ms)
     return SigningKey(kid=kid, private=private, starts_ms=starts_ms)
 
 

@@ -7,7 +7,6 @@ Nothing that a client says about itself is fetched: no logo, no policy, no softw
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, get_args
@@ -20,7 +19,7 @@ from careledger.smart.errors import OAuthError
 from careledger.smart.json import Unreadable, read_object
 from careledger.smart.jwk import KEY_SET_BYTES_MAX, describe_key_set, read_key_set, read_keys
 from careledger.smart.redirects import ADDRESSES_MAX, check_redirect
-from careledger.smart.tables import base64url, new_secret
+from careledger.smart.tables import new_id, new_secret
 
 Choice = TypeVar("Choice", bound=str)
 
@@ -70,7 +69,7 @@ def make_client(
     jwks = _check_keys(draft, is_key_host)
     secret = new_secret() if draft.method.startswith("client_secret_") else ""
     client = Client(
-        id=base64url(secrets.token_bytes(16)),
+        id=new_id(),
         name=draft.name,
         method=draft.method,
         scope=" ".join(dict.fromkeys(draft.scope.split(" "))),

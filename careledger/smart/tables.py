@@ -20,6 +20,7 @@ from careledger.vault.registry import Change, Registry
 T = TypeVar("T", bound=msgspec.Struct)
 
 SECRET_BYTES: Final = 32
+ID_BYTES: Final = 16
 CODE_CHARACTERS: Final = 26
 """Of 32 letters and digits each: 130 bits."""
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -85,6 +86,20 @@ class Table(Generic[T]):
 def new_secret() -> str:
     """43 characters that nobody guesses (256 bits), for cookies and challenges."""
     return base64url(secrets.token_bytes(SECRET_BYTES))
+
+
+def new_id() -> str:
+    """22 characters that say nothing (128 bits) and can be typed: never with a hyphen first, which commands take for
+    an option."""
+    while True:
+        id = base64url(secrets.token_bytes(ID_BYTES))
+        if is_typeable(id):
+            return id
+
+
+def is_typeable(id: str) -> bool:
+    """Whether a command takes it for a word."""
+    return not id.startswith("-")
 
 
 def new_code() -> str:
