@@ -7,7 +7,6 @@ duties (`smart.duties`) and do it on their pages.
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -25,7 +24,7 @@ from careledger.smart.administering import disabling, enabling
 from careledger.smart.grants import end_grants, list_grants
 from careledger.smart.invitations import invite
 from careledger.smart.links import list_links
-from careledger.smart.passkeys import PASSKEYS, Passkey, passkey_key
+from careledger.smart.passkeys import PASSKEYS, make_anchor, passkey_key
 from careledger.smart.personas import PERSONAS, Persona, persona_key
 from careledger.vault.keystore import Keys
 from careledger.vault.registry import StoredRegistry
@@ -139,11 +138,8 @@ async def make_personas(node: CommandContext, params: dict[str, Any], progress: 
     for number, asked in enumerate(msgspec.convert(params["personas"], list[InviteParams])):
         account = msgspec.structs.replace(_account(asked), id=secrets.token_hex(16))
         await add_account(node.registry, account)
-        passkey = Passkey(
-            id=os.urandom(32), account=account.id, public=b"", algorithm=0, sign_count=0, created_ms=now_ms,
-            used_ms=now_ms, label="demo", is_backup_eligible=False, is_backed_up=False, prf=False,
-        )  # fmt: skip
-        key = passkey_key(passkey.id)
+        anchor = make_anchor(account.id, "demo", now_ms)
+        key = passkey_key(anchor.id)
         persona = Persona(account=account.id, passkey=key, order=number)
-        await node.registry.change(PASSKEYS.put(key, passkey), PERSONAS.put(persona_key(account.id), persona))
+        await node.registry.change(PASSKEYS.put(key, anchor), PERSONAS.put(persona_key(account.id), persona))
     return {"personas": len(params["personas"])}

@@ -40,6 +40,7 @@ from careledger.node import (
     proofs,
     voting,
 )
+from careledger.node.authorisation import REVOKED_KEPT_MS
 from careledger.node.backend import NodeBackend
 from careledger.node.config import Config
 from careledger.node.group import Revoked, encode_event
@@ -58,8 +59,6 @@ from careledger.vault.tables import ACCESS_LOG
 
 Progress = Callable[[dict[str, Any]], None]
 TOKEN_ID_MAX = 128
-REVOKED_KEPT_MS = 400 * 24 * 3600 * 1000
-"""Longer than any token lives (`tokens.LIFETIME_MAX_SECONDS`), and than a clock is wrong."""
 
 
 @dataclass(frozen=True, slots=True)

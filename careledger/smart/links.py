@@ -8,7 +8,6 @@ request, on every worker.
 
 from __future__ import annotations
 
-import secrets
 from typing import Final
 
 import msgspec
@@ -17,7 +16,7 @@ from careledger.primitives.errors import Conflict, Invalid, NotFound
 from careledger.primitives.hashing import tagged
 from careledger.smart.accounts import get_account
 from careledger.smart.json import TEXT
-from careledger.smart.passkeys import PASSKEYS, Passkey, Verified, passkey_key
+from careledger.smart.passkeys import PASSKEYS, Verified, make_anchor, passkey_key
 from careledger.smart.tables import Table
 from careledger.vault.registry import Change, Registry, RegistryMoved
 
@@ -63,7 +62,7 @@ async def link(registry: Registry, issuer: str, subject: str, account: str, now_
     """The subject signs this account in from now on. Raises NotFound, Invalid, Conflict if it is linked already."""
     if get_account(registry, account) is None:
         raise NotFound("there is no such account", hint="careledger account list")
-    anchor = _make_anchor(account, now_ms)
+    anchor = make_anchor(account, LABEL, now_ms)
     key = passkey_key(anchor.id)
     new = Link(
         issuer=issuer, subject=check_subject(subject), account=account, anchor=key, created_ms=now_ms
@@ -113,14 +112,6 @@ def find_linked(registry: Registry, issuer: str, subject: str) -> Verified | Non
         return None
     anchor = PASSKEYS.get(registry, found.value.anchor)
     return Verified(account.value, anchor.value) if anchor is not None else None
-
-
-def _make_anchor(account: str, now_ms: int) -> Passkey:
-    """Not in the account's list of passkeys, and no key at all: no answer of a device fits it."""
-    return Passkey(
-        id=secrets.token_bytes(32), account=account, public=b"", algorithm=0, sign_count=0, created_ms=now_ms,
-        used_ms=now_ms, label=LABEL, is_backup_eligible=False, is_backed_up=False, prf=False,
-    )  # fmt: skip
 
 
 def _no_subject() -> Invalid:

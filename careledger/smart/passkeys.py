@@ -8,6 +8,7 @@ All refusals look alike from outside; `reason` is for the node's log.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -185,6 +186,15 @@ async def read_registration(
         is_backed_up=verified.credential_backed_up,
         prf=answer.has_prf,
     )
+
+
+def make_anchor(account: str, label: str, now_ms: int) -> Passkey:
+    """What stands for a passkey where somebody signs in without one: it verifies nothing and is listed nowhere, and
+    whoever removes it ends the sessions that hang on it."""
+    return Passkey(
+        id=secrets.token_bytes(32), account=account, public=b"", algorithm=0, sign_count=0, created_ms=now_ms,
+        used_ms=now_ms, label=label, is_backup_eligible=False, is_backed_up=False, prf=False,
+    )  # fmt: skip
 
 
 def keep_passkey(registry: Registry, passkey: Passkey) -> tuple[Change, ...]:

@@ -9,7 +9,6 @@ Launch 2.2). Pushed requests (RFC 9126) are checked alike, once, before they are
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -18,7 +17,7 @@ import msgspec
 from careledger.smart.clients import Client, find_client
 from careledger.smart.errors import OAuthError
 from careledger.smart.redirects import matches
-from careledger.smart.tables import Found, Table, base64url, new_secret, secret_key
+from careledger.smart.tables import Found, Table, new_secret, secret_key
 from careledger.vault.registry import Registry, RegistryMoved
 
 PUSHED_MS: Final = 60_000
@@ -256,8 +255,3 @@ def _gone() -> OAuthError:
         hint="begin again in the program that you came from",
         code="request-gone",
     )
-
-
-def new_state() -> str:
-    """For requests that this server itself begins."""
-    return base64url(secrets.token_bytes(24))

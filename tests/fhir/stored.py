@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from careledger.node.commands import REVOKED_KEPT_MS
+from careledger.node.authorisation import REVOKED_KEPT_MS
 from careledger.node.group import Revoked, encode_event
 from careledger.node.home import init, open_keys
 from careledger.node.layout import Layout

@@ -7,7 +7,7 @@ from unittest import mock
 
 from careledger.access.tokens import LIFETIME_MAX_SECONDS
 from careledger.node import commands
-from careledger.node.commands import REVOKED_KEPT_MS
+from careledger.node.authorisation import REVOKED_KEPT_MS
 from careledger.node.group import DAY_MS
 from tests.faults.rig import Node, copy_home, new_home, node_of
 

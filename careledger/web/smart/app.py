@@ -30,9 +30,6 @@ from careledger.web.smart.people import routes
 from careledger.web.smart.screens import People, guard
 from careledger.web.smart.visits import SESSION
 
-BODY_BYTES_MAX = 262_144
-"""Forms and JSON of this server are small."""
-
 
 @dataclass(frozen=True, slots=True)
 class SmartApp:
