@@ -86,7 +86,7 @@ def _read(snapshot: VaultSnapshot, did: str, now_ms: int) -> Standing:
         found = compute_standing(_ReadOnly(snapshot), parse_did(did), now_ms)
     except Invalid:
         return UNKNOWN
-    return Standing(found.status == ACTIVE, found.roles)
+    return Standing(found.status == ACTIVE, found.roles, found.status)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,10 +35,12 @@ GRANT_TYPES: Final = ("authorization_code", "refresh_token", "client_credentials
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the ledger says of a practitioner at its newest block: whether she may act, and her roles in force."""
+    """What the ledger says of a practitioner at its newest block: whether she may act, her roles in force, and in the
+    ledger's word why not."""
 
     is_active: bool
     roles: tuple[str, ...] = ()
+    status: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -416,8 +416,9 @@ def test_a_suspended_practitioner_is_out_at_the_next_block_and_back_when_reinsta
             refused = app.refresh(given["refresh_token"])
             assert error_of(refused) == (400, "invalid_grant")
             begun = browser.go(App(clinic, clinic.client()).request())
-            ticket = browser.go(begun.location).values("ticket")
-            assert browser.act("/oauth/patients", ticket=ticket[0], name="a").values("patient") == []
+            pages = (begun.location, "/me", "/launcher")
+            assert [browser.go(page).status for page in pages] == [403] * 3
+            assert "has suspended you" in browser.page.html and "/launcher" not in browser.page.html
         finally:
             clinic.command("practitioner", "reinstate", clinic.did)
         assert [say(path) for path in paths] == [

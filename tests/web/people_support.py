@@ -13,6 +13,7 @@ import msgspec
 from careledger.primitives.signing import ed25519_public_key, sign_ed25519, verify_ed25519
 from careledger.smart.accounts import Account
 from careledger.smart.invitations import invite
+from careledger.smart.issuing import Standing
 from careledger.smart.passkeys import RelyingParty
 from careledger.web.smart.messages import FORM, JSON, SmartAnswer, SmartRequest
 from careledger.web.smart.people import routes
@@ -33,6 +34,7 @@ class House:
         self.reports: list[tuple[str, str, str]] = []
         self.revoked: list[str] = []
         self.performed: list[tuple[str, str]] = []
+        self.standings: dict[str, str] = {}  # DID -> status, where it is not active
 
         async def revoke(ids) -> None:
             self.revoked += ids
@@ -48,11 +50,17 @@ class House:
             sign=lambda message: sign_ed25519(SEED, message),
             verify=lambda _, message, signature: verify_ed25519(ed25519_public_key(SEED), message, signature),
             revoke=revoke,
+            standing=self.standing,
             report=lambda what, why, account: self.reports.append((what, why, account)),
             now_ms=lambda: self.registry.now_ms,
             perform={"rotate-keys": rotate},
         )
         self.routes = routes(self.people)
+
+    def standing(self, did: str) -> Standing:
+        """As the ledger says it; the test sets it."""
+        status = self.standings.get(did, "active")
+        return Standing(status == "active", status=status)
 
     def invite(self, account: Account) -> str:
         return run(invite(self.registry, account, HOUSE, self.people.sign, self.registry.now_ms))

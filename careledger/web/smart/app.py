@@ -139,6 +139,7 @@ def people_tables(
         sign=authority.sign,
         verify=authority.verify,
         revoke=server.revoke,
+        standing=server.standing,
         report=report,
         now_ms=server.now_ms,
         perform=MappingProxyType({"rotate-keys": Rotation(server).perform}),

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from careledger.smart import online
 from careledger.smart.personas import become, list_personas
 from careledger.vault.registry import Registry
+from careledger.web.smart.entering import take_in
 from careledger.web.smart.messages import SmartAnswer
 from careledger.web.smart.rendering import render
 from careledger.web.smart.screens import Form, People, Route, go
@@ -24,11 +24,7 @@ async def show(people: People, visit: Visit, form: Form) -> SmartAnswer:
 
 async def sign_in(people: People, visit: Visit, form: Form) -> SmartAnswer:
     """Signed in as that persona: a session like any other."""
-    verified = become(people.registry, form.one("account"))
-    cookie, signed_in = await online.sign_in(
-        people.registry, people.revoke, verified, visit.label, visit.now_ms, former=visit.session_cookie
-    )
-    visit.take_in(cookie, signed_in)
+    await take_in(people, visit, become(people.registry, form.one("account")))
     return go(visit, "/me")
 
 

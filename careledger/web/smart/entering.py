@@ -9,6 +9,7 @@ import msgspec
 
 from careledger.primitives.errors import NotFound
 from careledger.smart import online
+from careledger.smart.acting import MayNotAct, check_acting
 from careledger.smart.invitations import accept, find_invited, read_invited
 from careledger.smart.passkeys import (
     Verified,
@@ -71,11 +72,10 @@ async def begin(people: People, visit: Visit, form: Form) -> SmartAnswer:
 
 async def sign_in(people: People, visit: Visit, form: Form) -> SmartAnswer:
     """The passkey's answer: a new session, never the one that the browser brought."""
-    former = visit.session_cookie
     verified = await finish_sign_in(
         people.registry, people.party, visit.binding, visit.request.body, visit.now_ms
     )
-    await _take_in(people, visit, verified, former)
+    await take_in(people, visit, verified)
     done = is_onboarded(people.registry, verified.account.id)
     return tell(visit, next="" if done else "/kit")
 
@@ -100,10 +100,22 @@ async def sign_out(people: People, visit: Visit, form: Form) -> SmartAnswer:
     return go(visit, "/sign-in")
 
 
-async def _take_in(people: People, visit: Visit, verified: Verified, former: str) -> None:
+async def take_in(
+    people: People, visit: Visit, verified: Verified, *, verified_ms: int | None = None
+) -> None:
+    """A new session, however the person was verified; never the one that the browser brought, which ends.
+
+    Raises MayNotAct for a practitioner whom the ledger does not have as active: then there is no session.
+    """
+    try:
+        check_acting(verified.account, people.standing)
+    except MayNotAct as error:
+        people.report("sign-in-refused", error.code, verified.account.id)
+        raise
     cookie, signed_in = await online.sign_in(
-        people.registry, people.revoke, verified, visit.label, visit.now_ms, former=former
-    )
+        people.registry, people.revoke, verified, visit.label, visit.now_ms,
+        former=visit.session_cookie, verified_ms=verified_ms,
+    )  # fmt: skip
     visit.take_in(cookie, signed_in)
 
 
@@ -145,7 +157,7 @@ async def begin_passkey(people: People, visit: Visit, form: Form) -> SmartAnswer
 
 async def make_passkey(people: People, visit: Visit, form: Form) -> SmartAnswer:
     """The new passkey: the account comes to be, or is recovered; and the person is signed in."""
-    half, former = _half(people, visit), visit.session_cookie
+    half = _half(people, visit)
     passkey = await read_registration(
         people.registry, people.party, half.account, visit.binding, visit.request.body,
         label=visit.label, now_ms=visit.now_ms, purpose=half.purpose,
@@ -158,7 +170,7 @@ async def make_passkey(people: People, visit: Visit, form: Form) -> SmartAnswer:
         account = await complete(people.registry, half.key, passkey, address, visit.now_ms)
         await end_grants_of(people, account.id)
     people.report("enrolled" if half.purpose == "enrol" else "recovered", "", account.id)
-    await _take_in(people, visit, Verified(account, passkey), former)
+    await take_in(people, visit, Verified(account, passkey))
     return tell(visit, next="/kit")
 
 

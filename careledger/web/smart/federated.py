@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from careledger.smart import online
-from careledger.smart.federation import Answer, FederationRefused, Finished, begin, finish
+from careledger.smart.federation import Answer, FederationRefused, begin, finish
 from careledger.smart.provider import Provider
 from careledger.smart.sessions import mark_verified
-from careledger.web.smart.entering import CONTINUE
+from careledger.web.smart.entering import CONTINUE, take_in
 from careledger.web.smart.messages import SmartAnswer
 from careledger.web.smart.rendering import cookies_of
 from careledger.web.smart.screens import Form, People, Route, go
@@ -62,7 +61,7 @@ class Federated:
         if finished.begun.account and visit.signed_in is not None:
             await mark_verified(people.registry, visit.signed_in, visit.now_ms)
         else:
-            await _take_in(people, visit, finished)
+            await take_in(people, visit, finished.verified, verified_ms=finished.verified_ms)
         ticket = finished.begun.ticket
         return go(visit, CONTINUE + ticket if ticket else "/me")
 
@@ -71,14 +70,6 @@ class Federated:
         return MappingProxyType(
             {("GET", START): Route(self.start, "nobody"), ("GET", ANSWER): Route(self.answer, "nobody")}
         )
-
-
-async def _take_in(people: People, visit: Visit, finished: Finished) -> None:
-    cookie, signed_in = await online.sign_in(
-        people.registry, people.revoke, finished.verified, visit.label, visit.now_ms,
-        former=visit.session_cookie, verified_ms=finished.verified_ms,
-    )  # fmt: skip
-    visit.take_in(cookie, signed_in)
 
 
 def routes_of(provider: Provider | None) -> Mapping[tuple[str, str], Route]:

@@ -62,9 +62,16 @@ def say(key: str, language: Language) -> str:
 
 
 def render(
-    visit: Visit, name: str, *, status: int = 200, form_target: str = "", **values: Any
+    visit: Visit,
+    name: str,
+    *,
+    status: int = 200,
+    form_target: str = "",
+    is_barred: bool = False,
+    **values: Any,
 ) -> SmartAnswer:
-    """The page `pages/NAME.html`. `form_target` is an origin that the answer to its form may redirect to.
+    """The page `pages/NAME.html`. `form_target` is an origin that the answer to its form may redirect to; `is_barred`
+    leaves whoever is signed in no way but out.
 
     Browsers apply `form-action` to redirects too, so the consent page names the program's origin.
     """
@@ -80,6 +87,7 @@ def render(
             fresh_seconds=visit.fresh_seconds,
             me=visit.signed_in.account if visit.signed_in is not None else None,
             house=visit.party.name,
+            is_barred=is_barred,
             **values,
         )
     )

@@ -22,6 +22,7 @@ from careledger.primitives.errors import (
     Unavailable,
 )
 from careledger.smart.accounts import Kind
+from careledger.smart.acting import MayNotAct, StandingOf, check_acting
 from careledger.smart.backoff import TooManyTries
 from careledger.smart.credentials import PasskeyRefused
 from careledger.smart.grants import Revoke
@@ -67,6 +68,7 @@ class People:
     sign: Sign
     verify: Verify
     revoke: Revoke
+    standing: StandingOf
     report: Report
     now_ms: Callable[[], int]
     perform: Mapping[str, Callable[[str], Awaitable[None]]] = field(default_factory=_no_acts)
@@ -98,11 +100,15 @@ Demand = Literal["nobody", "session", "administrator", "clinician"]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A screen and whom it demands. `is_json`: the answer of a passkey, sent by our script with the token in a header."""
+    """A screen and whom it demands. `is_json`: the answer of a passkey, sent by our script with the token in a header.
+
+    `is_exit`: open even to somebody signed in whom the ledger lets do nothing now.
+    """
 
     screen: Screen
     demand: Demand
     is_json: bool = False
+    is_exit: bool = False
 
 
 def guard(people: People, method: str, route: Route) -> Handler:
@@ -114,6 +120,8 @@ def guard(people: People, method: str, route: Route) -> Handler:
             form = _read(request, visit, method, route)
             _demand(visit, route.demand)
             if visit.signed_in is not None:
+                if not route.is_exit:
+                    check_acting(visit.signed_in.account, people.standing)
                 await keep_alive(people.registry, visit.signed_in, visit.now_ms)
             return await route.screen(people, visit, form)
         except CareLedgerError as error:
@@ -174,7 +182,8 @@ def _refuse(people: People, visit: Visit, route: Route, method: str, error: Care
     elif error.code == "sign-in-needed" and method == "GET":
         return go(visit, "/sign-in")
     else:
-        answer = render(visit, "refused", status=status, message=message, hint=hint)
+        is_barred = isinstance(error, MayNotAct)
+        answer = render(visit, "refused", status=status, message=message, hint=hint, is_barred=is_barred)
     if isinstance(error, TooManyTries):
         answer.headers.append((b"retry-after", b"%d" % -(-error.wait_ms // 1000)))
     return answer

@@ -251,6 +251,21 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "If the passkey is lost, start a recovery. Otherwise disable the account first.",
             "Si se perdió la llave de acceso, inicie una recuperación. Si no, desactive antes la cuenta.",
         ),
+        "error.practitioner-suspended": (
+            "Your organisation has suspended you. Until it ends that, nothing here is open to you.",
+            "Su organización le ha suspendido. Mientras dure, aquí no tiene acceso a nada.",
+        ),
+        "error.practitioner-suspended.hint": ("Ask your organisation.", "Pregunte a su organización."),
+        "error.practitioner-lapsed": (
+            "Your licence has ended. Until your organisation renews it, nothing here is open to you.",
+            "Su licencia ha terminado. Hasta que su organización la renueve, aquí no tiene acceso a nada.",
+        ),
+        "error.practitioner-lapsed.hint": ("Ask your organisation.", "Pregunte a su organización."),
+        "error.practitioner-not-active": (
+            "Your organisation does not have you as an active practitioner.",
+            "Su organización no le tiene como profesional en activo.",
+        ),
+        "error.practitioner-not-active.hint": ("Ask your organisation.", "Pregunte a su organización."),
         "error.recovery-refused": ("This code does not hold.", "Este código no es válido."),
         "error.recovery-refused.hint": (
             "Check it letter by letter, or ask your organisation for help.",
