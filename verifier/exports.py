@@ -11,7 +11,7 @@ import re
 
 from verify import (  # isort: skip
     ANY, CHAIN, DIGEST, EXPORT_MAX, KINDS, LOG_PATH, MAP_PATH, NUMBER, RECEIPT, TIME, H, Refused, check, check_ledger,
-    check_signature, commitment, conclude, enc, format_of, head_root, instant, load, log_root, map_root, need, parse,
+    commitment, conclude, enc, format_of, head_root, instant, load, log_root, map_root, need, parse,
     read_signed, read_trust, sha256, split, state_root, tree_root,
 )  # fmt: skip
 
@@ -47,17 +47,19 @@ CHART = {name: form for name, form in ACCESS_LOG.items() if name != "head"} | {
     "entries": [dict, 1, None],  # each an ENTRY, or bare: its leaf alone
     "format": "careledger/chart/1",
 }
-CONTROLLER = {"continues": (0, 3309), "format": "careledger/controller/1", "key": (1952, 1952)}
+SIGNED = (0, 4857)  # by an enrolled key: ML-DSA-65, or a passkey's assertion
+CONTROLLER = {"continues": SIGNED, "credential?": (16, 1023), "format": "careledger/controller/[12]"}
+CONTROLLER |= {"key": (1, 2259), "proof?": (1, 4857), "recovery?": (1952, 1952)}
 DIRECTIVE = {
-    "binding": (0, 3309), "consent": ANY, "controller": ANY, "key": (1952, 1952), "salt": (0, 64), "text": (1, 65_536),
+    "binding": SIGNED, "consent": ANY, "controller": ANY, "key": (1952, 1952), "salt": (0, 64), "text": (1, 65_536),
 }  # fmt: skip
 CODINGS, WORDS = [{"code": ANY, "system": ANY}, 0, None], [ANY, 0, None]
 TEXT = {
     "actions": ["access|proof", 0, None], "categories": CODINGS, "effect": "deny|permit",
-    "format": "careledger/directive/1", "from_day": range(2**32),
+    "format": "careledger/directive/[12]", "from_day": range(2**32),
     "grantees": [{"kind": "organisation|practitioner|role", "value": ANY}, 0, None], "handle": DIGEST,
-    "labels": CODINGS, "nonce": ANY, "organisation": DIGEST, "purposes": WORDS, "supersedes": ANY, "types": WORDS,
-    "until_day": range(2**32),
+    "labels": CODINGS, "language?": "en|es", "nonce": ANY, "organisation": DIGEST, "purposes": WORDS,
+    "shown?": "(?s:.+)", "supersedes": ANY, "types": WORDS, "until_day": range(2**32),
 }  # fmt: skip
 EMERGENCY = {
     "client": ANY, "format": "careledger/emergency/1", "from_ms": TIME, "practitioner": ANY, "task": ANY,
@@ -134,12 +136,8 @@ def take_leaf(r, chart, e, kind, body, where):
     """An enrolled key, a directive or an emergency access enters the chart."""
     keys = chart["keys"]
     if kind == "guardian":  # 9.
-        leaf = parse(body, CONTROLLER, where)
-        need(e["id"] == key_id(leaf["key"]), f"{where}: the key has another id")
-        need(keys or not leaf["continues"], f"{where}: the first key continues none")
-        if keys:
-            check_signature(keys[-1], leaf["continues"], e["id"].encode())
-        keys.append(leaf["key"])
+        leaf, place = parse(body, CONTROLLER, where), r["org"] + r["handle"]
+        keys.append(load("passkeys").enrol(keys[-1] if keys else None, leaf, place, e["id"]))
     elif kind == "directive" and e["version"] == 1:
         need(re.fullmatch("[0-9a-f]{64}", e["id"]), f"{where}: a directive's id is no commitment")
         try:
@@ -166,9 +164,11 @@ def read_directive(r, id_, keys, body):
         items = [tuple(one.values()) if type(one) is dict else one for one in text[name]]
         need(items == sorted(set(items)), "a list of a directive is not sorted")
     digest = H("cl1.consent", leaf["salt"] + leaf["text"])
-    need(digest.hex() == id_ and keys and leaf["controller"] == key_id(keys[-1]), "another id or key")
+    fields = {"language", "shown"} if text["format"].endswith("2") else set()
+    need({"language", "shown"} & text.keys() == fields, "a directive has not the fields of its format")
+    need(digest.hex() == id_ and keys and leaf["controller"] == key_id(keys[-1][0]), "another id or key")
     need((text["organisation"], text["handle"]) == (r["org"], r["handle"]), "a directive is another chart's")
-    check_signature(keys[-1], leaf["binding"], digest)
+    load("passkeys").check_signed(keys[-1][0], leaf["binding"], digest)
     return text, H("cl1.key-id", b"\2" + enc(leaf["key"]))
 
 
@@ -407,7 +407,7 @@ def verify_export(data, trust_data, earlier=None, now=None, key=None):
         for number, e in enumerate(entries):
             why = decide(r, chart, e)
             need(not why, f"access entry {number} was not allowed: {why}")
-    enrolled = chart["enrolled"] = key_id(chart["keys"][-1]) if chart["keys"] else "none"
+    enrolled = chart["enrolled"] = key_id(chart["keys"][-1][0]) if chart["keys"] else "none"
     is_shown = key is None or "head" not in r
     need(is_shown, "an access-log export does not show the enrolled key: use a chart export")
     need(key is None or key == enrolled, f"the enrolled key is not the patient's: {enrolled}")

@@ -72,7 +72,7 @@ def need(condition, why):
 
 @functools.cache
 def load(name):
-    """exports.py, networks.py or past.py, from this file's folder. No compiled copy of it is read or written."""
+    """exports.py, networks.py, past.py or passkeys.py, from this file's folder. No compiled copy of it is read or written."""
     from importlib import machinery, util
 
     class Source(machinery.SourceFileLoader):

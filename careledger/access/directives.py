@@ -18,6 +18,8 @@ import msgspec
 
 from careledger.access.emergency import emergency_terms
 from careledger.contracts import consent
+from careledger.ledger.controllers import Controller as Controller
+from careledger.ledger.controllers import verify_signed
 from careledger.ledger.directive_forms import Coding as Coding
 from careledger.ledger.directive_forms import ControllerLeaf as ControllerLeaf
 from careledger.ledger.directive_forms import DirectiveLeaf as DirectiveLeaf
@@ -28,11 +30,10 @@ from careledger.ledger.directive_forms import Text as Text
 from careledger.ledger.directive_forms import compute_key_id as compute_key_id
 from careledger.primitives.errors import Invalid, VerificationFailed
 from careledger.primitives.hashing import tagged
-from careledger.primitives.signing import verify_ml_dsa_65
 from careledger.vault.model import DIRECTIVE_TYPE, EMERGENCY_TYPE
 
 DIRECTIVE_FORMAT: Final[Literal["careledger/directive/1"]] = "careledger/directive/1"
-CONTROLLER_FORMAT: Final[Literal["careledger/controller/1"]] = "careledger/controller/1"
+SHOWN_FORMAT: Final[Literal["careledger/directive/2"]] = "careledger/directive/2"
 DIRECTIVE_BYTES_MAX: Final = 65_536
 ITEMS_MAX: Final = 64
 DAY_MS: Final = 86_400_000
@@ -81,6 +82,8 @@ def encode_text(text: Text) -> bytes:
         raise Invalid("the directive's period is empty or out of range", hint="an end after the beginning")
     if text.supersedes and _ID.fullmatch(text.supersedes) is None:
         raise Invalid("the superseded directive's id is malformed", hint="64 hex digits")
+    if not text.is_whole:
+        raise Invalid("the directive has not the fields of its format", hint="see docs/spec/consent.md")
     return _encode_text(text)
 
 
@@ -131,7 +134,7 @@ def is_bound(id: str, leaf: DirectiveLeaf, controller: bytes, organisation: byte
             return False
         if (from_base64(decided.organisation), from_base64(decided.handle)) != (organisation, handle):
             return False
-        verify_ml_dsa_65(controller, commitment, from_base64(leaf.binding))
+        verify_signed(controller, commitment, from_base64(leaf.binding))
     except (Invalid, VerificationFailed):
         return False
     return True

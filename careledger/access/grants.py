@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from careledger.access.directives import ControllerLeaf, compute_key_id, from_base64
+from careledger.access.directives import Controller, ControllerLeaf, compute_key_id
 from careledger.contracts.consent import grant_message, revoke_message
+from careledger.ledger.controllers import read_controller
 from careledger.ledger.kernel import ED25519, ML_DSA_65
 from careledger.ledger.transaction import (
     BODY,
@@ -20,14 +21,8 @@ from careledger.ledger.transaction import (
     Transaction,
     compute_id,
 )
-from careledger.primitives.errors import Invalid, VerificationFailed
-from careledger.primitives.signing import (
-    ML_DSA_65_PUBLIC_SIZE,
-    ed25519_public_key,
-    sign_ed25519,
-    sign_ml_dsa_65,
-    verify_ml_dsa_65,
-)
+from careledger.primitives.errors import VerificationFailed
+from careledger.primitives.signing import ed25519_public_key, sign_ed25519, sign_ml_dsa_65
 from careledger.primitives.types import Did
 
 REVOCATION_LANE: Final = 0
@@ -85,15 +80,12 @@ def continuation(public: bytes) -> bytes:
     return compute_key_id(public).encode()
 
 
-def follows(former: bytes | None, leaf: ControllerLeaf) -> bool:
-    """Whether this leaf enrols a key rightly: the first of its chart, or signed by the `former` one."""
+def follows(former: Controller | None, leaf: ControllerLeaf, place: tuple[bytes, bytes]) -> Controller | None:
+    """The key that this leaf enrols rightly in the chart at `place` (organisation, handle), or None.
+
+    The first of its chart, or signed by the `former` one or its recovery key; a passkey signed that it is this chart's.
+    """
     try:
-        public = from_base64(leaf.key)
-        if len(public) != ML_DSA_65_PUBLIC_SIZE:
-            return False
-        if former is None:
-            return not leaf.continues
-        verify_ml_dsa_65(former, continuation(public), from_base64(leaf.continues))
-    except (Invalid, VerificationFailed):
-        return False
-    return True
+        return read_controller(leaf, former, b"".join(place))
+    except VerificationFailed:
+        return None

@@ -22,11 +22,11 @@ from msgspec.structs import replace
 from careledger.access.actor import Actor
 from careledger.access.directives import (
     ANYBODY_TERM,
+    Controller,
     Directive,
     Grantee,
     Status,
     Text,
-    compute_key_id,
     decode_controller,
     decode_leaf,
     decode_text,
@@ -69,7 +69,7 @@ class _Opened:
     state_key: bytes
     followed_key: bytes
     key_hash: bytes
-    controller: bytes | None
+    controller: Controller | None
     entry: bytes | None = None
     standing: Directive | None = None
     """As `entry` says, the ledger's bytes at `height`; None until somebody asked."""
@@ -81,7 +81,7 @@ class _Chart:
     """What is open of one chart: its first `rows` rows."""
 
     rows: int = 0
-    controller: bytes | None = None
+    controller: Controller | None = None
     opened: list[_Opened] = field(default_factory=list)
     naming: dict[Grantee, list[int]] = field(default_factory=dict)
     superseding: dict[str, list[int]] = field(default_factory=dict)
@@ -182,18 +182,18 @@ def _open(snapshot: Snapshot, number: int, chart: _Chart, part: RowColumns) -> N
         version = Version(type, id, 1, False, part.time_ms[at], part.height[at], number, part.leaf[at])
         try:
             if type == CONTROLLER_TYPE:
-                _open_controller(snapshot, chart, version)
+                _open_controller(snapshot, number, chart, version)
             else:
                 chart.add(_open_directive(snapshot, chart, version, part.first + at))
         except Invalid:
             continue
 
 
-def _open_controller(snapshot: Snapshot, chart: _Chart, version: Version) -> None:
+def _open_controller(snapshot: Snapshot, number: int, chart: _Chart, version: Version) -> None:
     leaf = decode_controller(snapshot.body(version))
-    public = from_base64(leaf.key)
-    if version.id == compute_key_id(public) and follows(chart.controller, leaf):
-        chart.controller = public
+    enrolled = follows(chart.controller, leaf, snapshot.place(number))
+    if enrolled is not None and version.id == enrolled.id:
+        chart.controller = enrolled
 
 
 def _open_directive(snapshot: Snapshot, chart: _Chart, version: Version, row: int) -> _Opened:
@@ -299,4 +299,4 @@ def _is_bound(snapshot: Snapshot, one: _Opened) -> bool:
         return False
     organisation, handle = snapshot.place(one.version.chart)
     leaf = decode_leaf(snapshot.body(one.version))
-    return is_bound(one.version.id, leaf, one.controller, organisation, handle)
+    return is_bound(one.version.id, leaf, one.controller.key, organisation, handle)

@@ -16,7 +16,8 @@ import msgspec
 
 from careledger.ledger import export_files as files
 from careledger.ledger.access_content import AccessContent
-from careledger.ledger.directive_forms import ControllerLeaf, DirectiveLeaf, Text, compute_key_id
+from careledger.ledger.controllers import SIGNED_BYTES_MAX, Controller, read_controller, verify_signed
+from careledger.ledger.directive_forms import ControllerLeaf, DirectiveLeaf, Text
 from careledger.ledger.export_files import UNSET
 from careledger.ledger.export_former import KeptPart, SaidPart, check_kept
 from careledger.ledger.kernel import compute_state_key
@@ -26,7 +27,7 @@ from careledger.ledger.proof_files import decode_binary, decode_file, decode_map
 from careledger.primitives.encoding import DIGEST, U8, U32, U64, Bytes, Pair
 from careledger.primitives.errors import VerificationFailed
 from careledger.primitives.hashing import tagged
-from careledger.primitives.signing import ML_DSA_65_PUBLIC_SIZE, ML_DSA_65_SIGNATURE_SIZE, verify_ml_dsa_65
+from careledger.primitives.signing import ML_DSA_65_PUBLIC_SIZE
 
 ACTIVE: Final = 1
 REVOKED: Final = 2
@@ -86,32 +87,26 @@ class Consents:
 
     organisation: bytes
     handle: bytes
-    controllers: list[bytes] = field(default_factory=list)
+    controllers: list[Controller] = field(default_factory=list)
     mandates: dict[str, Mandate] = field(default_factory=dict)
     emergencies: list[Emergency] = field(default_factory=list)
 
     @property
     def key_id(self) -> str:
         """Of the key that is enrolled now; "" for none."""
-        return compute_key_id(self.controllers[-1]) if self.controllers else ""
+        return self.controllers[-1].id if self.controllers else ""
 
     def enrol(self, id: str, body: bytes) -> None:
         """One more enrolled key: the first, or signed by the one before."""
         leaf = decode_file(body, ControllerLeaf, "an enrolled key")
-        public = decode_binary(leaf.key, ML_DSA_65_PUBLIC_SIZE, ML_DSA_65_PUBLIC_SIZE)
-        if id != compute_key_id(public):
+        former = self.controllers[-1] if self.controllers else None
+        try:
+            enrolled = read_controller(leaf, former, self.organisation + self.handle)
+        except VerificationFailed as why:
+            raise _refused(f"an enrolled key is not this patient's: {why.message}") from None
+        if id != enrolled.id:
             raise _refused("an enrolled key has another id")
-        if not self.controllers and leaf.continues:
-            raise _refused("the first enrolled key continues one that is not there")
-        if self.controllers:
-            signature = decode_binary(leaf.continues, 0, ML_DSA_65_SIGNATURE_SIZE)
-            _verify(
-                self.controllers[-1],
-                id.encode(),
-                signature,
-                "an enrolled key is not signed by the one before",
-            )
-        self.controllers.append(public)
+        self.controllers.append(enrolled)
 
     def add(self, id: str, body: bytes, time_ms: int) -> None:
         """One more directive. One that the key enrolled here did not bind is forged: no honest node enters it."""
@@ -133,6 +128,8 @@ class Consents:
         lists = (text.actions, text.categories, text.grantees, text.labels, text.purposes, text.types)
         if any(list(one) != sorted(set(one)) for one in lists):  # type: ignore[type-var]
             raise _refused("a list of a directive is not sorted")
+        if not text.is_whole:
+            raise _refused("a directive has not the fields of its format")
         place = (decode_binary(text.organisation, 32, 32), decode_binary(text.handle, 32, 32))
         if (
             not self.controllers
@@ -141,8 +138,8 @@ class Consents:
             or leaf.controller != self.key_id
         ):
             raise _refused("a directive is another chart's, or under another key")
-        signature = decode_binary(leaf.binding, 0, ML_DSA_65_SIGNATURE_SIZE)
-        _verify(self.controllers[-1], commitment, signature, "a directive is not bound")
+        signature = decode_binary(leaf.binding, 0, SIGNED_BYTES_MAX)
+        verify_signed(self.controllers[-1].key, commitment, signature)
         return text
 
     def override(self, body: bytes, time_ms: int) -> None:
@@ -340,13 +337,6 @@ def _stand(mandate: Mandate, part: files.StandingPart, state_root: bytes, before
         proof = MapProof(proof.siblings, (other[:32], other[32:]))
     if root_from_proof(key, value, proof) != state_root:
         raise _refused("the standing of a directive is not in the ledger's state")
-
-
-def _verify(public: bytes, message: bytes, signature: bytes, why: str) -> None:
-    try:
-        verify_ml_dsa_65(public, message, signature)
-    except VerificationFailed:
-        raise _refused(why) from None
 
 
 def _refused(message: str) -> VerificationFailed:

@@ -1,4 +1,4 @@
-"""What a patient decides, as her device hands it in: enrolment of her key, grants, revocations, and what stands.
+"""What a patient decides, as her device hands it in: grants, revocations, and what stands.
 
 The node never sees a private key: it gives what has to be signed for (`prepare`), and takes public keys, sealed
 texts and signatures. It checks everything before it sponsors, because what it writes into a chart stays there.
@@ -13,12 +13,10 @@ import msgspec
 
 from careledger.access.directives import (
     DAY_MS,
-    ControllerLeaf,
     Directive,
     DirectiveLeaf,
     Text,
     compute_commitment,
-    compute_key_id,
     encode_leaf,
     from_base64,
     leaf_terms,
@@ -31,7 +29,6 @@ from careledger.access.grants import (
     complete,
     compose_grant,
     compose_revocation,
-    follows,
 )
 from careledger.access.standing import Standing
 from careledger.contracts.consent import ACTIVE, entry_key
@@ -41,14 +38,13 @@ from careledger.fhir.json import Received, instant, loads
 from careledger.fhir.writing import compose
 from careledger.ledger.execution import ACCOUNTS
 from careledger.ledger.transaction import compute_id
-from careledger.node import directives
+from careledger.node import directives, names
 from careledger.node.directives import Held
 from careledger.primitives.errors import Conflict, Invalid, NotFound, VerificationFailed
 from careledger.primitives.signing import ML_DSA_65_PUBLIC_SIZE, verify_ml_dsa_65
 from careledger.primitives.types import Did
 from careledger.vault.commitments import Kind
 from careledger.vault.model import (
-    CONTROLLER_TYPE,
     DIRECTIVE_TYPE,
     AccessEntry,
     Commit,
@@ -72,14 +68,6 @@ class ChartParams(msgspec.Struct, forbid_unknown_fields=True):
     id: str = ""
     dids: list[str] = []
     practitioners: list[str] = []
-
-
-class EnrolParams(msgspec.Struct, forbid_unknown_fields=True):
-    """A public key (ML-DSA-65) for a chart; `continues` is the signature of the one before, b"" for the first."""
-
-    patient: str
-    key: bytes
-    continues: bytes
 
 
 class GrantParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -141,7 +129,9 @@ async def prepare(node: CommandContext, params: dict[str, Any], progress: Progre
             "organisation": node.home.organisation,
             "handle": node.home.keyring.get(chart).handle,
             "chain": node.home.the_ledger.chain_id,
-            "key": keys[-1] if keys else b"",
+            "key": keys[-1].key if keys else b"",
+            "credential": keys[-1].credential if keys else b"",
+            "names": names.names_of(snapshot, (node.home.did, *asked.dids), asked.practitioners),
             "kinds": {did: {"kind": kind, "known": known} for did, (kind, known) in kinds.items()},
             "strangers": [name for name, found in people if found is None or found.deleted],
             "delay_s": node.config.consent.grant_delay_seconds,
@@ -166,38 +156,6 @@ async def prepare_revocation(
         }
 
 
-async def enrol(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """The key is the chart's from now on. Raises Conflict where the enrolled key did not sign its successor."""
-    asked = read_params(params, EnrolParams)
-    leaf = ControllerLeaf(
-        continues=to_base64(asked.continues), format="careledger/controller/1", key=to_base64(asked.key)
-    )
-    id = compute_key_id(asked.key)
-    async with node.sequencer.conditional_lock(LOCK):
-        with node.reader.snapshot() as snapshot:
-            chart = directives.chart_of(snapshot, asked.patient)
-            keys = directives.enrolled_keys(snapshot, chart)
-            if snapshot.current(CONTROLLER_TYPE, id) is not None:
-                raise Conflict("this key is enrolled already", hint="make a new one: every chart has its own")
-        if not follows(keys[-1] if keys else None, leaf):
-            if keys and not asked.continues:
-                raise Conflict(
-                    "this chart has an enrolled key, which must sign its successor",
-                    hint="add --key FILE, the key file of the enrolment before",
-                    code="enrolled",
-                )
-            raise VerificationFailed(
-                "the key is none, or the enrolled key did not sign it",
-                hint="use the key file of this patient's newest enrolment",
-                code="not-continued",
-            )
-        write = _leaf_write(
-            node.backend.now_ms(), CONTROLLER_TYPE, id, asked.patient, encode_leaf(leaf), Kind.GUARDIAN
-        )
-        result = await node.backend.commit(Commit((write,)))
-    return {"key_id": id, "height": result.height, "enrolments": len(keys) + 1}
-
-
 async def grant(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """The directive is in the chart and in force on the ledger, and its Consent written: all three, or nothing.
 
@@ -217,7 +175,7 @@ async def grant(node: CommandContext, params: dict[str, Any], progress: Progress
             leaf = DirectiveLeaf(
                 binding=to_base64(asked.binding),
                 consent=fresh_id(),
-                controller=compute_key_id(keys[-1]) if keys else "",
+                controller=keys[-1].id if keys else "",
                 key=to_base64(asked.key),
                 salt=to_base64(asked.salt),
                 text=to_base64(asked.text),
@@ -225,6 +183,7 @@ async def grant(node: CommandContext, params: dict[str, Any], progress: Progress
             handle = node.home.keyring.get(chart).handle
             text = directives.check_new(id, leaf, asked.text, keys, node.home.organisation, handle)
             directives.check_text(snapshot, text, node.backend.now_ms() // DAY_MS)
+            names.check_shown(snapshot, text, node.home.did, keys[-1])
             directives.check_superseded(snapshot, text, chart)
             if snapshot.current(DIRECTIVE_TYPE, id) is not None:
                 raise Conflict("this directive was granted already", hint="careledger consent list PATIENT")
@@ -233,7 +192,7 @@ async def grant(node: CommandContext, params: dict[str, Any], progress: Progress
         _check_signed(asked.key, body, asked.signature)
         transaction = complete(body, node.home.keys.node_seed, asked.key, asked.signature)
         now_ms = node.backend.now_ms()
-        own = _leaf_write(
+        own = leaf_write(
             now_ms,
             DIRECTIVE_TYPE,
             id,
@@ -345,7 +304,7 @@ async def show(node: CommandContext, params: dict[str, Any], progress: Progress)
         tuple(one.version.leaf for one in held.values()),
     )
     await node.backend.log_access((entry,))
-    return {"patient": asked.patient, "key": compute_key_id(keys[-1]) if keys else "", "directives": shown}
+    return {"patient": asked.patient, "key": keys[-1].id if keys else "", "directives": shown}
 
 
 def _shown(directive: Directive, held: Held) -> dict[str, Any]:
@@ -391,7 +350,7 @@ def operator_entry(
     )
 
 
-def _leaf_write(
+def leaf_write(
     now_ms: int,
     type: str,
     id: str,

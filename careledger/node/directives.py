@@ -10,6 +10,7 @@ from typing import Final
 from careledger.access.directives import (
     DIRECTIVE_BYTES_MAX,
     Coding,
+    Controller,
     DirectiveLeaf,
     Grantee,
     Text,
@@ -61,16 +62,18 @@ def chart_of(snapshot: Snapshot, patient: str) -> int:
     return chart
 
 
-def enrolled_keys(snapshot: Snapshot, chart: int) -> list[bytes]:
-    """The public keys that the chart enrolled, oldest first; a leaf that its predecessor did not sign counts nothing."""
-    keys: list[bytes] = []
+def enrolled_keys(snapshot: Snapshot, chart: int) -> list[Controller]:
+    """The keys that the chart enrolled, oldest first; a leaf that its predecessor did not sign counts nothing."""
+    keys: list[Controller] = []
+    place = snapshot.place(chart)
     for version in _leaves(snapshot, chart, CONTROLLER_TYPE):
         try:
             leaf = decode_controller(snapshot.body(version))
         except Invalid:  # what cannot be read has no force
             continue
-        if follows(keys[-1] if keys else None, leaf):
-            keys.append(from_base64(leaf.key))
+        enrolled = follows(keys[-1] if keys else None, leaf, place)
+        if enrolled is not None:
+            keys.append(enrolled)
     return keys
 
 
@@ -177,7 +180,7 @@ def _check_grantee(snapshot: Snapshot, grantee: Grantee) -> None:
 
 
 def check_new(
-    id: str, leaf: DirectiveLeaf, text: bytes, keys: list[bytes], organisation: bytes, handle: bytes
+    id: str, leaf: DirectiveLeaf, text: bytes, keys: list[Controller], organisation: bytes, handle: bytes
 ) -> Text:
     """The text of a directive that shall be granted in this chart. Raises Invalid or VerificationFailed."""
     if len(text) > DIRECTIVE_BYTES_MAX:
@@ -195,7 +198,7 @@ def check_new(
             hint="careledger patient enrol PATIENT --key-out FILE",
             code="not-enrolled",
         )
-    if not is_bound(id, leaf, keys[-1], organisation, handle):
+    if not is_bound(id, leaf, keys[-1].key, organisation, handle):
         raise VerificationFailed(
             "the directive is not bound by the key that is enrolled in this chart",
             hint="use the key file of this patient's newest enrolment",

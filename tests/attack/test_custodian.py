@@ -22,12 +22,12 @@ import pytest
 from careledger.access import standing
 from careledger.contracts.consent import ENTRY, decode_entry, entry_key
 from careledger.ledger.consensus import chain
+from careledger.ledger.directive_forms import compute_key_id
 from careledger.ledger.execution import apply_block
-from careledger.ledger.export_consent import compute_key_id
 from careledger.ledger.export_verification import verify_export
 from careledger.ledger.proof_files import encode_binary
 from careledger.ledger.store.lmdb import LmdbKV
-from careledger.node import consents, directives, erasing, exports
+from careledger.node import directives, enrolling, erasing, exports
 from careledger.node.group import Group
 from tests.faults.rig import Node, copy_home, new_home, node_of, observation, patient
 from tests.node.consenting import Device
@@ -147,7 +147,7 @@ def forged_leaf(kept: Kept) -> None:
 def swapped_key(kept: Kept) -> None:
     """Another key enrolled after hers, which hers did not sign."""
     kept.device.enrol()
-    with mock.patch.object(consents, "follows", return_value=True):
+    with mock.patch.object(enrolling, "follows", return_value=True):
         Device(kept.node.command, "a", THEIRS).enrol()
 
 
