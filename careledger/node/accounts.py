@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from careledger.node import config as configuration
+from careledger.node.auditing import NodeHouseLog
 from careledger.node.authorisation import Revoker
 from careledger.node.layout import HomeFile, Layout
 from careledger.node.sequencer import system_clock_ms
 from careledger.primitives.errors import Misconfigured
 from careledger.primitives.signing import sign_ed25519
 from careledger.smart.accounts import DUTIES, Account, Duty, Kind, add_account, list_accounts
-from careledger.smart.administering import disabling, enabling
+from careledger.smart.administering import account_of, disabling, enabling
+from careledger.smart.auditing import OPERATOR, Event, patient_of
 from careledger.smart.grants import end_grants, list_grants
 from careledger.smart.invitations import invite
 from careledger.smart.links import list_links
@@ -51,6 +53,7 @@ async def invite_somebody(node: CommandContext, params: dict[str, Any], progress
     """The code with which somebody makes an account; shown once and kept nowhere."""
     asked = msgspec.convert(params, InviteParams)
     seed = node.home.keys.node_seed
+    await NodeHouseLog(node.backend).record(Event("invited", asked.kind, OPERATOR, about=asked.fhir_user))
     code = await invite(
         node.registry,
         _account(asked),
@@ -116,6 +119,7 @@ async def disable(node: CommandContext, params: dict[str, Any], progress: Progre
     """The account signs nobody in any more; its sessions, and every program that it allowed, end."""
     id = str(params["id"])
     await node.registry.change(*disabling(node.registry, id))
+    await _record(node, "disabled", id)
     grants = list_grants(node.registry, account=id)
     await end_grants(node.registry, Revoker(node.backend).revoke, grants)
     return {"id": id, "grants_ended": len(grants)}
@@ -125,7 +129,15 @@ async def enable(node: CommandContext, params: dict[str, Any], progress: Progres
     """The account's passkeys sign in again."""
     id = str(params["id"])
     await node.registry.change(enabling(node.registry, id))
+    await _record(node, "enabled", id)
     return {"id": id}
+
+
+async def _record(node: CommandContext, what: str, id: str) -> None:
+    """In the house log, and that of the chart whose patient the account is of."""
+    patient = patient_of(account_of(node.registry, id))
+    told = f"the account of this patient was {what} by the organisation's operator"
+    await NodeHouseLog(node.backend).record(Event(what, "", OPERATOR, about=id, patient=patient, told=told))
 
 
 async def make_personas(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:

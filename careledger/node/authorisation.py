@@ -9,6 +9,7 @@ from careledger.access.actor import Actor
 from careledger.access.tokens import TokenIssuer
 from careledger.contracts.standing import ACTIVE, compute_standing
 from careledger.contracts.subjects import get_sponsor_keys
+from careledger.node.auditing import NodeHouseLog
 from careledger.node.backend import NodeBackend
 from careledger.node.config import Config
 from careledger.node.group import Revoked, encode_event
@@ -18,6 +19,7 @@ from careledger.primitives.errors import Invalid, Unauthenticated, VerificationF
 from careledger.primitives.hashing import hmac_sha256
 from careledger.primitives.signing import sign_ed25519, verify_ed25519
 from careledger.primitives.types import parse_did
+from careledger.smart.auditing import HouseLog
 from careledger.smart.dpop import Nonces
 from careledger.smart.issuing import Server, Standing
 from careledger.smart.provider import Provider
@@ -94,6 +96,7 @@ class Authority:
     """The server, and what only a node's process knows beside it."""
 
     server: Server
+    house: HouseLog
     standings: Standings
     nonces: Nonces | None
     registration: bool
@@ -123,6 +126,7 @@ def open_authority(
     hosts = read_hosts(config.smart.jwks_hosts)
     return Authority(
         server=server,
+        house=NodeHouseLog(backend),
         standings=standings,
         nonces=nonces,
         registration=config.smart.registration,

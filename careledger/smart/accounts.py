@@ -29,7 +29,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u20
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody who may sign in. `did` is the practitioner's on the ledger; times in ms."""
+    """Somebody who may sign in. `did` is the practitioner's on the ledger; times in ms.
+
+    `invited_by` and `approved_by` are the administrators' accounts; '' for the command line, and for one who was alone.
+    """
 
     id: str
     kind: Kind
@@ -40,6 +43,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     duties: tuple[Duty, ...] = ()
     is_disabled: bool = False
     created_ms: int = 0
+    invited_by: str = ""
+    approved_by: str = ""
 
 
 ACCOUNTS: Final = Table("account", Account)
@@ -102,8 +107,6 @@ def check_unaccounted(registry: Registry, fhir_user: str) -> None:
         )
 
 
-def has_another(registry: Registry, account: Account, duty: Duty) -> bool:
-    """Somebody else who is enabled has this duty too."""
-    return any(
-        duty in one.duties and not one.is_disabled and one.id != account.id for one in list_accounts(registry)
-    )
+def has_had_another(registry: Registry, account: Account, duty: Duty) -> bool:
+    """Somebody else has this duty, or had it when disabled: nobody becomes the only one by disabling the others."""
+    return any(duty in one.duties and one.id != account.id for one in list_accounts(registry))

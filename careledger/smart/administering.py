@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import msgspec
 
-from careledger.primitives.errors import Invalid, NotFound
+from careledger.primitives.errors import NotFound
 from careledger.smart.accounts import (
     ACCOUNTS,
-    DUTIES,
     Account,
-    Duty,
     account_key,
+    check_account,
+    check_unaccounted,
     get_account,
-    has_another,
+    has_had_another,
     list_accounts,
 )
-from careledger.smart.duties import check_alone, is_last_with_duty
+from careledger.smart.duties import check_alone, is_last_with_duty, request_act
 from careledger.smart.sessions import drop_sessions
 from careledger.smart.tables import Found
 from careledger.vault.registry import Change, Registry
 
 
 def choose_invite(registry: Registry, by: Account, kind: str) -> str:
-    """The act of inviting somebody of this kind: administrators are invited by two, once there are two who may."""
-    is_guarded = kind == "administrator" and has_another(registry, by, "users")
-    return "invite-administrator" if is_guarded else "invite"
+    """The act of inviting somebody of this kind: everybody is invited by two, once there were two who may. One alone could
+    follow the invitation, and read a record as its patient or practitioner."""
+    return f"invite-{kind}" if has_had_another(registry, by, "users") else "invite"
+
+
+async def request_invitation(
+    registry: Registry, by: Account, invited: Account, reason: str, now_ms: int
+) -> bytes:
+    """Ask another administrator to invite them. Returns the key of the request. Raises Conflict, DutyMissing, Invalid."""
+    check_account(invited)
+    check_unaccounted(registry, invited.fhir_user)
+    act = f"invite-{invited.kind}"
+    subject = invited.fhir_user or ",".join(invited.duties) or invited.kind
+    return await request_act(registry, by, act, subject, reason, now_ms, invited=invited)
 
 
 def choose_disable(registry: Registry, id: str) -> str:
@@ -57,20 +68,6 @@ def enabling(registry: Registry, id: str) -> Change:
     """The change that enables an account again. Raises NotFound."""
     found = _find(registry, id)
     return ACCOUNTS.renew(found, msgspec.structs.replace(found.value, is_disabled=False))
-
-
-def write_invited(name: str, duties: tuple[Duty, ...]) -> str:
-    """An administrator to be invited, as the subject of a request for a second person."""
-    return f"{','.join(duties)}:{name}"
-
-
-def read_invited(subject: str) -> tuple[str, tuple[Duty, ...]]:
-    """Name and duties out of such a subject. Raises Invalid."""
-    words, found, name = subject.partition(":")
-    duties = tuple(duty for duty in DUTIES if duty in words.split(","))
-    if not found or ",".join(duties) != words:
-        raise Invalid("this request cannot be read", code="act-subject")
-    return name, duties
 
 
 def account_of(registry: Registry, id: str) -> Account:

@@ -35,6 +35,8 @@ class Act:
 ACTS: Final[Mapping[str, Act]] = MappingProxyType(
     {
         "invite": Act("users", needs_two=False),
+        "invite-patient": Act("users", needs_two=True),
+        "invite-clinician": Act("users", needs_two=True),
         "invite-administrator": Act("users", needs_two=True),
         "withdraw-invitation": Act("users", needs_two=False),
         "disable-account": Act("users", needs_two=False),
@@ -42,23 +44,22 @@ ACTS: Final[Mapping[str, Act]] = MappingProxyType(
         "disable-last-administrator": Act("users", needs_two=True),
         "approve-recovery": Act("users", needs_two=True),
         "rotate-keys": Act("keys", needs_two=True),
-        "dynamic-registration": Act("keys", needs_two=True),
-        "disable-client": Act("keys", needs_two=False),
-        "shred": Act("keys", needs_two=True),
         "read-audit": Act("audit", needs_two=False),
     }
 )
-"""Every act of administrators. What is not here, none may do."""
+"""Every act of administrators. What is not here, none may do: shredding, clients and their registration are the operator's,
+on the command line."""
 
 
 class ActRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What one administrator asks another to approve. `subject` is an id, never a name."""
+    """What one administrator asks another to approve. `subject` is an id, never a name; `invited` who is to be invited."""
 
     act: str
     subject: str
     reason: str
     by: str
     asked_ms: int
+    invited: Account | None = None
 
 
 REQUESTS: Final = Table("request", ActRequest, b"act:")
@@ -98,7 +99,14 @@ def check_alone(account: Account, act: str) -> None:
 
 
 async def request_act(
-    registry: Registry, account: Account, act: str, subject: str, reason: str, now_ms: int
+    registry: Registry,
+    account: Account,
+    act: str,
+    subject: str,
+    reason: str,
+    now_ms: int,
+    *,
+    invited: Account | None = None,
 ) -> bytes:
     """Ask for a dangerous act. Returns the key of the request. Raises DutyMissing, Invalid."""
     if not check_duty(account, act).needs_two:
@@ -108,7 +116,9 @@ async def request_act(
     if len(REQUESTS.list(registry)) >= REQUESTS_MAX:
         raise Invalid("too many requests wait", hint="approve or refuse some of them", code="act-many")
     key = secrets.token_bytes(16)
-    asked = ActRequest(act=act, subject=subject, reason=reason.strip(), by=account.id, asked_ms=now_ms)
+    asked = ActRequest(
+        act=act, subject=subject, reason=reason.strip(), by=account.id, asked_ms=now_ms, invited=invited
+    )
     await registry.change(REQUESTS.put(key, asked, expected=0, expires_ms=now_ms + REQUEST_MS))
     return key
 

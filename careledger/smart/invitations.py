@@ -39,7 +39,8 @@ Verify = Callable[[str, bytes, bytes], None]
 
 
 class Invitation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who is invited as what. `by` is the account of the administrator, '' for the command line."""
+    """Who is invited as what. `by` is the account of the administrator who asked, '' for the command line; `approved_by`
+    that of the second one, who got the code, '' where there was none."""
 
     account: str
     kind: Kind
@@ -53,6 +54,7 @@ class Invitation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     code: bytes
     issued_ms: int
     until_ms: int
+    approved_by: str = ""
 
 
 class Signed(msgspec.Struct, frozen=True):
@@ -99,6 +101,8 @@ class Invited:
             roles=invited.roles,
             duties=invited.duties,
             created_ms=invited.issued_ms,
+            invited_by=invited.by,
+            approved_by=invited.approved_by,
         )
 
 
@@ -110,6 +114,7 @@ async def invite(
     now_ms: int,
     *,
     by: str = "",
+    approved_by: str = "",
     lifetime_ms: int = LIFETIME_MS,
 ) -> str:
     """The code for a new account; `account.id` is made here. Raises Invalid."""
@@ -133,6 +138,7 @@ async def invite(
         code=key,
         issued_ms=now_ms,
         until_ms=now_ms + lifetime_ms,
+        approved_by=approved_by,
     )
     body = msgspec.msgpack.encode(invitation)
     signed = Signed(body, sign(signed_message(body)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from careledger.primitives.errors import Invalid, NotFound
+from careledger.primitives.errors import Conflict, Invalid, NotFound
 from careledger.smart.accounts import ACCOUNTS, Account, account_key, get_account
 from careledger.smart.administering import (
     choose_disable,
@@ -13,8 +13,7 @@ from careledger.smart.administering import (
     disable,
     disabling,
     enable,
-    read_invited,
-    write_invited,
+    request_invitation,
 )
 from careledger.smart.duties import (
     ACTS,
@@ -35,8 +34,8 @@ from tests.smart.people_support import ADA, BELA, CHEN, NOW, ROSA, enrol, new_re
 
 KOFI = Account(id="kofi", kind="administrator", name="Kofi Mensah", duties=("keys",))
 DANGEROUS = {
-    "invite-administrator", "disable-last-administrator", "approve-recovery", "rotate-keys", "dynamic-registration",
-    "shred",
+    "invite-patient", "invite-clinician", "invite-administrator", "disable-last-administrator", "approve-recovery",
+    "rotate-keys",
 }  # fmt: skip
 
 
@@ -101,14 +100,14 @@ def test_a_request_holds_for_a_day_and_while_its_author_has_the_duty():
 
 def test_a_request_can_be_refused_and_says_why():
     registry = new_registry(ADA, BELA)
-    key = run(request_act(registry, ADA, "shred", "chart-1", "asked by the patient", NOW))
+    key = run(request_act(registry, ADA, "rotate-keys", "node", "yearly", NOW))
     with pytest.raises(DutyMissing):
         run(refuse_act(registry, BELA, key))
     run(refuse_act(registry, ADA, key))
     assert list_requests(registry) == []
     for subject, reason in (("", "why"), ("x", " "), ("x", "y" * 301), ("x" * 257, "why")):
         with pytest.raises(Invalid):
-            run(request_act(registry, ADA, "shred", subject, reason, NOW))
+            run(request_act(registry, ADA, "rotate-keys", subject, reason, NOW))
     with pytest.raises(Invalid):
         run(request_act(registry, ADA, "disable-account", "rosa", "why", NOW))
 
@@ -140,15 +139,29 @@ def test_a_disabled_person_is_signed_out_at_once_and_may_come_back():
         run(disable(registry, ADA, "nobody"))
 
 
-def test_administrators_are_invited_by_two_once_there_are_two():
-    assert choose_invite(new_registry(ADA), ADA, "administrator") == "invite"
+KINDS = ("patient", "clinician", "administrator")
+
+
+def test_everybody_is_invited_by_two_once_there_are_two():
+    assert {choose_invite(new_registry(ADA, KOFI), ADA, kind) for kind in KINDS} == {"invite"}
     registry = new_registry(ADA, BELA)
-    assert choose_invite(registry, ADA, "administrator") == "invite-administrator"
-    assert choose_invite(registry, ADA, "clinician") == "invite"
-    assert read_invited(write_invited("Ada: the second", ("keys", "audit"))) == (
-        "Ada: the second",
-        ("keys", "audit"),
-    )
-    for subject in ("nobody", "root:Eve", "users,keys:Eve"):
-        with pytest.raises(Invalid):
-            read_invited(subject)
+    assert [choose_invite(registry, ADA, kind) for kind in KINDS] == [f"invite-{kind}" for kind in KINDS]
+
+
+def test_nobody_becomes_the_only_administrator_by_disabling_the_others():
+    registry = new_registry(ADA, BELA)
+    run(disable(registry, ADA, "bela"))
+    assert [choose_invite(registry, ADA, kind) for kind in KINDS] == [f"invite-{kind}" for kind in KINDS]
+
+
+def test_what_is_asked_for_is_who_will_be_invited_and_nobody_who_has_an_account():
+    registry = new_registry(ADA, BELA, CHEN)
+    key = run(request_invitation(registry, ADA, ROSA, "at reception", NOW))
+    done = run(approve_act(registry, BELA, key, NOW))
+    assert (done.act, done.subject, done.by, done.invited) == ("invite-patient", "Patient/p1", "ada", ROSA)
+    with pytest.raises(Conflict):
+        run(request_invitation(registry, ADA, msgspec.structs.replace(CHEN, id="x"), "again", NOW))
+    with pytest.raises(Invalid):
+        run(request_invitation(registry, ADA, msgspec.structs.replace(ROSA, fhir_user="Group/g"), "why", NOW))
+    with pytest.raises(DutyMissing):
+        run(request_invitation(registry, KOFI, ROSA, "why", NOW))

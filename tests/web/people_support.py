@@ -12,6 +12,7 @@ import msgspec
 
 from careledger.primitives.signing import ed25519_public_key, sign_ed25519, verify_ed25519
 from careledger.smart.accounts import Account
+from careledger.smart.auditing import PAGE_ROWS, Event, Page, Row
 from careledger.smart.invitations import invite
 from careledger.smart.issuing import Standing
 from careledger.smart.passkeys import RelyingParty
@@ -34,6 +35,7 @@ class House:
         self.reports: list[tuple[str, str, str]] = []
         self.revoked: list[str] = []
         self.performed: list[tuple[str, str]] = []
+        self.events: list[Event] = []
         self.standings: dict[str, str] = {}  # DID -> status, where it is not active
 
         async def revoke(ids) -> None:
@@ -51,7 +53,7 @@ class House:
             verify=lambda _, message, signature: verify_ed25519(ed25519_public_key(SEED), message, signature),
             revoke=revoke,
             standing=self.standing,
-            report=lambda what, why, account: self.reports.append((what, why, account)),
+            house=self,
             now_ms=lambda: self.registry.now_ms,
             perform={"rotate-keys": rotate},
         )
@@ -61,6 +63,17 @@ class House:
         """As the ledger says it; the test sets it."""
         status = self.standings.get(did, "active")
         return Standing(status == "active", status=status)
+
+    async def record(self, event: Event) -> None:
+        self.reports.append((event.what, event.line, event.account))
+        self.events.append(event)
+
+    def read(self, before: int) -> Page:
+        """As the node's, newest first; places begin at 1."""
+        end = min(before, len(self.events)) if before else len(self.events)
+        start = max(0, end - PAGE_ROWS)
+        rows = [Row(NOW, one.account, one.what, one.line) for one in reversed(self.events[start:end])]
+        return Page(rows, start)
 
     def invite(self, account: Account) -> str:
         return run(invite(self.registry, account, HOUSE, self.people.sign, self.registry.now_ms))

@@ -9,7 +9,6 @@ from types import MappingProxyType
 
 from careledger.access.tokens import Presented
 from careledger.node.authorisation import Authority
-from careledger.node.log import logger
 from careledger.node.worker import Answering
 from careledger.primitives.errors import Invalid, Unauthenticated
 from careledger.smart.authentication import Authenticator
@@ -140,7 +139,7 @@ def people_tables(
         verify=authority.verify,
         revoke=server.revoke,
         standing=server.standing,
-        report=report,
+        house=authority.house,
         now_ms=server.now_ms,
         perform=MappingProxyType({"rotate-keys": Rotation(server).perform}),
         has_provider=authority.provider is not None,
@@ -169,11 +168,6 @@ class Rotation:
     async def perform(self, subject: str) -> None:
         """Sign with new keys from now on; the old ones stay published until what they signed has ended."""
         await rotate_keys(self.server.registry, self.server.now_ms())
-
-
-def report(what: str, why: str, account: str) -> None:
-    """A refusal of a sign-in or a code, or an administrator's act, in the node's log: no name, no code."""
-    logger().warning("sign-in", code=what, reason=why)
 
 
 def tabulate(*tables: Mapping[tuple[str, str], Handler]) -> Mapping[str, Mapping[str, Handler]]:

@@ -10,16 +10,17 @@ from urllib.parse import urlencode, urlsplit
 
 from careledger.primitives.errors import Invalid, NotPermitted
 from careledger.smart import launches
-from careledger.smart.accounts import DUTIES, FHIR_TYPE_OF, Account, Kind, get_account, list_accounts
+from careledger.smart.accounts import DUTIES, FHIR_TYPE_OF, Account, Kind, list_accounts
 from careledger.smart.administering import (
+    account_of,
     choose_disable,
     choose_invite,
     disable,
     disabling,
     enable,
-    read_invited,
-    write_invited,
+    request_invitation,
 )
+from careledger.smart.auditing import patient_of
 from careledger.smart.clients import Client, list_clients
 from careledger.smart.duties import (
     ACTS,
@@ -41,6 +42,7 @@ from careledger.web.smart.messages import SmartAnswer
 from careledger.web.smart.mine import end_grants_of, read_key
 from careledger.web.smart.rendering import cookies_of, render
 from careledger.web.smart.screens import Form, People, go
+from careledger.web.smart.telling import name_of
 from careledger.web.smart.visits import Visit
 
 KINDS: dict[str, Kind] = {"patient": "patient", "clinician": "clinician", "administrator": "administrator"}
@@ -67,11 +69,12 @@ def _desk(people: People, visit: Visit, *, code: str = "", ticket: str = "", sai
             "act": one.value.act,
             "subject": one.value.subject,
             "reason": one.value.reason,
-            "by": _name_of(people, one.value.by),
+            "by": name_of(people, one.value.by),
             "mine": one.value.by == me.id,
+            "invited": one.value.invited,
         }
         for one in list_requests(people.registry)
-        if ACTS[one.value.act].duty in me.duties
+        if one.value.act in ACTS and ACTS[one.value.act].duty in me.duties
     ]
     askable = [name for name in _list_askable(people) if ACTS[name].duty in me.duties]
     return render(
@@ -79,6 +82,7 @@ def _desk(people: People, visit: Visit, *, code: str = "", ticket: str = "", sai
         "desk",
         accounts=list_accounts(people.registry) if has_users else [],
         has_users=has_users,
+        has_audit="audit" in me.duties,
         invitations=invitations,
         requests=requests,
         askable=askable,
@@ -94,31 +98,35 @@ def _list_askable(people: People) -> list[str]:
     return [name for name in ACTS if name in OURS or name in people.perform]
 
 
-def _name_of(people: People, id: str) -> str:
-    found = get_account(people.registry, id)
-    return found.value.name if found is not None else id
-
-
 async def invite_somebody(people: People, visit: Visit, form: Form) -> SmartAnswer:
-    """An invitation and its code; or, for an administrator where there are two, the request for it."""
+    """The request for an invitation, which another administrator approves; its code at once for the only one there is."""
     signed_in = visit.need()
     check_step_up(signed_in.session, visit.now_ms)
     account, me = _read_invited(form), signed_in.account
     act = choose_invite(people.registry, me, account.kind)
     if ACTS[act].needs_two:
-        subject = write_invited(account.name, account.duties)
         reason = form.one("reason") or "invitation"
-        await request_act(people.registry, me, act, subject, reason, visit.now_ms)
+        await request_invitation(people.registry, me, account, reason, visit.now_ms)
+        await people.record("requested", act, me.id, about=account.fhir_user)
         return _desk(people, visit, said="desk.requested")
     check_alone(me, act)
-    return _desk(people, visit, code=await _invite(people, visit, account))
+    return _desk(people, visit, code=await _invite(people, visit, account, me.id))
 
 
-async def _invite(people: People, visit: Visit, account: Account) -> str:
-    by = visit.need().account.id
-    code = await invite(people.registry, account, people.organisation, people.sign, visit.now_ms, by=by)
-    people.report("invited", account.kind, by)
-    return code
+async def _invite(people: People, visit: Visit, account: Account, by: str) -> str:
+    """The code, for the second of the two who agreed: the one who asked never sees it."""
+    me = visit.need().account.id
+    approved_by = me if me != by else ""
+    await people.record("invited", account.kind, me, about=account.fhir_user)
+    return await invite(
+        people.registry,
+        account,
+        people.organisation,
+        people.sign,
+        visit.now_ms,
+        by=by,
+        approved_by=approved_by,
+    )
 
 
 def _read_invited(form: Form) -> Account:
@@ -140,8 +148,10 @@ def _read_invited(form: Form) -> Account:
 
 async def withdraw_invitation(people: People, visit: Visit, form: Form) -> SmartAnswer:
     """The code does not hold any more."""
-    check_alone(visit.need().account, "withdraw-invitation")
+    me = visit.need().account
+    check_alone(me, "withdraw-invitation")
     await withdraw(people.registry, read_key(form.one("invitation")))
+    await people.record("withdrawn", "invitation", me.id)
     return go(visit, "/desk")
 
 
@@ -153,10 +163,11 @@ async def disable_account(people: People, visit: Visit, form: Form) -> SmartAnsw
     if ACTS[act].needs_two:
         reason = form.one("reason") or "disable"
         await request_act(people.registry, signed_in.account, act, id, reason, visit.now_ms)
+        await people.record("requested", act, signed_in.account.id, about=id)
         return _desk(people, visit, said="desk.requested")
     await disable(people.registry, signed_in.account, id)
     await end_grants_of(people, id)
-    people.report("disabled", id, signed_in.account.id)
+    await _record_change(people, "disabled", id, signed_in.account.id)
     return go(visit, "/desk")
 
 
@@ -165,8 +176,14 @@ async def enable_account(people: People, visit: Visit, form: Form) -> SmartAnswe
     signed_in = visit.need()
     check_step_up(signed_in.session, visit.now_ms)
     await enable(people.registry, signed_in.account, form.one("account"))
-    people.report("enabled", form.one("account"), signed_in.account.id)
+    await _record_change(people, "enabled", form.one("account"), signed_in.account.id)
     return go(visit, "/desk")
+
+
+async def _record_change(people: People, what: str, id: str, by: str) -> None:
+    patient = patient_of(account_of(people.registry, id))
+    told = f"the account of this patient was {what} by {name_of(people, by)}"
+    await people.record(what, "", by, about=id, patient=patient, told=told)
 
 
 # Two persons
@@ -180,7 +197,7 @@ async def ask_for_act(people: People, visit: Visit, form: Form) -> SmartAnswer:
     if act not in _list_askable(people):
         raise Invalid("this cannot be asked for here", hint="choose one of the list", code="act-elsewhere")
     await request_act(people.registry, signed_in.account, act, subject, form.one("reason"), visit.now_ms)
-    people.report("requested", act, signed_in.account.id)
+    await people.record("requested", act, signed_in.account.id, about=subject)
     return _desk(people, visit, said="desk.requested")
 
 
@@ -196,7 +213,7 @@ async def approve(people: People, visit: Visit, form: Form) -> SmartAnswer:
         said = _desk(people, visit, said="desk.done")
     else:
         said = await _perform(people, visit, key, asked)
-    people.report("approved", asked.act, me.id)
+    await people.record("approved", asked.act, me.id, about=asked.subject)
     return said
 
 
@@ -206,11 +223,9 @@ async def _perform(people: People, visit: Visit, key: bytes, asked: ActRequest) 
         await approve_act(registry, me, key, visit.now_ms)
         ticket = await approve_as_organisation(registry, asked.subject, (asked.by, me.id), visit.now_ms)
         return _desk(people, visit, ticket=ticket, said="desk.done")
-    if asked.act == "invite-administrator":
-        name, duties = read_invited(asked.subject)
+    if asked.invited is not None:
         await approve_act(registry, me, key, visit.now_ms)
-        account = Account(id="", kind="administrator", name=name, duties=duties)
-        return _desk(people, visit, code=await _invite(people, visit, account))
+        return _desk(people, visit, code=await _invite(people, visit, asked.invited, asked.by))
     perform = people.perform.get(asked.act)
     if perform is None:
         raise NotPermitted("this is done on the command line", hint="careledger --help", code="act-elsewhere")
@@ -221,7 +236,9 @@ async def _perform(people: People, visit: Visit, key: bytes, asked: ActRequest) 
 
 async def refuse(people: People, visit: Visit, form: Form) -> SmartAnswer:
     """The second person says no, or the first thinks better of it."""
-    await refuse_act(people.registry, visit.need().account, read_key(form.one("request")))
+    me, key = visit.need().account, read_key(form.one("request"))
+    await refuse_act(people.registry, me, key)
+    await people.record("declined", "", me.id)
     return go(visit, "/desk")
 
 

@@ -10,6 +10,7 @@ import msgspec
 from careledger.primitives.errors import NotFound
 from careledger.smart import online
 from careledger.smart.acting import MayNotAct, check_acting
+from careledger.smart.auditing import patient_of
 from careledger.smart.invitations import accept, find_invited, read_invited
 from careledger.smart.passkeys import (
     Verified,
@@ -34,6 +35,7 @@ from careledger.web.smart.messages import SmartAnswer
 from careledger.web.smart.mine import end_grants_of
 from careledger.web.smart.rendering import render
 from careledger.web.smart.screens import Form, People, go, tell
+from careledger.web.smart.telling import tell_coming
 from careledger.web.smart.visits import Visit
 
 HALF_DONE_MS: Final = 900_000
@@ -110,8 +112,9 @@ async def take_in(
     try:
         check_acting(verified.account, people.standing)
     except MayNotAct as error:
-        people.report("sign-in-refused", error.code, verified.account.id)
+        await people.record("sign-in-refused", error.code, verified.account.id)
         raise
+    await people.record("signed-in", "", verified.account.id)
     cookie, signed_in = await online.sign_in(
         people.registry, people.revoke, verified, visit.label, visit.now_ms,
         former=visit.session_cookie, verified_ms=verified_ms,
@@ -169,7 +172,10 @@ async def make_passkey(people: People, visit: Visit, form: Form) -> SmartAnswer:
     else:
         account = await complete(people.registry, half.key, passkey, address, visit.now_ms)
         await end_grants_of(people, account.id)
-    people.report("enrolled" if half.purpose == "enrol" else "recovered", "", account.id)
+    what = "enrolled" if half.purpose == "enrol" else "recovered"
+    await people.record(
+        what, "", account.id, patient=patient_of(account), told=tell_coming(people, what, account)
+    )
     await take_in(people, visit, Verified(account, passkey))
     return tell(visit, next="/kit")
 
@@ -222,7 +228,7 @@ async def show_recover(people: People, visit: Visit, form: Form) -> SmartAnswer:
 async def recover_with_code(people: People, visit: Visit, form: Form) -> SmartAnswer:
     """The printed code says yes; a ticket, if this opened the recovery."""
     ticket = await approve_with_code(people.registry, form.one("code"), visit.request.address, visit.now_ms)
-    people.report("recovery-approved", "printed code", "")
+    await people.record("recovery-approved", "printed code", "")
     return render(visit, "recover", ticket=ticket, counted=True)
 
 

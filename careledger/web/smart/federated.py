@@ -56,7 +56,7 @@ class Federated:
         try:
             finished = await finish(self.provider, people.registry, answer, secret, session, visit.now_ms)
         except FederationRefused as error:
-            people.report("provider-refused", error.reason, "")
+            await people.record("provider-refused", error.reason, "")
             raise
         if finished.begun.account and visit.signed_in is not None:
             await mark_verified(people.registry, visit.signed_in, visit.now_ms)

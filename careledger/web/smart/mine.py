@@ -28,6 +28,7 @@ from careledger.web.smart.dates import write_date
 from careledger.web.smart.messages import SmartAnswer
 from careledger.web.smart.rendering import render
 from careledger.web.smart.screens import Form, People, go
+from careledger.web.smart.telling import tell_page
 from careledger.web.smart.visits import Visit
 
 
@@ -58,6 +59,7 @@ async def show_me(people: People, visit: Visit, form: Form) -> SmartAnswer:
         visit,
         "me",
         account=account,
+        invited=tell_page(people, account, visit.language),
         passkeys=passkeys,
         links=[write_date(one.created_ms) for one in list_links(registry, account.id)],
         sessions=sessions,
@@ -144,14 +146,14 @@ async def approve_ward(people: People, visit: Visit, form: Form) -> SmartAnswer:
     """As a guardian I say yes; a ticket for the person, if this opened the recovery."""
     signed_in = visit.need()
     ticket = await approve_as_guardian(people.registry, signed_in, form.one("ward"), visit.now_ms)
-    people.report("recovery-approved", "guardian", form.one("ward"))
+    await people.record("recovery-approved", "guardian", signed_in.account.id, about=form.one("ward"))
     return render(visit, "given", ticket=ticket)
 
 
 async def stop_recovery(people: People, visit: Visit, form: Form) -> SmartAnswer:
     """Somebody else is recovering my account: no."""
     await stop(people.registry, visit.need().account.id)
-    people.report("recovery-stopped", "", visit.need().account.id)
+    await people.record("recovery-stopped", "", visit.need().account.id)
     return go(visit, "/me")
 
 

@@ -23,6 +23,7 @@ from careledger.primitives.errors import (
 )
 from careledger.smart.accounts import Kind
 from careledger.smart.acting import MayNotAct, StandingOf, check_acting
+from careledger.smart.auditing import Event, HouseLog
 from careledger.smart.backoff import TooManyTries
 from careledger.smart.credentials import PasskeyRefused
 from careledger.smart.grants import Revoke
@@ -49,9 +50,6 @@ STATUS: Final[tuple[tuple[type[CareLedgerError], int], ...]] = (
 )
 """Kind of error -> HTTP status; the first that fits, else 500."""
 
-Report = Callable[[str, str, str], None]
-"""(what, why, account): refusals of sign-ins and codes, and acts of administrators, for the node's log."""
-
 
 def _no_acts() -> Mapping[str, Callable[[str], Awaitable[None]]]:
     return MappingProxyType({})
@@ -69,10 +67,16 @@ class People:
     verify: Verify
     revoke: Revoke
     standing: StandingOf
-    report: Report
+    house: HouseLog
     now_ms: Callable[[], int]
     perform: Mapping[str, Callable[[str], Awaitable[None]]] = field(default_factory=_no_acts)
     has_provider: bool = False  # the organisation's own sign-in is offered beside the passkey
+
+    async def record(
+        self, what: str, why: str, account: str, *, about: str = "", patient: str = "", told: str = ""
+    ) -> None:
+        """In the house log, and a patient's, before anything of it is answered. Raises Unavailable."""
+        await self.house.record(Event(what, why, account, about, patient, told))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,7 @@ def guard(people: People, method: str, route: Route) -> Handler:
                 await keep_alive(people.registry, visit.signed_in, visit.now_ms)
             return await route.screen(people, visit, form)
         except CareLedgerError as error:
-            return _refuse(people, visit, route, method, error)
+            return await _refuse(people, visit, route, method, error)
 
     return handle
 
@@ -167,14 +171,13 @@ def _demand(visit: Visit, demand: Demand) -> None:
         raise NotPermitted("this page is not for your account", hint="sign in with another account")
 
 
-def _refuse(people: People, visit: Visit, route: Route, method: str, error: CareLedgerError) -> SmartAnswer:
+async def _refuse(
+    people: People, visit: Visit, route: Route, method: str, error: CareLedgerError
+) -> SmartAnswer:
     status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
     if status == 500:
         raise error
-    if isinstance(error, PasskeyRefused):
-        people.report("passkey-refused", error.reason, error.account)
-    elif isinstance(error, InvitationRefused | RecoveryRefused):
-        people.report(error.code, error.reason, "")
+    await _record(people, error)
     message, hint = describe_error(error, visit.language)
     if route.is_json:
         answer = answer_json({"error": message, "hint": hint, "code": error.code}, status)
@@ -187,6 +190,17 @@ def _refuse(people: People, visit: Visit, route: Route, method: str, error: Care
     if isinstance(error, TooManyTries):
         answer.headers.append((b"retry-after", b"%d" % -(-error.wait_ms // 1000)))
     return answer
+
+
+async def _record(people: People, error: CareLedgerError) -> None:
+    """Who was not let in, and why, which they are not told. A refusal stands even where it cannot be journalled."""
+    try:
+        if isinstance(error, PasskeyRefused):
+            await people.record("passkey-refused", error.reason, error.account)
+        elif isinstance(error, InvitationRefused | RecoveryRefused):
+            await people.record(error.code, error.reason, "")
+    except Unavailable:
+        return
 
 
 def go(visit: Visit, path: str) -> SmartAnswer:

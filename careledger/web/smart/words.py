@@ -82,6 +82,18 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         # my page
         "me": ("My page", "Mi página"),
         "me.number": ("My number (a guardian needs it)", "Mi número (lo necesita una persona de confianza)"),
+        "me.invited": (
+            "This account was made on {date}, by an invitation of the organisation.",
+            "Esta cuenta se creó el {date}, por una invitación de la organización.",
+        ),
+        "me.invited.one": (
+            "This account was made on {date}, by an invitation of {by}.",
+            "Esta cuenta se creó el {date}, por una invitación de {by}.",
+        ),
+        "me.invited.two": (
+            "This account was made on {date}, by an invitation of {by}, approved by {second}.",
+            "Esta cuenta se creó el {date}, por una invitación de {by}, aprobada por {second}.",
+        ),
         "me.passkeys": ("My passkeys", "Mis llaves de acceso"),
         "me.passkeys.add": ("Add a passkey", "Añadir una llave de acceso"),
         "me.used": ("last used", "último uso"),
@@ -186,8 +198,8 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "desk.duty.users": ("users", "usuarios"),
         "desk.duty.audit": ("audit", "auditoría"),
         "desk.code": (
-            "Code of the invitation. Show or send it to the person; it is shown only now.",
-            "Código de la invitación. Muéstrelo o envíelo a la persona; solo se muestra ahora.",
+            "Code of the invitation. Hand it to the person yourself, once you know who they are, and to nobody else; it is shown only now.",
+            "Código de la invitación. Entréguelo usted a la persona, cuando sepa quién es, y a nadie más; solo se muestra ahora.",
         ),
         "desk.invitations": ("Invitations that wait", "Invitaciones pendientes"),
         "desk.requests": ("What needs a second person", "Lo que necesita una segunda persona"),
@@ -201,6 +213,15 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "desk.disable": ("Disable", "Desactivar"),
         "desk.enable": ("Enable", "Activar"),
         "desk.disabled": ("disabled", "desactivada"),
+        "act.invite-patient": ("Invite a patient", "Invitar a un paciente"),
+        "act.invite-clinician": ("Invite a clinician", "Invitar a un profesional sanitario"),
+        "act.invite-administrator": ("Invite an administrator", "Invitar a un administrador"),
+        "act.disable-last-administrator": (
+            "Disable the last administrator with a duty",
+            "Desactivar al último administrador con una tarea",
+        ),
+        "act.approve-recovery": ("Say yes to a recovery", "Decir que sí a una recuperación"),
+        "act.rotate-keys": ("New keys for ID tokens", "Claves nuevas para los tokens de identidad"),
         "desk.requested": (
             "Asked. Another administrator has to approve it.",
             "Solicitado. Otro administrador tiene que aprobarlo.",
