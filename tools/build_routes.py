@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from careledger.fhir.routes import ROUTES  # noqa: E402
+from careledger.web.api import app as api  # noqa: E402
 from careledger.web.app import PUBLIC  # noqa: E402
 from careledger.web.smart import demo, endpoints, federated, people  # noqa: E402
 from careledger.web.smart.authorize import Authorize  # noqa: E402
@@ -138,6 +139,8 @@ def list_routes() -> Iterator[tuple[str, str, str]]:
     for (method, path), screen in screens.items():
         words = SPECIAL.get(path) or WORDS[screen.demand]
         yield method, path, words + (", from our own page" if method == "POST" else "")
+    for one in api.ROUTES:
+        yield one.method, one.path, one.demand
     for name in ASSETS:
         yield "GET", f"/ui/{name}", "nobody: a file of our pages"
 

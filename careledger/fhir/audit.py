@@ -87,6 +87,11 @@ def render(
     return json.dumps(event)
 
 
+def without_values(what: str) -> str:
+    """A query without the values that were asked for: they may name others."""
+    return _PAIR.sub(r"\1=", what)
+
+
 def _profile(entry: AccessEntry, reading: bool) -> str:
     if entry.kind == "emergency":
         return ""
@@ -167,7 +172,7 @@ def _entities(entry: AccessEntry, patient: str, reading: bool, herself: bool) ->
     elif entry.kind == "emergency":
         found.append({"type": thing, "detail": [{"type": "reason", "valueString": entry.what}]})
     else:
-        asked = _PAIR.sub(r"\1=", entry.what) if herself else entry.what
+        asked = without_values(entry.what) if herself else entry.what
         role = _coding(_TERM + "object-role", "24", "Query")
         query = base64.b64encode(asked.encode()).decode()
         found.append({"type": thing, "role": role, "description": asked, "query": query})

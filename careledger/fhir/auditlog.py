@@ -60,8 +60,8 @@ async def search(context: Context, request: FhirRequest, match: Match) -> FhirRe
         asking = ask(context, request, snapshot)
         demand_whole(asking, "search", TYPE)
         chart = snapshot.chart_of(patient)
-        decision = _judge_log(asking, "search", chart)
-    await _enter(asking, decision, query, chart)
+        decision = judge_log(asking, "search", chart)
+    await enter_log(asking, decision, query, chart)
     if chart is None or not decision.permit:
         return search_bundle(
             context.backend.base_url, [], [], _told(query, 0), _links(context, query, page, None)
@@ -77,7 +77,7 @@ async def read(context: Context, request: FhirRequest, match: Match) -> FhirResp
     with context.backend.snapshot() as snapshot:
         asking = ask(context, request, snapshot)
         place = _place(asking, match)
-        decision = _judge_log(asking, match.interaction, place[0] if place else None)
+        decision = judge_log(asking, match.interaction, place[0] if place else None)
         if not decision.permit:
             raise Denied(decision)
     what = f"{TYPE}/{match.id}"
@@ -142,7 +142,7 @@ def _scope(query: Query) -> str:
     return "access log " + repr([pair for pair in query.applied if pair[0] in ("patient", "date")])
 
 
-def _judge_log(asking: Asking, interaction: str, chart: int | None) -> Decision:
+def judge_log(asking: Asking, interaction: str, chart: int | None) -> Decision:
     """The decision on a chart's access log. No directive opens it to other organisations."""
     if chart is None or chart == HOUSE_CHART:
         return judge_whole(asking, interaction, TYPE)
@@ -156,7 +156,7 @@ def _judge_log(asking: Asking, interaction: str, chart: int | None) -> Decision:
     return decision
 
 
-async def _enter(asking: Asking, decision: Decision, query: Query, chart: int | None) -> None:
+async def enter_log(asking: Asking, decision: Decision, query: Query, chart: int | None) -> None:
     """Make the entry of this look durable; in a commit, which also brings the index up to the log that is shown."""
     what = f"{TYPE}?" + "&".join(f"{name}={value}" for name, value in query.applied)
     kind = "count" if query.count_only else KIND

@@ -5,7 +5,9 @@ Both are plain values, so a handler is tested without a socket and the shell wit
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from careledger.access.actor import Actor
 
@@ -30,14 +32,23 @@ class FhirRequest:
     request_id: bytes
 
 
+class Chunks(Protocol):
+    """The pieces of a long answer, in their order; closed whether they were taken or not."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+    async def aclose(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class FhirResponse:
     """The answer. The shell adds Content-Length, X-Request-Id, Cache-Control and nosniff: do not set them.
 
-    `route` is the template for logs and metrics (`Patient/[id]`, never an id).
+    `route` is the template for logs and metrics (`Patient/[id]`, never an id). `chunks` instead of a body: sent piece by
+    piece, with their own Content-Length; the shell closes them.
     """
 
     status: int
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: bytes = b""
     route: str = ""
+    chunks: Chunks | None = None

@@ -8,7 +8,7 @@ Errors: VerificationFailed, naming what is malformed, never its content.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import BinaryIO, Final, Literal
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -142,10 +142,16 @@ def decode_export(data: bytes) -> ChartFile | AccessLogFile:
     return decode_file(data, ChartFile, "the export", EXPORT_BYTES_MAX)
 
 
+class Sink(Protocol):
+    """Where an export is written to, from its beginning to its end."""
+
+    def write(self, data: bytes, /) -> int: ...
+
+
 class ExportWriter:
     """Writes the fields of an export in their order. Lists are taken one by one."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: Sink) -> None:
         self._file = file
         self._between = b"{"
         self.bytes = 0

@@ -7,7 +7,7 @@ import base64
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -49,6 +49,7 @@ from careledger.node.home import OpenHome
 from careledger.node.networked import NetworkSequencer
 from careledger.node.networking import Networking
 from careledger.node.sequencer import Sequencer, system_clock_ms
+from careledger.node.spools import Spools
 from careledger.node.witnesses import Witnesses
 from careledger.primitives.errors import Invalid, Misconfigured, NotFound
 from careledger.vault.envelope import open_access
@@ -78,6 +79,7 @@ class CommandContext:
     witnesses: Witnesses
     registry: StoredRegistry
     networking: Networking | None = None
+    spools: Spools = field(default_factory=Spools)
 
 
 async def status(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:

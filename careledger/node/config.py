@@ -117,6 +117,13 @@ class MetricsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ExplorerConfig:
+    """[explorer]: who may see the ledger's blocks and transactions."""
+
+    open: bool
+
+
+@dataclass(frozen=True, slots=True)
 class KeysConfig:
     """[keys]: where the passphrase comes from."""
 
@@ -168,6 +175,7 @@ class Config:
     limits: LimitsConfig
     cache: CacheConfig
     consent: ConsentConfig
+    explorer: ExplorerConfig
     keys: KeysConfig
     retention: RetentionConfig
     log: LogConfig
@@ -345,6 +353,7 @@ def _build(values: Mapping[str, Value], origins: Mapping[str, str]) -> Config:
         limits=LimitsConfig(**section("limits")),
         cache=CacheConfig(**section("cache")),
         consent=ConsentConfig(**section("consent")),
+        explorer=ExplorerConfig(**section("explorer")),
         keys=KeysConfig(**section("keys")),
         retention=RetentionConfig(**section("retention")),
         log=LogConfig(**section("log")),

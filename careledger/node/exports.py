@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import lmdb
 
@@ -21,7 +21,7 @@ from careledger.access.directives import ANYBODY_TERM
 from careledger.contracts import consent
 from careledger.ledger import export_files as files
 from careledger.ledger.checkpoint import parse_note
-from careledger.ledger.export_files import AccessPart, EntryPart, ExportWriter
+from careledger.ledger.export_files import AccessPart, EntryPart, ExportWriter, Sink
 from careledger.ledger.log import Frontier
 from careledger.ledger.proof_files import (
     AnchorPart,
@@ -146,16 +146,20 @@ def _since(home: OpenHome, checkpoint: bytes) -> tuple[int, ...]:
 
 def _entry_of(node: CommandContext, chart: int, what: str, *, whole: bool) -> tuple[AccessEntry, ...]:
     """The access entry of the export. Called while no group is in progress: the chart does not grow meanwhile."""
-    size = 0
-    if whole:
-        with node.home.tables.env.begin() as txn:
-            size = _frontier(txn, node.home, chart).size
-        if size > ENTRIES_MAX:
-            raise Invalid(
-                f"a chart export holds at most {ENTRIES_MAX} entries", hint="careledger access-log export"
-            )
+    size = count_entries(node.home, chart) if whole else 0
     named = what if whole else f"{what} access log"
     return (operator_entry(node, chart, "export", named, node.home.height, tuple(range(size))),)
+
+
+def count_entries(home: OpenHome, chart: int) -> int:
+    """Entries of a chart's record log. Raises Invalid if an export does not hold so many."""
+    with home.tables.env.begin() as txn:
+        size = _frontier(txn, home, chart).size
+    if size > ENTRIES_MAX:
+        raise Invalid(
+            f"a chart export holds at most {ENTRIES_MAX} entries", hint="careledger access-log export"
+        )
+    return size
 
 
 def _frontier(txn: lmdb.Transaction, home: OpenHome, chart: int) -> Frontier:
@@ -275,7 +279,7 @@ def _write_whole(view: View, path: Path, progress: Progress) -> int:
     return size
 
 
-def write_export(view: View, file: BinaryIO, progress: Progress) -> int:
+def write_export(view: View, file: Sink, progress: Progress) -> int:
     """Every field in the order of RFC 8785. Returns how many bytes."""
     writer = ExportWriter(file)
     total = view.size + view.access_size

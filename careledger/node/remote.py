@@ -19,6 +19,7 @@ from careledger.vault.model import AccessEntry, CommitResult
 
 _ERRORS = {"ChartExists": ChartExists}
 _decode_result = msgspec.msgpack.Decoder(CommitResult).decode
+_decode_answer = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 
 class RemoteSequencer:
@@ -59,6 +60,8 @@ class RemoteSequencer:
             if message.kind == "forget":
                 self.forget()
                 self._begin("forgotten", None)
+                continue
+            if message.kind == "progress":
                 continue
             future = self._waiting.pop(message.number, None)
             if future is None or future.done():
@@ -105,6 +108,10 @@ class RemoteSequencer:
     async def log_access(self, entries: tuple[AccessEntry, ...]) -> None:
         """As `Sequencer.log_access`."""
         await self._ask("access", entries)
+
+    async def call(self, name: str, params: dict[str, Any]) -> dict[str, Any]:
+        """One of `commands.COMMANDS`, without its steps. Raises what it raises."""
+        return _decode_answer(await self._ask(name, params))
 
     @asynccontextmanager
     async def conditional_lock(self, type: str) -> AsyncIterator[None]:

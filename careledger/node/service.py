@@ -10,6 +10,7 @@ from careledger.engine.validator_key import ValidatorKey
 from careledger.fhir.context import Limits
 from careledger.fhir.http import FhirApp
 from careledger.node import config as configuration
+from careledger.node.asked import ASKED
 from careledger.node.backend import NodeBackend
 from careledger.node.commands import COMMANDS, CommandContext, Progress
 from careledger.node.config import Config
@@ -25,6 +26,7 @@ from careledger.node.networked import NetworkSequencer
 from careledger.node.networking import Networking, NotServed
 from careledger.node.profile import check_profile
 from careledger.node.sequencer import Sequencer, system_clock_ms
+from careledger.node.spools import Spools
 from careledger.node.witnesses import Witnesses
 from careledger.primitives.errors import NotFound
 from careledger.vault.keystore import Keys
@@ -84,6 +86,7 @@ class NodeService:
             self._context = CommandContext(
                 self._path, self.config, locked.home, sequencer, reader, backend, fhir,
                 token_issuer(locked.home, self.config), self._served, witnesses, registry, self.networking,
+                Spools(self._path),
             )  # fmt: skip
             await sequencer.start()
             self._sequencer = sequencer
@@ -140,6 +143,8 @@ class NodeService:
             await self._witnesses.stop()
         if self._door is not None:
             await self._door.close()
+        if self._context is not None:
+            self._context.spools.close_all()
         if self.networking is not None:
             await self.networking.stop()
         if self._sequencer is not None:
@@ -167,11 +172,11 @@ class NodeService:
 
             return run
 
-        return {name: bind(name) for name in COMMANDS}
+        return {name: bind(name) for name in (*COMMANDS, *ASKED)}
 
     async def command(self, name: str, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
-        """Run one of `COMMANDS`."""
-        found = COMMANDS.get(name)
+        """Run one of `COMMANDS`, or what a worker asks of the writer (`ASKED`)."""
+        found = COMMANDS.get(name) or ASKED.get(name)
         if found is None:
             raise NotFound(f"there is no method {name}", hint="client and node differ in version")
         return await found(self.context, params, progress)

@@ -99,6 +99,9 @@ SETTINGS: tuple[Setting, ...] = (
         0,
         1_000_000_000,
     ),
+    Setting(
+        "explorer.open", False, "anybody may see the ledger's blocks and transactions, without signing in"
+    ),
     Setting("smart.registration", False, "programs may register themselves (RFC 7591), for people only"),
     Setting("smart.jwks_hosts", "", "hosts from which clients' key sets (jwks_uri) are fetched: a list"),
     Setting("smart.dpop_nonces", False, "DPoP proofs must carry a nonce of this node (RFC 9449, 8)"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from careledger.access.actor import Actor
 from careledger.access.tokens import Presented, TokenIssuer, TokenVerifier
@@ -23,16 +24,24 @@ from careledger.vault.registry import Registry, StoredRegistry
 from careledger.vault.snapshot import VaultReader
 from careledger.vault.tables import Tables
 
+Call = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+"""Runs one of `commands.COMMANDS` in the writer's process. Raises what it raises."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """What an HTTP shell needs of a node: the FHIR interface, who is asking, and why it cannot serve now."""
+    """What an HTTP shell needs of a node: the FHIR interface, who is asking, and why it cannot serve now.
+
+    `call` is for what only the writer can do; `reader` for what the ledger says.
+    """
 
     fhir: FhirApp
     authenticate: Callable[[bytes | None, Presented | None], Actor]
     problems: Callable[[], tuple[str, ...]]
     authority: Authority
     read_token: Callable[[str], Actor]
+    call: Call
+    reader: VaultReader
 
 
 class LocalWorker:
@@ -45,8 +54,13 @@ class LocalWorker:
 
     async def open(self) -> Answering:
         """The parts, over the writer's own."""
-        node = self._service.context
-        return _answering(node.fhir, node.backend, node.registry, node.home.file, self._keys, self._config)
+        node, service = self._service.context, self._service
+
+        async def call(name: str, params: dict[str, Any]) -> dict[str, Any]:
+            return await service.command(name, params, lambda _step: None)
+
+        own = Own(node.home.file, self._keys, self._config, call, node.reader)
+        return _answering(node.fhir, node.backend, node.registry, own)
 
     async def close(self) -> None:
         """The service stops by itself."""
@@ -79,7 +93,8 @@ class RemoteWorker:
         fhir = fhir_app(backend, self._config)
         reader.on_forget.append(fhir.forget)
         self._registry = open_registry(self._layout, keys)
-        return _answering(fhir, backend, self._registry, self._file, keys, self._config)
+        own = Own(self._file, keys, self._config, self._order.call, reader)
+        return _answering(fhir, backend, self._registry, own)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -88,9 +103,19 @@ class RemoteWorker:
             self._registry.close()
 
 
-def _answering(
-    fhir: FhirApp, backend: NodeBackend, registry: Registry, file: HomeFile, keys: Keys, config: Config
-) -> Answering:
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What a worker brings by itself."""
+
+    file: HomeFile
+    keys: Keys
+    config: Config
+    call: Call
+    reader: VaultReader
+
+
+def _answering(fhir: FhirApp, backend: NodeBackend, registry: Registry, own: Own) -> Answering:
+    file, keys, config = own.file, own.keys, own.config
     issuer = TokenIssuer(keys.token_seed, file.did, file.chain_id, system_clock_ms)
     verifier = TokenVerifier(
         issuer.public_key,
@@ -113,7 +138,7 @@ def _answering(
         authority.standings.check(actor)
         return actor
 
-    return Answering(fhir, authenticate, backend.problems, authority, read_token)
+    return Answering(fhir, authenticate, backend.problems, authority, read_token, own.call, own.reader)
 
 
 def _proved_by_the_shell(presented: Presented, token: bytes, thumbprint: str) -> None:

@@ -213,6 +213,9 @@ class Snapshot(Protocol):
     def row_count(self, chart: int) -> int:
         """How many rows the chart has: a cached chart index is valid up to this number."""
 
+    def record_count(self, chart: int) -> int:
+        """Entries of the chart's record log."""
+
     def rows(self, chart: int, start: int = 0) -> list[Row]:
         """The chart's rows from `start` on, opened, in the order of commitment."""
 

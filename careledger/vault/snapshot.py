@@ -337,6 +337,10 @@ class VaultSnapshot:
         data = self._txn.get(CHART_KEY.pack(chart), db=self._tables.chart)
         return 0 if data is None else CHART.unpack_from(data)[2]
 
+    def record_count(self, chart: int) -> int:
+        data = self._txn.get(CHART_KEY.pack(chart), db=self._tables.chart)
+        return 0 if data is None else Frontier.from_bytes(data[CHART.size :]).size
+
     def rows(self, chart: int, start: int = 0) -> list[Row]:
         return [row for part in self.columns(chart, start) for row in rows_of(part)]
 
@@ -402,13 +406,17 @@ class VaultSnapshot:
 
     def state(self, key: bytes) -> bytes | None:
         if self._state is None:
-            self._state = PrefixKV(LmdbKV(self._txn, self._tables.ledger), STATE_PREFIX)
+            self._state = PrefixKV(self.ledger(), STATE_PREFIX)
         return self._reader.values.read(self._state, key)
 
     def former_state(self, key: bytes) -> bytes | None:
         if self._txn.stat(self._tables.former)["entries"] == 0:
             return None
         return ValueReader().read(PrefixKV(LmdbKV(self._txn, self._tables.former), STATE_PREFIX), key)
+
+    def ledger(self) -> LmdbKV:
+        """The ledger's store in this view: blocks, transactions, events."""
+        return LmdbKV(self._txn, self._tables.ledger)
 
     # Blind search
 

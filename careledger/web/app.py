@@ -27,15 +27,19 @@ from careledger.fhir.messages import FhirRequest, FhirResponse
 from careledger.fhir.outcomes import status_of
 from careledger.fhir.routes import allowed_methods
 from careledger.primitives.errors import CareLedgerError, Invalid, NotFound, Unauthenticated
+from careledger.web.api.messages import API_BODY_BYTES_MAX, JSON, ApiHandler, ApiRequest
 from careledger.web.body import Disconnected, Receive, declared_length, read_body, unpack_gzip
+from careledger.web.crossing import FHIR_PREFLIGHT, PREFLIGHT, READABLE
 from careledger.web.outcome import FHIR_JSON, outcome
 from careledger.web.smart.messages import SmartAnswer, SmartRequest
+from careledger.web.streaming import send_pieces
 from careledger.web.target import parse_query, split_path
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 AsgiApp = Callable[[Mapping[str, Any], Receive, Send], Awaitable[None]]
 
 BASE = b"/fhir"
+API = b"/api/"
 FHIR_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 PROBE_METHODS = frozenset(("GET", "HEAD", "OPTIONS"))
 WITH_BODY = frozenset(("POST", "PUT", "PATCH"))
@@ -58,27 +62,6 @@ _CLIENT_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _NO_STORE = (b"cache-control", b"no-store")
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 SMART_BODY_BYTES_MAX = 262_144
-PREFLIGHT = (
-    (b"access-control-allow-origin", b"*"),
-    (b"access-control-allow-headers", b"authorization, content-type, dpop"),
-    (b"access-control-max-age", b"600"),
-)
-"""For paths that read no cookie."""
-FHIR_PREFLIGHT = (
-    (
-        b"access-control-allow-headers",
-        b"authorization, content-type, dpop, if-match, if-none-match, if-modified-since, if-none-exist, prefer, x-request-id",
-    ),
-    (b"access-control-max-age", b"600"),
-)
-READABLE = (
-    (b"access-control-allow-origin", b"*"),
-    (
-        b"access-control-expose-headers",
-        b"content-location, dpop-nonce, etag, last-modified, location, retry-after, www-authenticate, x-request-id",
-    ),
-)
-"""FHIR is for programs in browsers of other origins too (SMART App Launch 2.2): a cookie says nothing there, a token all."""
 _JSON = (b"content-type", b"application/json")
 
 
@@ -128,6 +111,7 @@ class Services:
     request_seconds: int = 300
     gzip_responses: bool = False
     smart: SmartHandler | None = None
+    api: ApiHandler | None = None
     public_url: str = ""
     behind_proxy: bool = False
 
@@ -164,6 +148,7 @@ class _Exchange:
         "actor",
         "body_pending",
         "expected",
+        "is_api",
         "is_fhir",
         "method",
         "own_id",
@@ -185,6 +170,7 @@ class _Exchange:
         self.actor: Actor | None = None
         self.expected: int | None = 0  # declared length of the body; None if chunked
         self.body_pending = False
+        self.is_api = False
         self.is_fhir = False
 
     async def run(self) -> None:
@@ -243,6 +229,8 @@ class _Exchange:
             return await self.smart(smart, named)
         if path.startswith(BASE) and (len(path) == 5 or path[5] == 0x2F):
             return await self.fhir(path[5:])
+        if self.services.api is not None and path.startswith(API):
+            return await self.api(self.services.api, path.decode("latin-1"))
         if path == b"/livez" or path == b"/readyz":
             self.headers()
             return self.probe(path)
@@ -345,6 +333,29 @@ class _Exchange:
             answer = await smart.handle(request)
         return FhirResponse(answer.status, answer.headers, answer.body, path)
 
+    async def api(self, api: ApiHandler, path: str) -> FhirResponse:
+        """A request to the application's interface: method, token, a small body, handler, in this order."""
+        self.is_api = True
+        headers, services = self.headers(), self.services
+        methods = api.methods(path)
+        if not methods:
+            raise NotFound("there is nothing at this address", hint="docs/spec/api.md lists what there is")
+        if self.method == "OPTIONS":
+            return self.options(methods, "/api")
+        method = "GET" if self.method == "HEAD" else self.method
+        if method not in methods:
+            raise _Refused(405, "method-not-allowed", "this method is not possible here", allow=methods)
+        if b"authorization" in headers or not api.is_open(path):
+            await self.authenticate(headers)
+        query = parse_query(self.scope["query_string"])
+        body = b""
+        async with asyncio.timeout(services.request_seconds) as deadline:
+            if self.body_pending:
+                body = await self.body(headers, deadline, API_BODY_BYTES_MAX)
+            where = self.address(headers)
+            asked = ApiRequest(method, path, query, headers, body, self.actor, self.own_id, where)
+            return await api.handle(asked)
+
     def address(self, headers: dict[bytes, bytes]) -> str:
         """Where the request comes from. Behind a proxy it is the last address of X-Forwarded-For, which the proxy itself
         adds; what stands before it anybody can send, and without a proxy nothing of the header is believed."""
@@ -407,7 +418,10 @@ class _Exchange:
         return body
 
     def refusal(self, status: int, code: str, message: str, hint: str = "") -> FhirResponse:
-        """An error as OperationOutcome."""
+        """An error as OperationOutcome; of `/api` its code, message and hint alone."""
+        if self.is_api:
+            said = {"code": code, "message": message, "hint": hint}
+            return FhirResponse(status, [JSON], msgspec.json.encode(said), "/api")
         return FhirResponse(status, [(b"content-type", FHIR_JSON)], outcome(status, code, message, hint))
 
     def options(self, methods: frozenset[str], route: str) -> FhirResponse:
@@ -427,6 +441,9 @@ class _Exchange:
             body = zlib.compress(body, 1, wbits=31)
             headers.append((b"content-encoding", b"gzip"))
             headers.append((b"vary", b"accept-encoding"))
+        if response.chunks is not None:
+            await send_pieces(self.send, headers, response.chunks, with_body=self.method != "HEAD")
+            return
         if response.status not in (204, 304):
             headers.append((b"content-length", b"%d" % len(body)))
         if self.method == "HEAD":

@@ -8,6 +8,7 @@ from careledger.access.actor import Actor
 from careledger.access.tokens import Presented
 from careledger.node.config import Config
 from careledger.node.log import logger
+from careledger.web.api.messages import ApiHandler
 from careledger.web.app import FhirHandler, RequestLog, Services, SmartHandler
 
 Count = Callable[[str, str, int], None]
@@ -24,6 +25,7 @@ def services_of(
     problems: Callable[[], tuple[str, ...]],
     count: Count = lambda method, route, status: None,
     smart: SmartHandler | None = None,
+    api: ApiHandler | None = None,
 ) -> Services:
     """The services of a worker under this configuration."""
     return Services(
@@ -37,6 +39,7 @@ def services_of(
         request_seconds=config.server.request_seconds,
         gzip_responses=config.server.gzip_responses,
         smart=smart,
+        api=api,
         public_url=config.server.public_url,
         behind_proxy=config.server.behind_proxy,
     )

@@ -15,12 +15,14 @@ from careledger.node.layout import Layout
 from careledger.node.networking import open_own_validator
 from careledger.node.service import NodeService
 from careledger.node.worker import LocalWorker, RemoteWorker
+from careledger.smart.limits import Limiter
 from careledger.vault.keystore import KeyStore
+from careledger.web.api.app import create_api
 from careledger.web.app import AsgiApp, create_app
 from careledger.web.requests import Count, services_of
 from careledger.web.server import announce, bind
 from careledger.web.server import serve as serve_http
-from careledger.web.smart.app import create_smart
+from careledger.web.smart.app import create_smart, monotonic_ms
 
 
 def serve(
@@ -72,8 +74,9 @@ class HttpWorker:
         """The application, once the worker is open."""
         parts = await self._worker.open()
         smart = await create_smart(parts)
+        api = create_api(parts, self._config, Limiter(monotonic_ms))
         return create_app(
-            services_of(self._config, parts.fhir, parts.authenticate, parts.problems, self._count, smart)
+            services_of(self._config, parts.fhir, parts.authenticate, parts.problems, self._count, smart, api)
         )
 
     async def stop(self) -> None:

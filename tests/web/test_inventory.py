@@ -22,9 +22,12 @@ from careledger.node.service import NodeService
 from careledger.node.worker import LocalWorker
 from careledger.primitives.hashing import tagged
 from careledger.smart.discovery import describe
+from careledger.smart.limits import Limiter
 from careledger.smart.personas import become, list_personas
 from careledger.smart.sessions import open_session
 from careledger.smart.tables import base64url, new_secret
+from careledger.web.api.app import ROUTES as API_ROUTES
+from careledger.web.api.app import create_api
 from careledger.web.app import AsgiApp, create_app
 from careledger.web.requests import services_of
 from careledger.web.smart.app import SmartApp, create_smart
@@ -127,14 +130,20 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str, st
             await make_personas_of(service.context, {"personas": PERSONAS}, lambda _: None)
             parts = await LocalWorker(service, keys, config).open()
             smart = await create_smart(parts)
-            app = create_app(services_of(config, parts.fhir, parts.authenticate, parts.problems, smart=smart))
+            api = create_api(parts, config, Limiter(lambda: 0))
+            services = services_of(
+                config, parts.fhir, parts.authenticate, parts.problems, smart=smart, api=api
+            )
+            app = create_app(services)
             site = Site(app, smart)
             places = {("GET", "/livez"), ("GET", "/readyz")}
             places |= {(one.method, f"/fhir/{one.pattern}".rstrip("/")) for one in ROUTES}
             places |= {(method, path) for path, table in smart.routes.items() for method in table}
+            places |= {(one.method, one.path) for one in API_ROUTES}
             found = {}
             for method, path in sorted(places):
                 named = path.replace("{type}", "Patient").replace("{id}", "x").replace("{vid}", "1")
+                named = named.replace("{height}", "0").replace("{hash}", "0" * 64)
                 kinds = ["", "patient", "clinician", "administrator"] if smart.is_mine(path) else [""]
                 for kind in kinds:
                     found[kind, method, path] = await site.ask(method, named, kind)

@@ -157,6 +157,9 @@ class FakeSnapshot:
     def chart_numbers(self) -> list[int]:
         return sorted(self._store.rows)
 
+    def record_count(self, chart: int) -> int:
+        return self.row_count(chart)
+
     def row_count(self, chart: int) -> int:
         return sum(row.height <= self.height for row in self._store.rows.get(chart, ()))
 

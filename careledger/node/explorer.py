@@ -1,0 +1,378 @@
+"""The ledger as anybody of the network may see it: blocks, transactions in words, organisations, validators, search.
+
+Read from a view of the index, in whatever process answers; nothing of a chart is opened. All that is asked for has a
+limit: a page of blocks, a search that looks back only so far and says from where to go on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from careledger.contracts.identity import CHANGED, ORGANISATION, REGISTERED, SUBJECTS, Subject
+from careledger.contracts.validators import (
+    ACTIVE,
+    JAILED,
+    VALIDATOR_CHANGED,
+    VALIDATORS,
+    ValidatorChanged,
+    get_seats,
+)
+from careledger.ledger.blocks import BLOCK, NETWORK_BLOCK, Block
+from careledger.ledger.consensus import index
+from careledger.ledger.execution import Overlay
+from careledger.ledger.genesis import GENESIS, NETWORK, Genesis, compute_chain_id, compute_genesis_hash
+from careledger.ledger.kernel import Key
+from careledger.ledger.store.kv import KV
+from careledger.ledger.transaction import Body, Transaction, compute_id, decode_transaction
+from careledger.node.explorer_words import (
+    describe_did,
+    describe_key,
+    describe_message,
+    describe_result,
+    kinds,
+    name_message,
+)
+from careledger.primitives.encoding import Schema
+from careledger.primitives.errors import CareLedgerError, Corrupt, Invalid, NotFound
+from careledger.primitives.types import Did, did_text, parse_did
+from careledger.vault.snapshot import VaultSnapshot
+
+PAGE_MAX: Final = 100
+SHOWN_MAX: Final = 500
+"""Transactions of a block that are shown with it; the others are asked for by their hashes."""
+LOOK_BACK: Final = 500
+"""Blocks that one search looks through."""
+FOUND_MAX: Final = 50
+RATE_BLOCKS: Final = 50
+QUERY_MAX: Final = 100
+_HEIGHT = re.compile(r"[0-9]{1,15}", re.ASCII)
+_HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
+STATUSES: Final[Mapping[int, str]] = {ACTIVE: "active", JAILED: "jailed"}
+
+
+Fits = Callable[[Body, Sequence[str]], bool]
+"""Whether a transaction, by its body and the types of its messages, is looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A transaction's place and bytes."""
+
+    height: int
+    position: int
+    data: bytes
+    code: int
+
+
+class Explorer:
+    """One view of the ledger. Use within the snapshot's lifetime."""
+
+    __slots__ = ("_genesis", "_kv", "_names", "_schema", "_state", "height", "is_network", "time_ms")
+
+    def __init__(self, snapshot: VaultSnapshot) -> None:
+        self._kv: KV = snapshot.ledger()
+        self._state = Overlay(snapshot.state)
+        self._names: dict[bytes, str] = {}
+        self._genesis = _read_genesis(self._kv.get(index.GENESIS_KEY) or b"")
+        self.is_network = self._genesis.mode == NETWORK
+        self._schema: Schema[Any] = NETWORK_BLOCK if self.is_network else BLOCK
+        meta = self._kv.get(index.META_KEY) or b""
+        self.height, self.time_ms = int.from_bytes(meta[:8], "big"), int.from_bytes(meta[8:16], "big")
+
+    @property
+    def chain(self) -> str:
+        """The ledger's name."""
+        return compute_chain_id(compute_genesis_hash(self._genesis))
+
+    def overview(self) -> dict[str, Any]:
+        """Which ledger this is, how far and how fast it is, and whose."""
+        organisations = self.list_organisations()
+        return {
+            "chain": self.chain,
+            "mode": "network" if self.is_network else "embedded",
+            "height": self.height,
+            "time_ms": self.time_ms,
+            "hash": (self._kv.get(index.META_KEY) or b"")[16:48].hex(),
+            "genesis_ms": self._genesis.time_ms,
+            "block_interval_ms": self._interval_ms(),
+            "organisations": organisations,
+            "validators": len(get_seats(self._state)),
+            "message_types": sorted(kind.name for kind in kinds().values()),
+        }
+
+    def _interval_ms(self) -> int:
+        """Mean time between the newest blocks; 0 where there are too few."""
+        first = max(1, self.height - RATE_BLOCKS)
+        if self.height - first < 2:
+            return 0
+        try:
+            return (self.time_ms - self._block(first).time_ms) // (self.height - first)
+        except NotFound:
+            return 0
+
+    def list_organisations(self) -> list[dict[str, Any]]:
+        """Every organisation as it is now, in the order of admission; at most 10,000."""
+        named = [
+            CHANGED.decode(event.data).subject
+            for event in index.scan_events(self._kv, REGISTERED.name, 0, 2**63)
+        ]
+        seats = [seat.organisation for seat in get_seats(self._state)]
+        found = []
+        for did in list(dict.fromkeys([*named, *seats]))[: index.EVENTS_MAX]:
+            subject = SUBJECTS.get(self._state, did)
+            if subject is not None and subject.kind == ORGANISATION:
+                found.append(_organisation(did, subject))
+        return found
+
+    # Blocks
+
+    def list_blocks(self, before: int | None, count: int) -> dict[str, Any]:
+        """Blocks below `before`, newest first; `next` says where the page after begins, None at the end."""
+        top = self.height if before is None else min(before - 1, self.height)
+        blocks = []
+        for height in range(top, max(-1, top - min(count, PAGE_MAX)), -1):
+            try:
+                blocks.append(self._line(self._block(height)))
+            except NotFound:  # this node began with a snapshot: it has no older ones
+                return {"blocks": blocks, "next": None}
+        last = top - len(blocks) + 1
+        return {"blocks": blocks, "next": last if blocks and last > 0 else None}
+
+    def _line(self, block: Block) -> dict[str, Any]:
+        types: dict[str, int] = {}
+        for data in block.transactions[:SHOWN_MAX]:
+            for name in _types_of(data):
+                types[name] = types.get(name, 0) + 1
+        return {
+            "height": block.height,
+            "time_ms": block.time_ms,
+            "hash": block.app_hash.hex(),
+            "transactions": len(block.transactions),
+            "refused": sum(map(bool, block.codes)),
+            "types": types,
+        }
+
+    def show_block(self, height: int) -> dict[str, Any]:
+        """A block with its transactions. Raises NotFound."""
+        block = self._block(height)
+        shown = [
+            self._transaction(Placed(height, at, data, block.codes[at]))
+            for at, data in enumerate(block.transactions[:SHOWN_MAX])
+        ]
+        founding = (
+            [describe_message(data, self.name_of) for data in self._genesis.messages] if not height else []
+        )
+        evidence = [
+            {"kind": one.kind, "validator": one.address.hex(), "height": one.height}
+            for one in getattr(block, "evidence", ())
+        ]
+        return {
+            **self._line(block),
+            "chain": self.chain,
+            "previous": height - 1 if height else None,
+            "evidence": evidence,
+            "founding": founding,
+            "list": shown,
+            "left_out": len(block.transactions) - len(shown),
+        }
+
+    def _block(self, height: int) -> Block:
+        if not 0 <= height <= self.height:
+            raise NotFound(f"there is no block {height}", hint=f"the newest is {self.height}")
+        data = self._kv.get(index.block_key(height))
+        if data is not None:
+            block: Block = self._schema.decode(data)
+            return block
+        if height:
+            raise NotFound(
+                f"this node does not have block {height}", hint="it began with a snapshot: ask another node"
+            )
+        return Block(0, self._genesis.time_ms, (), (), compute_genesis_hash(self._genesis), b"")
+
+    # Transactions
+
+    def show_transaction(self, id: str) -> dict[str, Any]:
+        """A transaction by its hash, with its bytes. Raises Invalid, NotFound."""
+        if not _HASH.fullmatch(id):
+            raise Invalid("this is no transaction's hash", hint="64 hex digits")
+        found = self._find(bytes.fromhex(id))
+        if found is None:
+            raise NotFound("there is no such transaction on this ledger", hint="hashes stand in the blocks")
+        return self._transaction(found) | {"chain": self.chain, "raw": found.data.hex()}
+
+    def _find(self, id: bytes) -> Placed | None:
+        place = self._kv.get(index.transaction_key(id))
+        if place is None:
+            return None
+        height, position = int.from_bytes(place[:8], "big"), int.from_bytes(place[8:], "big")
+        block = self._block(height)
+        return Placed(height, position, block.transactions[position], block.codes[position])
+
+    def _transaction(self, found: Placed) -> dict[str, Any]:
+        shown: dict[str, Any] = {
+            "height": found.height,
+            "position": found.position,
+            "result": describe_result(found.code),
+            "bytes": len(found.data),
+        }
+        try:
+            transaction, body = decode_transaction(found.data)
+        except CareLedgerError:
+            return shown | {"hash": "", "messages": []}
+        return shown | {
+            "hash": compute_id(transaction.body).hex(),
+            "sponsor": describe_did(body.sponsor, self.name_of),
+            "lane": body.lane,
+            "sequence": body.sequence,
+            "valid_until_ms": body.valid_until,
+            "signatures": _signatures(transaction),
+            "messages": [describe_message(data, self.name_of) for data in body.messages],
+        }
+
+    # Who
+
+    def name_of(self, did: bytes) -> str:
+        """The name of an organisation on the ledger, '' for everybody else."""
+        known = self._names.get(did)
+        if known is None:
+            subject = SUBJECTS.get(self._state, Did(did))
+            known = self._names[did] = "" if subject is None else subject.name
+        return known
+
+    def list_validators(self) -> list[dict[str, Any]]:
+        """Every validator that is active or jailed, the heaviest first; none on an embedded ledger."""
+        addresses = [seat.address for seat in get_seats(self._state)]
+        for event in index.scan_events(self._kv, VALIDATOR_CHANGED.name, 0, 2**63):
+            changed: ValidatorChanged = VALIDATOR_CHANGED.schema.decode(event.data)
+            addresses.append(changed.address)
+        found = []
+        for address in dict.fromkeys(addresses):
+            one = VALIDATORS.get(self._state, address)
+            if one is not None and one.status in STATUSES:
+                found.append(
+                    {
+                        "address": address.hex(),
+                        "organisation": describe_did(one.organisation, self.name_of),
+                        "key": describe_key(one.key),
+                        "weight": one.weight,
+                        "status": STATUSES[one.status],
+                        "since": one.height,
+                    }
+                )
+        return sorted(found, key=lambda one: (-one["weight"], one["address"]))
+
+    # Search
+
+    def search(self, text: str, before: int | None) -> dict[str, Any]:
+        """What a text names: a height, a hash, a DID, an organisation's name, a type of message. Raises Invalid.
+
+        Transactions of a DID or type are looked for in the newest blocks below `before`; `next` says from where to go on.
+        """
+        wanted = text.strip()
+        if not 0 < len(wanted) <= QUERY_MAX:
+            raise Invalid(f"a search has 1 to {QUERY_MAX} characters", code="parameter")
+        if _HEIGHT.fullmatch(wanted):
+            is_there = int(wanted) <= self.height
+            return _found(blocks=[self._line(self._block(int(wanted)))] if is_there else [])
+        if _HASH.fullmatch(wanted.lower()):
+            return self._by_hash(bytes.fromhex(wanted.lower()))
+        if wanted.startswith("did:"):
+            return self._by_did(parse_did(wanted), before)
+        if any(kind.name == wanted for kind in kinds().values()):
+            return self._look_back(before, lambda body, names: wanted in names)
+        named = [one for one in self.list_organisations() if wanted.casefold() in one["name"].casefold()]
+        return _found(organisations=named[:FOUND_MAX])
+
+    def _by_hash(self, wanted: bytes) -> dict[str, Any]:
+        found = self._find(wanted)
+        if found is not None:
+            return _found(transactions=[self._transaction(found)])
+        for height in range(self.height, max(-1, self.height - LOOK_BACK), -1):
+            try:
+                block = self._block(height)
+            except NotFound:
+                break
+            if block.app_hash == wanted:
+                return _found(blocks=[self._line(block)])
+        return _found()
+
+    def _by_did(self, did: Did, before: int | None) -> dict[str, Any]:
+        subject = SUBJECTS.get(self._state, did)
+        if subject is None:
+            return _found()
+        found = self._look_back(before, lambda body, names: body.sponsor == did)
+        if subject.kind == ORGANISATION:
+            found["organisations"] = [_organisation(did, subject)]
+        return found
+
+    def _look_back(self, before: int | None, fits: Fits) -> dict[str, Any]:
+        top = self.height if before is None else min(before - 1, self.height)
+        found: list[dict[str, Any]] = []
+        height = top
+        while height > max(0, top - LOOK_BACK) and len(found) < FOUND_MAX:
+            try:
+                block = self._block(height)
+            except NotFound:
+                return _found(transactions=found)
+            for at, data in enumerate(block.transactions[:SHOWN_MAX]):
+                if _fits(data, fits):
+                    found.append(self._transaction(Placed(height, at, data, block.codes[at])))
+            height -= 1
+        return _found(transactions=found, next=height + 1 if height > 0 else None)
+
+
+@lru_cache(4)
+def _read_genesis(data: bytes) -> Genesis:
+    if not data:
+        raise Corrupt("the ledger's genesis is missing", hint="run `careledger fsck`")
+    return GENESIS.decode(data)
+
+
+def _found(
+    *,
+    blocks: Sequence[Any] = (),
+    transactions: Sequence[Any] = (),
+    organisations: Sequence[Any] = (),
+    next: int | None = None,
+) -> dict[str, Any]:
+    return {
+        "blocks": list(blocks),
+        "transactions": list(transactions),
+        "organisations": list(organisations),
+        "next": next,
+    }
+
+
+def _fits(data: bytes, fits: Fits) -> bool:
+    try:
+        _, body = decode_transaction(data)
+    except CareLedgerError:
+        return False
+    return fits(body, [name_message(one) for one in body.messages])
+
+
+def _types_of(data: bytes) -> list[str]:
+    try:
+        _, body = decode_transaction(data)
+    except CareLedgerError:
+        return []
+    return [name_message(one) or "unknown" for one in body.messages]
+
+
+def _signatures(transaction: Transaction) -> list[dict[str, str]]:
+    return [describe_key(Key(one.algorithm, one.key)) for one in transaction.authenticators]
+
+
+def _organisation(did: Did, subject: Subject) -> dict[str, Any]:
+    return {
+        "did": did_text(did),
+        "name": subject.name,
+        "active": subject.is_active,
+        "roles": list(subject.roles),
+        "end_points": list(subject.end_points),
+        "height": subject.height,
+    }

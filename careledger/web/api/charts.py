@@ -1,0 +1,188 @@
+"""`/api/charts/{patient}` and `/api/receipts`: sizes, the access log, exports, proofs of one person's records."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from careledger.fhir.messages import FhirResponse
+from careledger.node import looks
+from careledger.node.callers import absent
+from careledger.node.looks import Sizes
+from careledger.primitives.errors import Invalid, Unavailable
+from careledger.web.api.messages import (
+    ApiRequest,
+    answer,
+    answer_file,
+    answer_stream,
+    read_count,
+    read_number,
+)
+from careledger.web.api.parts import Found, Parts
+
+COUNT_DEFAULT: Final = 50
+WAIT_SECONDS: Final = 25.0
+POLL_SECONDS: Final = 0.5
+WAITING_OF_TOKEN_MAX: Final = 4
+WAITING_MAX: Final = 1_000
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
+_TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}", re.ASCII)
+_VERSION = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
+_AFTER = re.compile(r"(\*|[0-9]{1,15})\.(\*|[0-9]{1,15})\.(\*|[0-9]{1,15})", re.ASCII)
+
+
+def patient_of(found: Found) -> str:
+    """The patient's id of the path. Raises NotFound for what can be none."""
+    if not _ID.fullmatch(found["id"]):
+        raise absent()
+    return found["id"]
+
+
+async def head(parts: Parts, request: ApiRequest, found: Found) -> FhirResponse:
+    """A chart's sizes; with `after=R.A.H` once one of them differs, or as they are after 25 seconds.
+
+    Entered in the chart's log when a token asks for the first time, and not again: it would change what it tells. Each
+    turn decides anew, so a token or directive that ends meanwhile ends the wait.
+    """
+    patient, caller = patient_of(found), parts.caller(request)
+    after = _after(request.parameters("after").get("after"))
+    decision, sizes = looks.read_sizes(parts.context, caller, patient)
+    if sizes is None:
+        if decision.permit:
+            raise absent()
+        await caller.refuse(parts.context, decision, f"Patient/{patient}")
+    await _enter_once(parts, request, patient)
+    if after is None or _differs(after, sizes):
+        return answer(_shown(sizes))
+    token = request.caller.token_id
+    with _Place(parts.watching.waiting, token):
+        end = parts.clock() + WAIT_SECONDS
+        while parts.clock() < end:
+            await asyncio.sleep(POLL_SECONDS)
+            parts.recheck(request)
+            decision, sizes = looks.read_sizes(parts.context, caller, patient)
+            if sizes is None:
+                await caller.refuse(parts.context, decision, f"Patient/{patient}")
+            if _differs(after, sizes):
+                break
+    return answer(_shown(sizes))
+
+
+async def _enter_once(parts: Parts, request: ApiRequest, patient: str) -> None:
+    token = request.caller.token_id
+    if not parts.watching.note(token, patient):
+        return
+    try:
+        await looks.enter_watch(parts.context, parts.caller(request), patient)
+    except BaseException:
+        parts.watching.forget(token, patient)
+        raise
+
+
+def _after(text: str | None) -> tuple[int | None, ...] | None:
+    if text is None:
+        return None
+    parsed = _AFTER.fullmatch(text)
+    if parsed is None:
+        raise Invalid(
+            "after names sizes: records, accesses, height", hint="after=12.34.56; * for any", code="parameter"
+        )
+    return tuple(None if one == "*" else int(one) for one in parsed.groups())
+
+
+def _differs(after: tuple[int | None, ...], sizes: Sizes) -> bool:
+    now = (sizes.records, sizes.accesses, sizes.height)
+    return any(old is not None and old != new for old, new in zip(after, now, strict=True))
+
+
+def _shown(sizes: Sizes) -> dict[str, Any]:
+    now = (sizes.records, sizes.accesses, sizes.height)
+    return {"records": now[0], "accesses": now[1], "height": now[2], "after": ".".join(map(str, now))}
+
+
+class _Place:
+    """One of the places to wait at, of a token and of all. Raises Unavailable if none is free."""
+
+    def __init__(self, waiting: dict[str, int], token: str) -> None:
+        self._waiting = waiting
+        self._token = token
+
+    def __enter__(self) -> None:
+        own = self._waiting.get(self._token, 0)
+        if own >= WAITING_OF_TOKEN_MAX or sum(self._waiting.values()) >= WAITING_MAX:
+            raise Unavailable("too many requests wait already", hint="wait with one at a time", code="busy")
+        self._waiting[self._token] = own + 1
+
+    def __exit__(self, *exc: object) -> None:
+        left = self._waiting[self._token] - 1
+        if left:
+            self._waiting[self._token] = left
+        else:
+            del self._waiting[self._token]
+
+
+async def accesses(parts: Parts, request: ApiRequest, found: Found) -> FhirResponse:
+    """Who had what of the chart, when, why and on what authority, newest first."""
+    given = request.parameters("before", "count")
+    before = read_number(given["before"], "before") if "before" in given else None
+    count = read_count(given.get("count"), COUNT_DEFAULT, looks.COUNT_MAX)
+    patient = patient_of(found)
+    return answer(await looks.list_accesses(parts.context, parts.caller(request), patient, before, count))
+
+
+async def export(parts: Parts, request: ApiRequest, found: Found) -> FhirResponse:
+    """The whole chart with its proofs (docs/spec/export.md)."""
+    return await _export(parts, request, found, whole=True)
+
+
+async def access_export(parts: Parts, request: ApiRequest, found: Found) -> FhirResponse:
+    """The chart's whole access log with its proof."""
+    return await _export(parts, request, found, whole=False)
+
+
+async def _export(parts: Parts, request: ApiRequest, found: Found, *, whole: bool) -> FhirResponse:
+    request.parameters()
+    caller = parts.caller(request).pack()
+    asked = {"caller": caller, "patient": patient_of(found), "whole": whole}
+    made = await parts.call("asked.export", asked)
+    name = "chart.json" if whole else "access-log.json"
+    return answer_stream(_Pieces(parts, made["spool"], made["pieces"]), made["bytes"], name)
+
+
+class _Pieces:
+    """A spooled export, piece by piece; dropped at the end, or when nobody takes it."""
+
+    def __init__(self, parts: Parts, spool: str, count: int) -> None:
+        self._parts = parts
+        self._spool = spool
+        self._count = count
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for number in range(self._count):
+            asked = {"spool": self._spool, "number": number}
+            yield (await self._parts.call("asked.export.piece", asked))["data"]
+
+    async def aclose(self) -> None:
+        """Nothing is kept of it."""
+        await self._parts.call("asked.export.drop", {"spool": self._spool})
+
+
+async def receipt(parts: Parts, request: ApiRequest, found: Found) -> FhirResponse:
+    """The receipt of a version (docs/spec/receipt.md): of the current one if the path names none."""
+    request.parameters()
+    type, id, version = found["type"], found["id"], found.get("vid")
+    if not _TYPE.fullmatch(type) or type not in parts.context.types or not _ID.fullmatch(id):
+        raise absent()
+    if version is not None and not _VERSION.fullmatch(version):
+        raise absent()
+    reference = f"{type}/{id}" if version is None else f"{type}/{id}/_history/{version}"
+    made = await parts.call("asked.receipt", {"caller": parts.caller(request).pack(), "reference": reference})
+    return answer_file(made["file"].encode())
+
+
+async def checkpoint(parts: Parts, request: ApiRequest, found: Found) -> FhirResponse:
+    """The newest signed checkpoint, with what witnesses signed of it (docs/spec/receipt.md)."""
+    request.parameters()
+    return answer_file(await parts.checkpoint.get())
