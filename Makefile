@@ -130,8 +130,8 @@ $(STAMPS)/definitions: $(wildcard tools/*_definitions.py tools/definitions/* car
 	  PYTHONPATH=$(BUILD) $(PY) tools/build_definitions.py; }
 	@touch $@
 
-$(STAMPS)/ui: $(wildcard careledger/web/ui/*.json careledger/web/ui/src/* tools/build_ui.py) $(STAMPS)/build $(STAMPS)/run
-	@test ! -e tools/build_ui.py || { echo 'setup: building the pages'; PYTHONPATH=$(BUILD) $(PY) tools/build_ui.py; }
+$(STAMPS)/ui: $(shell find careledger/web/ui -type f 2>/dev/null) $(wildcard tools/build_ui.py) $(STAMPS)/build $(STAMPS)/run
+	@test ! -e tools/build_ui.py || { echo 'setup: building the web application'; PYTHONPATH=$(BUILD) $(PY) tools/build_ui.py; }
 	@touch $@
 
 $(STAMPS)/package: pyproject.toml hatch_build.py careledger/__init__.py $(STAMPS)/definitions $(STAMPS)/ui $(STAMPS)/build $(STAMPS)/run

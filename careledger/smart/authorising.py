@@ -16,6 +16,7 @@ from careledger.smart.clients import Client, find_client
 from careledger.smart.errors import OAuthError
 from careledger.smart.grants import OFFLINE_MS, ONLINE_MS, Grant, new_grant_id
 from careledger.smart.issuing import Server
+from careledger.smart.own import is_own
 from careledger.smart.requests import AuthorisationRequest, Pending, RedirectedError
 from careledger.smart.sessions import SignedIn
 from careledger.smart.tables import Found
@@ -70,8 +71,9 @@ async def next_step(server: Server, found: Found[Pending], signed_in: SignedIn |
         if _wants_patient(offered, context):
             _never_silent(request, "interaction_required")
             return ChoosePatient(client)
-        if "consent" not in request.prompt and _is_remembered(
-            server, request, signed_in.account, offered, context
+        if is_own(client) or (
+            "consent" not in request.prompt
+            and _is_remembered(server, request, signed_in.account, offered, context)
         ):
             return await _grant(server, found, signed_in, offered, 0)
         _never_silent(request, "consent_required")

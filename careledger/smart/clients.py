@@ -42,7 +42,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
     created_ms: int = 0
     launch_uri: str = ""
     id_token_alg: IdTokenAlgorithm = "RS256"
-    registered_by: Literal["operator", "dynamic"] = "operator"
+    registered_by: Literal["operator", "dynamic", "node"] = "operator"
     organisation: str = ""
 
     @property

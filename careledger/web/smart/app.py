@@ -17,6 +17,7 @@ from careledger.smart.errors import OAuthError
 from careledger.smart.issuing import Server
 from careledger.smart.keys import Upkeep, rotate_keys
 from careledger.smart.limits import ACTS_OF_SESSION, PAGES_OF_ADDRESS, Limiter, TooManyRequests
+from careledger.smart.own import keep_own
 from careledger.smart.passkeys import RelyingParty
 from careledger.smart.sessions import session_key
 from careledger.web.app import FhirHandler
@@ -89,6 +90,7 @@ async def create_smart(parts: Answering) -> SmartApp:
     tables.append(end_points.routes())
     party = party_of(server.public_url, authority.name)
     if party is not None:
+        await keep_own(server.registry, server.public_url, server.now_ms())
         tables += [
             {place: limited(limiter, handler) for place, handler in table.items()}
             for table in people_tables(authority, party, parts.fhir)

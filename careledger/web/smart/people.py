@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from careledger.smart.wording import LANGUAGES
-from careledger.web.smart import desk, entering, mine
+from careledger.web.smart import desk, entering, here, mine
 from careledger.web.smart.messages import Handler, Routes, SmartAnswer, SmartRequest
 from careledger.web.smart.rendering import ASSETS, read_asset
 from careledger.web.smart.screens import Demand, Form, People, Route, go, guard
@@ -25,6 +25,7 @@ async def speak(people: People, visit: Visit, form: Form) -> SmartAnswer:
 
 ROUTES: Final[Mapping[tuple[str, str], Route]] = MappingProxyType(
     {
+        ("GET", "/session"): Route(here.tell_house, "nobody", is_json=True, is_exit=True),
         ("GET", "/sign-in"): Route(entering.show_sign_in, "nobody"),
         ("POST", "/sign-in/options"): Route(entering.begin, "nobody", is_json=True),
         ("POST", "/sign-in/answer"): Route(entering.sign_in, "nobody", is_json=True),

@@ -1,7 +1,7 @@
 // A ceremony: options from the node, the authenticator's answer back to it. Converted by hand, so that browsers
 // without PublicKeyCredential.parseCreationOptionsFromJSON work too.
 
-import { toBytes, toText } from "./base64url.js";
+import { toBytes, toText } from "../lib/base64url.ts";
 
 export type Act = "create" | "get";
 

@@ -1,6 +1,6 @@
 // The pages' script: buttons that run a passkey's ceremony, and forms that want one before they are sent.
 
-import { type Act, Refused, isPossible, run } from "./passkeys.js";
+import { type Act, Refused, isPossible, run } from "./passkeys.ts";
 
 const page = document.body.dataset;
 const csrf = page["csrf"] ?? "";

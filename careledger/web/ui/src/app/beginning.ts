@@ -1,0 +1,27 @@
+import { Node } from "../lib/node.ts";
+import { Tokens } from "../lib/oauth.ts";
+import { type House, readHouse, type Session } from "../lib/session.ts";
+
+/** What the application begins with: the house, and somebody signed in or nobody. `house` is undefined if it was not reached. */
+export interface Beginning {
+  readonly house: House | undefined;
+  readonly session: Session | null;
+  readonly node: Node | null;
+}
+
+/** Asks the node who is here. Never throws: a node that is not reached is a state that the pages show. */
+export async function begin(): Promise<Beginning> {
+  try {
+    const house = await readHouse();
+    const session = house.session;
+    return { house, session, node: session === null ? null : new Node(new Tokens(session.kind), leave) };
+  } catch {
+    return { house: undefined, session: null, node: null };
+  }
+}
+
+/** Everything of this page is forgotten: memory, queries, the open chart. The browser loads the first page anew. */
+export function leave(): void {
+  history.replaceState(null, "", "/");
+  location.replace("/?ended");
+}

@@ -1,0 +1,81 @@
+/** The words of directives, from careledger/smart/directive_words.py by tests/web_ui/test_directives.py: not by hand. */
+export const LANGUAGES = ["en", "es"] as const;
+export type Language = (typeof LANGUAGES)[number];
+/** What something is called in each language. */
+export type Words = Readonly<Record<string, readonly [string, string]>>;
+export const EVERYTHING = ["everything in the record", "todo el historial"] as const;
+export const ANY_PURPOSE = ["every purpose", "cualquier fin"] as const;
+export const RECORDS: Words = {
+  "*": ["everything in the record", "todo el historial"],
+  "AllergyIntolerance": ["allergies", "alergias"],
+  "Appointment": ["appointments", "citas"],
+  "CarePlan": ["care plans", "planes de cuidado"],
+  "CareTeam": ["care teams", "equipos de cuidado"],
+  "Claim": ["bills to insurers", "facturas al seguro"],
+  "Communication": ["messages", "mensajes"],
+  "Condition": ["diagnoses and problems", "diagnósticos y problemas"],
+  "Consent": ["consents", "consentimientos"],
+  "Coverage": ["insurance", "seguro médico"],
+  "Device": ["devices and implants", "dispositivos e implantes"],
+  "DiagnosticReport": ["reports of tests", "informes de pruebas"],
+  "DocumentReference": ["notes and documents", "notas y documentos"],
+  "Encounter": ["visits", "visitas"],
+  "ExplanationOfBenefit": ["what the insurer paid", "lo que pagó el seguro"],
+  "FamilyMemberHistory": ["illnesses in the family", "enfermedades en la familia"],
+  "Goal": ["goals", "objetivos"],
+  "Immunization": ["vaccinations", "vacunas"],
+  "Location": ["places of care", "lugares de atención"],
+  "Medication": ["medicines", "medicamentos"],
+  "MedicationRequest": ["prescriptions", "recetas"],
+  "MedicationStatement": ["medicines taken", "medicamentos que se toman"],
+  "Observation": ["measurements and test results", "mediciones y resultados"],
+  "Organization": ["organisations", "organizaciones"],
+  "Patient": ["name, date of birth, address", "nombre, fecha de nacimiento, dirección"],
+  "Practitioner": ["names of doctors and nurses", "nombres de médicos y enfermeras"],
+  "PractitionerRole": ["where doctors and nurses work", "dónde trabajan médicos y enfermeras"],
+  "Procedure": ["operations and treatments", "operaciones y tratamientos"],
+  "Provenance": ["who wrote what", "quién escribió qué"],
+  "QuestionnaireResponse": ["answers to questionnaires", "respuestas a cuestionarios"],
+  "RelatedPerson": ["relatives and contacts", "familiares y contactos"],
+  "ServiceRequest": ["orders and referrals", "órdenes y derivaciones"],
+  "Specimen": ["samples", "muestras"],
+};
+export const KINDS: Words = {
+  "laboratory": ["laboratory results", "resultados de laboratorio"],
+  "vital-signs": ["vital signs", "signos vitales"],
+  "social-history": ["way of life (smoking, work)", "hábitos de vida (tabaco, trabajo)"],
+  "survey": ["questionnaires", "cuestionarios"],
+  "encounter-diagnosis": ["diagnoses of visits", "diagnósticos de visitas"],
+  "problem-list-item": ["list of problems", "lista de problemas"],
+  "health-concern": ["health concerns", "preocupaciones de salud"],
+  "clinical-note": ["clinical notes", "notas clínicas"],
+  "sdoh": ["living conditions", "condiciones de vida"],
+};
+export const PURPOSES: Words = {
+  "BTG": ["emergencies, overriding", "emergencias, con excepción"],
+  "CAREMGT": ["coordinating care", "coordinación de la atención"],
+  "ETREAT": ["emergency treatment", "tratamiento de urgencia"],
+  "FAMRQT": ["a request of the family", "petición de la familia"],
+  "HMARKT": ["marketing", "publicidad"],
+  "HOPERAT": ["running the organisation", "funcionamiento de la organización"],
+  "HPAYMT": ["payment", "pago"],
+  "HRESCH": ["research", "investigación"],
+  "PATRQT": ["my own request", "mi propia petición"],
+  "PUBHLTH": ["public health", "salud pública"],
+  "TREAT": ["treatment", "tratamiento"],
+};
+export const LINES: Words = {
+  "permit": ["I allow access to my record at {}.", "Permito el acceso a mi historial en {}."],
+  "deny": ["I forbid access to my record at {}.", "Prohíbo el acceso a mi historial en {}."],
+  "organisation": ["Who: {}", "Quién: {}"],
+  "practitioner": ["Who: {}", "Quién: {}"],
+  "role": ["Who: everybody in the role {}", "Quién: todas las personas con la función {}"],
+  "types": ["What: {}", "Qué: {}"],
+  "categories": ["Only of these kinds: {}", "Solo de estas clases: {}"],
+  "labels": ["Only with these labels: {}", "Solo con estas etiquetas: {}"],
+  "access": ["To do: see, search and copy", "Para: ver, buscar y copiar"],
+  "proof": ["To do: get proofs of entries", "Para: obtener pruebas de entradas"],
+  "purposes": ["For: {}", "Con el fin de: {}"],
+  "period": ["From {} to {}, both days included (UTC)", "Del {} al {}, ambos días incluidos (UTC)"],
+  "supersedes": ["This replaces my decision {}", "Esto sustituye mi decisión {}"],
+};
