@@ -1,0 +1,47 @@
+"""Tests of the browser's own modules, run by the pinned Node: it strips the types, and nothing is bundled."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LIB = ROOT / "careledger" / "web" / "ui" / "src" / "lib"
+HOME = Path(sys.prefix).resolve().parent
+"""Where the virtual environment really is."""
+LIMIT_S = 60
+
+sys.path.insert(0, str(ROOT / "tools"))
+
+
+def run_tests(name: str, **environment: str) -> str:
+    """What `node --test` says of tests/web_ui/lib/NAME, in TAP. The packages are fetched if they are not there yet."""
+    import build_definitions
+    import build_ui
+
+    # A copy of the repository, with a defect planted, uses what its original fetched.
+    build_ui.CACHE = HOME / ".cache" / "ui"
+    build_definitions.NODE_CACHE = HOME / ".cache" / "build"
+    node, npm = build_definitions.find_node()
+    with build_ui.only_one():
+        build_ui.fetch(node, npm)
+    with tempfile.TemporaryDirectory(prefix="careledger-lib-") as place:
+        shutil.copytree(LIB, Path(place) / "lib")
+        shutil.copyfile(Path(__file__).parent / "lib" / name, Path(place) / "lib" / name)
+        (Path(place) / "node_modules").symlink_to(build_ui.CACHE / "node_modules")
+        (Path(place) / "package.json").write_text('{"type":"module"}')
+        command = [str(node), "--test", "--test-reporter=tap", str(Path(place) / "lib" / name)]
+        done = subprocess.run(
+            command,
+            env={**os.environ, **environment},
+            cwd=place,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+    return done.stdout + done.stderr
