@@ -291,9 +291,7 @@ async def show(node: CommandContext, params: dict[str, Any], progress: Progress)
     with node.reader.snapshot() as snapshot:
         chart = directives.chart_of(snapshot, asked.patient)
         keys = directives.enrolled_keys(snapshot, chart)
-        held = {one.id: one for one in directives.directives_of(snapshot, chart)}
-        stand = Standing().all_directives(snapshot, chart)
-        shown = [_shown(one, held[one.id]) for one in stand if one.id in held]
+        found = list_held(snapshot, chart)
         height = snapshot.ledger_height
     entry = operator_entry(
         node,
@@ -301,13 +299,20 @@ async def show(node: CommandContext, params: dict[str, Any], progress: Progress)
         "consents",
         f"Patient/{asked.patient}",
         height,
-        tuple(one.version.leaf for one in held.values()),
+        tuple(held.version.leaf for _, held in found),
     )
     await node.backend.log_access((entry,))
+    shown = [describe(one, held) for one, held in found]
     return {"patient": asked.patient, "key": keys[-1].id if keys else "", "directives": shown}
 
 
-def _shown(directive: Directive, held: Held) -> dict[str, Any]:
+def list_held(snapshot: Snapshot, chart: int) -> list[tuple[Directive, Held]]:
+    """The directives of a chart that can be read, oldest first: how each stands, and what the chart holds of it."""
+    held = {one.id: one for one in directives.directives_of(snapshot, chart)}
+    return [(one, held[one.id]) for one in Standing().all_directives(snapshot, chart) if one.id in held]
+
+
+def describe(directive: Directive, held: Held) -> dict[str, Any]:
     text = directive.text
     return {
         "id": directive.id,
