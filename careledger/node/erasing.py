@@ -29,12 +29,13 @@ from careledger.smart.forgetting import forget_patient
 from careledger.vault import erasure, records
 from careledger.vault.envelope import ChartKeys, Kind, Opened, seal_version
 from careledger.vault.index import Current
-from careledger.vault.keystore import KeyStore, rewrap, wrap_chart_keys
+from careledger.vault.keystore import KeyStore
 from careledger.vault.leaves import open_leaf_meta, read_leaf
 from careledger.vault.model import HOUSE_CHART, KEY_EVENT_TYPE, LEAF_TYPES, Row, Version
 from careledger.vault.records import Resealed, ResealRecord
 from careledger.vault.snapshot import VaultSnapshot
 from careledger.vault.tables import CHART, CHART_KEY
+from careledger.vault.wraps import rewrap
 
 if TYPE_CHECKING:
     from careledger.node.commands import CommandContext
@@ -170,7 +171,7 @@ def _reseal(
         state.rows = state.tail_first = 0
         home.put_closed(txn, chart)
     _add_event(home, group, chart, new, reason, tuple(sorted(stubs)), closed=closed)
-    wrap = wrap_chart_keys(home.keys, new.handle, new.record_key, new.access_key, new.epoch)
+    wrap = home.keyring.wrap(new)
     txn.put(CHART_KEY.pack(chart), wrap, db=tables.wrap)
     erasure.put_resealed(txn, tables, chart, metas)
     record = ResealRecord(chart, new.epoch, closed, wrap, tuple(metas))

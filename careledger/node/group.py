@@ -19,10 +19,10 @@ from careledger.vault.access_entries import encode_entry
 from careledger.vault.envelope import ChartKeys, Sealed, redate
 from careledger.vault.index import ChartState, PlacedRow
 from careledger.vault.journal import RECORD_HEADER, pack_record
-from careledger.vault.keystore import wrap_epoch
 from careledger.vault.messages import NewChart, SealedCommit, SealedLink, SealedVersion
 from careledger.vault.model import KEY_EVENT_TYPE
 from careledger.vault.tables import RECORD_LOG
+from careledger.vault.wraps import wrap_epoch
 
 STEP_VERSIONS = 16
 DAY_MS = 86_400_000

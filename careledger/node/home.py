@@ -375,7 +375,7 @@ def _begin(home: OpenHome, now_ms: int) -> None:
     """The house chart begins. Embedded, block 1 anchors its head; on a network that waits for the engine."""
     txn = home.writer.begin()
     home.ledger = founding.create_ledger(home.genesis, LmdbKV(txn, home.tables.ledger), home.keys)
-    chart, chart_keys = new_chart(home.keys, home.organisation, home.keyring.token(*HOUSE_TOKEN_TERM), now_ms)
+    chart, chart_keys = new_chart(home.keyring, home.keyring.token(*HOUSE_TOKEN_TERM), now_ms)
     home.keyring.put(HOUSE_CHART, chart_keys)
     state = home.writer.add_chart(HOUSE_CHART, chart.patient, chart.handle, chart.epoch, chart.wrap)
     index, hashed = home.writer.add_leaf(state, chart.leaf)

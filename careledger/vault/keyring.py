@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from careledger.primitives.errors import Corrupt
 from careledger.vault.envelope import ChartKeys, blind
-from careledger.vault.keystore import Keys, unwrap_chart_keys
+from careledger.vault.keystore import Keys
 from careledger.vault.tables import CHART, CHART_KEY, Tables
+from careledger.vault.wraps import Wrapper, unwrap_chart_keys
 
 CHARTS_MAX = 50_000
 
@@ -29,6 +30,7 @@ class Keyring:
         self._tables = tables
         self._opened: dict[int, ChartKeys] = {}
         self.organisation = organisation
+        self._wrapper = Wrapper()
 
     def get(self, chart: int) -> ChartKeys:
         """The chart's keys. Raises Corrupt if there are none, or they were wrapped for another home."""
@@ -47,6 +49,11 @@ class Keyring:
             raise Corrupt("a chart has no keys in the index", hint="run `careledger fsck`")
         handle, epoch = CHART.unpack_from(data)[:2]
         return self.unwrap(chart, handle, epoch, wrap)
+
+    def wrap(self, chart_keys: ChartKeys) -> bytes:
+        """A chart's keys as they are stored."""
+        keys = chart_keys
+        return self._wrapper.wrap(self.keys, keys.handle, keys.record_key, keys.access_key, keys.epoch)
 
     def unwrap(self, chart: int, handle: bytes, epoch: int, wrap: bytes) -> ChartKeys:
         """Open wrapped keys and remember them for this chart."""
@@ -72,6 +79,7 @@ class Keyring:
         """Something was erased elsewhere: take the key store as it is now, and forget every chart's keys."""
         self._opened.update(self.coming)
         self.coming.clear()
+        self._wrapper.forget()
         if self._source is not None:
             self.keys = self._source()
             self._opened.clear()

@@ -4,9 +4,9 @@ Promises:
 - `HOME/keys` alone opens what the home holds; without the passphrase it is noise, and a guess costs about 0.3 s;
 - truncated, altered, newer, foreign or wrongly opened stores are refused, each with its own reason and a hint;
 - a rewrite (`change_passphrase`, `add_epoch`, `destroy_epoch`) is whole or did not happen, and the bytes before it
-  are overwritten as well as a file system allows (a backup of the folder keeps them: protocol.md, Erasure);
-- a chart's keys open only with this home's custodian key *and* the wrap master of an epoch that still exists, so
-  destroying an epoch shreds every wrap that was not sealed again.
+  are overwritten as well as a file system allows (a backup of the folder keeps them: protocol.md, Erasure).
+
+What charts' keys are sealed with is here; how, in `wraps`.
 
 File `HOME/keys/keystore` (folder 0700, file 0600):
     `careledger-keys` | u8 version | u32 time cost | u32 memory KiB | u32 lanes | salt 16 | nonce 12   (the head)
@@ -20,26 +20,15 @@ import struct
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 from argon2.low_level import Type, hash_secret_raw
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hpke import (
-    AEAD,
-    KDF,
-    KEM,
-    MLKEM768X25519PrivateKey,
-    MLKEM768X25519PublicKey,
-    Suite,
-)
 
-from careledger.primitives.errors import Corrupt, Invalid, Misconfigured
+from careledger.primitives.errors import Invalid, Misconfigured
 from careledger.primitives.files import sync_path
 from careledger.primitives.hashing import hmac_sha256, sha256
 
@@ -65,7 +54,6 @@ _SEED_NAMES: Final = (
 )
 _CUSTODIAN_BYTES: Final = 96  # ML-KEM-768 seed 64 | X25519 private key 32
 _HOME_ID_BYTES: Final = 16
-_SUITE: Final = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
 
 class WrongPassphrase(Misconfigured):
@@ -104,12 +92,6 @@ class ForeignKeys(Misconfigured):
     code = "foreign-keys"
 
 
-class EpochDestroyed(Corrupt):
-    """The wrap master that sealed these chart keys exists no more: they were shredded."""
-
-    code = "epoch-destroyed"
-
-
 @dataclass(frozen=True, slots=True)
 class Cost:
     """What one guess of the passphrase costs: argon2id passes, memory in KiB, lanes."""
@@ -121,10 +103,10 @@ class Cost:
     def check(self) -> None:
         """Refuse parameters that would exhaust the machine: they are read before anything is authenticated."""
         if not (1 <= self.passes <= 64 and 8 <= self.memory_kib <= 1_048_576 and 1 <= self.lanes <= 16):
-            raise KeyStoreDamaged("the key store asks for impossible costs", hint=_RESTORE_HINT)
+            raise KeyStoreDamaged("the key store asks for impossible costs", hint=RESTORE_HINT)
 
 
-_RESTORE_HINT: Final = "restore the folder HOME/keys from its own backup"
+RESTORE_HINT: Final = "restore the folder HOME/keys from its own backup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,77 +277,6 @@ class KeyStore:
         return changed
 
 
-# -- chart keys -------------------------------------------------------------------------------------------------
-
-
-def wrap_chart_keys(keys: Keys, handle: bytes, record_key: bytes, access_key: bytes, epoch: int) -> bytes:
-    """Both keys of a chart's `epoch`, sealed to the custodian and then under the current wrap master.
-
-    Wire: u32 wrap epoch | nonce 12 | AES-256-GCM(master, HPKE(custodian, record key | access key)). The HPKE info and
-    the outer AAD name home, chart and chart epoch. About 100 µs.
-    """
-    _, public = _custodian(keys.custodian)
-    info = _wrap_info(keys, handle, epoch)
-    return _outer_seal(keys, info, _SUITE.encrypt(record_key + access_key, public, info))
-
-
-def unwrap_chart_keys(keys: Keys, handle: bytes, epoch: int, wrapped: bytes) -> tuple[bytes, bytes]:
-    """(record key, access key) of the chart at that epoch. Raises EpochDestroyed, or Corrupt. About 80 µs."""
-    info = _wrap_info(keys, handle, epoch)
-    inner = _outer_open(keys, info, wrapped)
-    private, _ = _custodian(keys.custodian)
-    try:
-        pair = _SUITE.decrypt(inner, private, info)
-    except (InvalidTag, ValueError):
-        raise _unopened() from None
-    return pair[:32], pair[32:]
-
-
-def rewrap(keys: Keys, handle: bytes, epoch: int, wrapped: bytes) -> bytes:
-    """The same chart keys under the current wrap master, without opening them: what survives a shredding."""
-    info = _wrap_info(keys, handle, epoch)
-    return _outer_seal(keys, info, _outer_open(keys, info, wrapped))
-
-
-def wrap_epoch(wrapped: bytes) -> int:
-    """The wrap epoch whose master sealed these chart keys."""
-    return int.from_bytes(wrapped[:4], "big")
-
-
-def _outer_seal(keys: Keys, info: bytes, inner: bytes) -> bytes:
-    head = keys.epoch.to_bytes(4, "big")
-    nonce = os.urandom(12)
-    return head + nonce + AESGCM(keys.wrap_masters[keys.epoch]).encrypt(nonce, inner, head + info)
-
-
-def _outer_open(keys: Keys, info: bytes, wrapped: bytes) -> bytes:
-    head = wrapped[:4]
-    master = keys.wrap_masters.get(wrap_epoch(head))
-    if master is None:
-        raise EpochDestroyed(
-            "these chart keys were sealed under a key that exists no more", hint=_RESTORE_HINT
-        )
-    try:
-        return AESGCM(master).decrypt(wrapped[4:16], wrapped[16:], head + info)
-    except (InvalidTag, ValueError):
-        raise _unopened() from None
-
-
-def _unopened() -> Corrupt:
-    return Corrupt("wrapped chart keys are not what was sealed", hint="run: careledger fsck")
-
-
-def _wrap_info(keys: Keys, handle: bytes, epoch: int) -> bytes:
-    return b"cl1.wrap" + keys.home_id + handle + epoch.to_bytes(4, "big")
-
-
-@lru_cache(maxsize=4)
-def _custodian(secret: bytes) -> tuple[MLKEM768X25519PrivateKey, MLKEM768X25519PublicKey]:
-    kem = MLKEM768PrivateKey.from_seed_bytes(secret[:64])
-    private = MLKEM768X25519PrivateKey(kem, X25519PrivateKey.from_private_bytes(secret[64:]))
-    return private, private.public_key()
-
-
 # -- the file ---------------------------------------------------------------------------------------------------
 
 
@@ -408,7 +319,7 @@ def _decode(plain: bytes, sealing: _Sealing) -> Keys:
     at += _HOME_ID_BYTES + 4
     count = int.from_bytes(plain[at - 4 : at], "big")
     if not count or len(plain) != at + count * _EPOCH.size:
-        raise KeyStoreDamaged("the key store's contents have the wrong size", hint=_RESTORE_HINT)
+        raise KeyStoreDamaged("the key store's contents have the wrong size", hint=RESTORE_HINT)
     masters = MappingProxyType(dict(_EPOCH.iter_unpack(plain[at:])))
     return Keys(**seeds, custodian=custodian, home_id=home_id, wrap_masters=masters, sealing=sealing)
 
@@ -431,7 +342,7 @@ def _read(path: Path) -> bytes:
             hint="open the home with the version of CareLedger that wrote it, or a newer one",
         )
     if len(data) < _HEAD.size + 48 or not data.startswith(_MAGIC) or sha256(data[:-32]) != data[-32:]:
-        raise KeyStoreDamaged("the key store is truncated or altered", hint=_RESTORE_HINT)
+        raise KeyStoreDamaged("the key store is truncated or altered", hint=RESTORE_HINT)
     return data[:-32]
 
 

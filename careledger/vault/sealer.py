@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 from careledger.primitives.errors import Conflict, Invalid
 from careledger.vault.envelope import ChartKeys, Kind, open_meta, seal_link, seal_version
 from careledger.vault.keyring import Keyring
-from careledger.vault.keystore import Keys, wrap_chart_keys
 from careledger.vault.messages import NewChart, SealedCommit, SealedLink, SealedVersion
 from careledger.vault.model import HOUSE_CHART, Commit, ResourceWrite, Version
 from careledger.vault.snapshot import VaultReader, VaultSnapshot
@@ -149,7 +147,7 @@ class Sealer:
                 if snapshot.chart_ever_of(patient) is not None:
                     raise ChartClosed
                 token = self._keyring.token("Patient", patient)
-                chart, keys = new_chart(self._keyring.keys, self._keyring.organisation, token, self._now_ms)
+                chart, keys = new_chart(self._keyring, token, self._now_ms)
                 self._new.append(chart)
                 self._new_keys.append(keys)
                 number = -len(self._new)
@@ -157,17 +155,15 @@ class Sealer:
         return number
 
 
-def new_chart(keys: Keys, organisation: bytes, patient: bytes, now_ms: int) -> tuple[NewChart, ChartKeys]:
+def new_chart(keyring: Keyring, patient: bytes, now_ms: int) -> tuple[NewChart, ChartKeys]:
     """A chart with fresh handle and keys, and its enrolment leaf."""
-    chart_keys = ChartKeys.generate(organisation, os.urandom(32))
+    chart_keys = ChartKeys.generate(keyring.organisation)
     sealed = seal_version(chart_keys, Kind.ENROLMENT, "", "", 0, now_ms, "", None)
     chart = NewChart(
         patient=patient,
         handle=chart_keys.handle,
         epoch=chart_keys.epoch,
-        wrap=wrap_chart_keys(
-            keys, chart_keys.handle, chart_keys.record_key, chart_keys.access_key, chart_keys.epoch
-        ),
+        wrap=keyring.wrap(chart_keys),
         record_key=chart_keys.record_key,
         access_key=chart_keys.access_key,
         leaf=sealed.leaf,

@@ -15,9 +15,10 @@ from careledger.vault.commitments import body_key, first_six, place
 from careledger.vault.compression import unpack
 from careledger.vault.envelope import ChartKeys, Opened, open_meta, open_rows
 from careledger.vault.journal import Journal, start_position
-from careledger.vault.keystore import Keys, KeyStore, unwrap_chart_keys
+from careledger.vault.keystore import Keys, KeyStore
 from careledger.vault.leaves import LeafRecord
 from careledger.vault.tables import ROW_KEY, SEGMENT, Tables
+from careledger.vault.wraps import unwrap_chart_keys
 from tests.faults.rig import PASSPHRASE
 
 EPOCHS = range(6)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import replace
 
 import pytest
 
-from careledger.primitives.errors import Corrupt, Invalid
+from careledger.primitives.errors import Invalid
 from careledger.primitives.hashing import sha256
 from careledger.vault import keystore
 from careledger.vault.keystore import (
     Cost,
-    EpochDestroyed,
     ForeignKeys,
     KeyStore,
     KeyStoreDamaged,
@@ -21,9 +19,6 @@ from careledger.vault.keystore import (
     KeyStoreMissing,
     KeyStoreVersion,
     WrongPassphrase,
-    rewrap,
-    unwrap_chart_keys,
-    wrap_chart_keys,
 )
 
 CHEAP = Cost(passes=1, memory_kib=64, lanes=1)
@@ -150,51 +145,6 @@ def test_a_failed_rewrite_leaves_the_old_store(folder, keys, monkeypatch, call):
             KeyStore.add_epoch(folder, keys)
     assert KeyStore.open(folder, PHRASE) == keys
     assert KeyStore.add_epoch(folder, keys).epoch == 2
-
-
-def test_chart_keys_come_back(keys):
-    wrapped = wrap_chart_keys(keys, HANDLE, RECORD, ACCESS, 3)
-    assert unwrap_chart_keys(keys, HANDLE, 3, wrapped) == (RECORD, ACCESS)
-    assert wrapped != wrap_chart_keys(keys, HANDLE, RECORD, ACCESS, 3)
-
-
-def test_a_wrap_opens_for_its_chart_epoch_and_home_only(keys):
-    wrapped = wrap_chart_keys(keys, HANDLE, RECORD, ACCESS, 3)
-    strangers = (
-        (keys, OTHER, 3),
-        (keys, HANDLE, 4),
-        (replace(keys, home_id=os.urandom(16)), HANDLE, 3),
-        (replace(keys, wrap_masters={1: os.urandom(32)}), HANDLE, 3),
-        (replace(keys, custodian=os.urandom(96)), HANDLE, 3),
-    )
-    for opener, handle, epoch in strangers:
-        with pytest.raises(Corrupt):
-            unwrap_chart_keys(opener, handle, epoch, wrapped)
-
-
-def test_an_altered_wrap_is_refused(keys):
-    wrapped = wrap_chart_keys(keys, HANDLE, RECORD, ACCESS, 3)
-    for at in [*range(20), 200, 1180, len(wrapped) - 1]:
-        altered = wrapped[:at] + bytes([wrapped[at] ^ 4]) + wrapped[at + 1 :]
-        with pytest.raises(Corrupt):
-            unwrap_chart_keys(keys, HANDLE, 3, altered)
-    for size in (0, 3, 15, 30, len(wrapped) - 1):
-        with pytest.raises(Corrupt):
-            unwrap_chart_keys(keys, HANDLE, 3, wrapped[:size])
-
-
-def test_destroyed_epoch_shreds_what_was_not_sealed_again(folder, keys):
-    """Crypto-shredding: the survivor is sealed again, the other is gone, for a reopened store too."""
-    shredded = wrap_chart_keys(keys, HANDLE, RECORD, ACCESS, 0)
-    survivor = wrap_chart_keys(keys, OTHER, ACCESS, RECORD, 0)
-    grown = KeyStore.add_epoch(folder, keys)
-    survivor = rewrap(grown, OTHER, 0, survivor)
-    assert KeyStore.destroy_epoch(folder, grown, 1).epoch == 2
-    reopened = KeyStore.open(folder, PHRASE)
-    assert set(reopened.wrap_masters) == {2}
-    assert unwrap_chart_keys(reopened, OTHER, 0, survivor) == (ACCESS, RECORD)
-    with pytest.raises(EpochDestroyed):
-        unwrap_chart_keys(reopened, HANDLE, 0, shredded)
 
 
 def test_only_past_epochs_are_destroyed(folder, keys):

@@ -71,7 +71,9 @@ class KeyStore:
             MLKEM768PrivateKey.from_seed_bytes(self.custodian[:64]),
             X25519PrivateKey.from_private_bytes(self.custodian[64:]),
         )
-        pair = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM).decrypt(inner, private, info)
+        hpke = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+        batch = hpke.decrypt(inner[:1168], private, b"cl1.batch" + self.home_id)
+        pair = AESGCM(batch).decrypt(inner[1168:1180], inner[1180:], info)
         return pair[:32], pair[32:]
 
 
