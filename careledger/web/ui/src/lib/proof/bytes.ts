@@ -77,6 +77,11 @@ export function readLittle(bytes: Uint8Array): bigint {
   return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
 }
 
+/** The number that these bytes, greatest first, write. */
+export function readBig(bytes: Uint8Array): bigint {
+  return bytes.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n);
+}
+
 /** The bytes of which this is base64url without padding, spare bits zero; null if of none. */
 export function readBase64Url(text: string): Bytes | null {
   return readBase64Digits(text, text.length, URL_DIGITS);

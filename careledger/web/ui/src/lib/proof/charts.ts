@@ -1,7 +1,7 @@
 /** What the record log of a chart export says, if its leaves obey the rules (docs/spec/export.md, steps 1 to 5). */
 
 import { type Bytes, utf8 } from "./bytes.ts";
-import { readController, readDirective } from "./directives.ts";
+import { type Enrolled, readController, readDirective } from "./directives.ts";
 import {
   BARE,
   type ChartFile,
@@ -54,7 +54,7 @@ export interface Chart {
   readonly types: string[];
   readonly times: number[];
   /** Enrolled keys, in order. */
-  readonly keys: Bytes[];
+  readonly keys: Enrolled[];
   /** By id. */
   readonly mandates: Map<string, Mandate>;
   readonly emergencies: Emergency[];
@@ -193,7 +193,7 @@ async function takeBody(
       reading.named.add(leaf);
     }
   } else if (entry.kind === "guardian") {
-    chart.keys.push(await readController(chart.keys.at(-1) ?? null, entry.id, body, where));
+    chart.keys.push(await readController(chart.keys.at(-1) ?? null, file, entry.id, body, where));
   } else if (entry.kind === "directive" && entry.version === 1) {
     need(/^[0-9a-f]{64}$/.test(entry.id), "directive-id", where);
     chart.mandates.set(entry.id, await readBound(file, chart, entry, body, where));
@@ -209,7 +209,7 @@ async function readBound(
   where: string,
 ): Promise<Mandate> {
   try {
-    const bound = await readDirective(file, entry.id, chart.keys.at(-1) ?? null, body);
+    const bound = await readDirective(file, entry.id, chart.keys.at(-1)?.key ?? null, body);
     return { ...bound, time: entry.time, status: 0, height: 0 };
   } catch (error) {
     if (error instanceof Refused) throw new Refused("directive-forged", where, error.message);

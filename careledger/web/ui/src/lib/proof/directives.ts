@@ -4,26 +4,62 @@ import { type Bytes, hex, isSame, utf8 } from "./bytes.ts";
 import { type ChartFile, CONTROLLER, DIRECTIVE, type DirectiveText, TEXT } from "./export_forms.ts";
 import { parse } from "./forms.ts";
 import { enc, sha256, tagged } from "./hashing.ts";
-import { need } from "./refused.ts";
-import { checkSignature } from "./signatures.ts";
+import { checkEnrolled, KEY_FILE_SIZE, readPasskey } from "./passkeys.ts";
+import { need, Refused } from "./refused.ts";
 
 /** The id of an enrolled key. */
 export function keyId(publicKey: Bytes): string {
   return hex(sha256(publicKey)).slice(0, 32);
 }
 
-/** The key that an enrolment names: the first continues none, each later one is signed by the one before. */
+/** An enrolled key, and the key file that may be enrolled after it if it is lost. */
+export interface Enrolled {
+  readonly key: Bytes;
+  readonly recovery: Bytes | null;
+}
+
+/**
+ * The key that an entry enrols in its chart, after the `former` one, which signed it (or that one's recovery key). A
+ * passkey has signed that it is this chart's; a key file need not, since it signs nothing that names no chart.
+ */
 export async function readController(
-  before: Bytes | null,
+  former: Enrolled | null,
+  file: ChartFile,
   id: string,
   body: Bytes,
   where: string,
-): Promise<Bytes> {
+): Promise<Enrolled> {
   const leaf = parse(body, CONTROLLER, where);
-  need(id === keyId(leaf.key), "controller-id", where);
-  if (before === null) need(leaf.continues.length === 0, "controller-first", where);
-  else await checkSignature(before, leaf.continues, utf8(id));
-  return leaf.key;
+  const { key, continues, credential, proof, recovery = null } = leaf;
+  const isPasskey = leaf.format === "careledger/controller/2";
+  need(id === keyId(key), "controller-id", where);
+  need(isPasskey === (key.length !== KEY_FILE_SIZE), "controller-form", where);
+  if (isPasskey) {
+    need(credential !== undefined && proof !== undefined, "controller-half", where);
+    readPasskey(key);
+    await checkEnrolled(key, proof, tagged("cl1.enrolment", file.org, file.handle, utf8(id)));
+  } else {
+    need(credential === undefined && proof === undefined, "controller-half", where);
+    need(recovery === null, "controller-recovery", where);
+  }
+  if (former === null) need(continues.length === 0, "controller-first", where);
+  else need(await isContinued(former, continues, utf8(id)), "controller-signed", where);
+  return { key, recovery };
+}
+
+/** Whether the former key signed, or its recovery key. */
+async function isContinued(former: Enrolled, signature: Bytes, id: Bytes): Promise<boolean> {
+  for (const key of former.recovery === null ? [former.key] : [former.key, former.recovery]) {
+    const isSigned = await checkEnrolled(key, signature, id).then(
+      () => true,
+      (error: unknown) => {
+        if (error instanceof Refused) return false;
+        throw error;
+      },
+    );
+    if (isSigned) return true;
+  }
+  return false;
 }
 
 /** Text, and hash of its own key, of a directive that the enrolled key has bound to this chart. */
@@ -38,12 +74,15 @@ export async function readDirective(
   for (const name of ["actions", "categories", "grantees", "labels", "purposes", "types"] as const) {
     need(isAscending(text[name]), "directive-sorted");
   }
+  const isNew = text.format === "careledger/directive/2";
+  const isShown = (text.language !== undefined) === isNew && (text.shown !== undefined) === isNew;
+  need(isShown, "directive-fields");
   const digest = tagged("cl1.consent", leaf.salt, leaf.text);
   const isKnown = hex(digest) === id && enrolled !== null && leaf.controller === keyId(enrolled);
   need(isKnown, "directive-key");
   const isOfChart = isSame(text.organisation, file.org) && isSame(text.handle, file.handle);
   need(isOfChart, "directive-chart");
-  await checkSignature(enrolled, leaf.binding, digest);
+  await checkEnrolled(enrolled, leaf.binding, digest);
   return { text, keyHash: tagged("cl1.key-id", Uint8Array.of(2), enc(leaf.key)) };
 }
 

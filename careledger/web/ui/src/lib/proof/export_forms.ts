@@ -13,6 +13,7 @@ import {
   oneOf,
   type Of,
   raw,
+  text,
   TIME,
   whole,
 } from "./forms.ts";
@@ -25,7 +26,8 @@ import { need } from "./refused.ts";
 const UNLIMITED = 2 ** 32;
 const DAY = whole(0, 2 ** 32 - 1);
 const KEY_65 = bytes(1952, 1952);
-const SIGNATURE_OR_NONE = bytes(0, 3309);
+/** By an enrolled key: ML-DSA-65, or a passkey's assertion. */
+const SIGNATURE_OR_NONE = bytes(0, 4857);
 const OTHER = bytes(64, 64);
 
 export const SAID = object({
@@ -98,11 +100,14 @@ export const ENTRY = object({
 /** An entry that was erased: its leaf alone. */
 export const BARE = object({ leaf: DIGEST });
 
-export const CONTROLLER = object({
-  continues: SIGNATURE_OR_NONE,
-  format: oneOf("careledger/controller/1"),
-  key: KEY_65,
-});
+export const CONTROLLER = object(
+  {
+    continues: SIGNATURE_OR_NONE,
+    format: oneOf("careledger/controller/1", "careledger/controller/2"),
+    key: bytes(1, 2259),
+  },
+  { credential: bytes(16, 1023), proof: bytes(1, 4857), recovery: KEY_65 },
+);
 export const DIRECTIVE = object({
   binding: SIGNATURE_OR_NONE,
   consent: ANY,
@@ -113,22 +118,25 @@ export const DIRECTIVE = object({
 });
 const WORDS = list(ANY, 0, UNLIMITED);
 const CODINGS = list(object({ code: ANY, system: ANY }), 0, UNLIMITED);
-export const TEXT = object({
-  actions: list(oneOf("access", "proof"), 0, UNLIMITED),
-  categories: CODINGS,
-  effect: oneOf("deny", "permit"),
-  format: oneOf("careledger/directive/1"),
-  from_day: DAY,
-  grantees: list(object({ kind: oneOf("organisation", "practitioner", "role"), value: ANY }), 0, UNLIMITED),
-  handle: DIGEST,
-  labels: CODINGS,
-  nonce: ANY,
-  organisation: DIGEST,
-  purposes: WORDS,
-  supersedes: ANY,
-  types: WORDS,
-  until_day: DAY,
-});
+export const TEXT = object(
+  {
+    actions: list(oneOf("access", "proof"), 0, UNLIMITED),
+    categories: CODINGS,
+    effect: oneOf("deny", "permit"),
+    format: oneOf("careledger/directive/1", "careledger/directive/2"),
+    from_day: DAY,
+    grantees: list(object({ kind: oneOf("organisation", "practitioner", "role"), value: ANY }), 0, UNLIMITED),
+    handle: DIGEST,
+    labels: CODINGS,
+    nonce: ANY,
+    organisation: DIGEST,
+    purposes: WORDS,
+    supersedes: ANY,
+    types: WORDS,
+    until_day: DAY,
+  },
+  { language: oneOf("en", "es"), shown: text(/^.+$/su) },
+);
 export const EMERGENCY = object({
   client: ANY,
   format: oneOf("careledger/emergency/1"),
@@ -150,6 +158,7 @@ export type Pin = Of<typeof PIN>;
 export type Kept = Of<typeof KEPT>;
 export type Former = Of<typeof FORMER>;
 export type Entry = Of<typeof ENTRY>;
+export type ControllerLeaf = Of<typeof CONTROLLER>;
 export type DirectiveText = Of<typeof TEXT>;
 export type ChartFile = Omit<Of<typeof CHART>, "signed"> & { readonly signed: Signed };
 export type AccessLogFile = Omit<Of<typeof ACCESS_LOG>, "signed"> & { readonly signed: Signed };

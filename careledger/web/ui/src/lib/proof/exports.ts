@@ -72,7 +72,7 @@ export async function checkExport(
     checkStanding(file, chart, state);
     checkDecisions(opened);
   }
-  const enrolled = chart.keys.at(-1);
+  const enrolled = chart.keys.at(-1)?.key;
   const enrolledKey = enrolled === undefined ? null : keyId(enrolled);
   need(wishes.key === null || "entries" in file, "key-unseen");
   need(wishes.key === null || wishes.key === enrolledKey, "key-other");

@@ -1,6 +1,6 @@
 /** Checkpoints as C2SP writes them: signed-note, tlog-checkpoint, tlog-cosignature. */
 
-import { type Bytes, concat, hex, readBase64, u64, utf8 } from "./bytes.ts";
+import { type Bytes, concat, hex, readBase64, readBig, u64, utf8 } from "./bytes.ts";
 import { bytes, list, object, oneOf, type Of, text } from "./forms.ts";
 import { sha256, short } from "./hashing.ts";
 import { need } from "./refused.ts";
@@ -83,7 +83,7 @@ interface Said {
 async function checkLine(key: NoteKey, signed: Bytes, said: Said): Promise<void> {
   if (key.type === 1) return checkSignature(key.publicKey, signed, utf8(said.body));
   const stamp = signed.subarray(0, 8);
-  const time = stamp.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n);
+  const time = readBig(stamp);
   need(time < 2n ** 63n, "note-time");
   const message =
     key.type === 4

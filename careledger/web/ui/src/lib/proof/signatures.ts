@@ -1,6 +1,6 @@
 /** Signatures (protocol: Transactions): Ed25519 in its strict form, ML-DSA pure with an empty context (FIPS 204). */
 
-import { type Bytes, readLittle } from "./bytes.ts";
+import { type Bytes, concat, readLittle } from "./bytes.ts";
 import { need, Refused } from "./refused.ts";
 
 /** The field of Ed25519, the order of its base point, and the ordinate of a point of order 8. */
@@ -55,6 +55,14 @@ async function verifyEd25519(publicKey: Bytes, signature: Bytes, message: Bytes)
     if (isUnsupported(error)) throw new Refused("signature-unsupported");
     return false;
   }
+}
+
+/** As the browser verifies ES256; the point x | y is on the curve, the signature r | s, as whoever calls has checked. */
+export async function verifyP256(point: Bytes, signature: Bytes, message: Bytes): Promise<boolean> {
+  const scheme = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+  const uncompressed = concat(Uint8Array.of(4), point);
+  const key = await crypto.subtle.importKey("raw", uncompressed, scheme, false, ["verify"]);
+  return crypto.subtle.verify(scheme, key, signature, message);
 }
 
 /** By the browser where it knows ML-DSA (thirty times faster), by the portable code elsewhere: the same answer. */
