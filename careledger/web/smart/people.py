@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from careledger.smart.wording import LANGUAGES
-from careledger.web.smart import desk, entering, here, mine
+from careledger.web.smart import audit, desk, entering, here, mine
 from careledger.web.smart.messages import Handler, Routes, SmartAnswer, SmartRequest
 from careledger.web.smart.rendering import ASSETS, read_asset
 from careledger.web.smart.screens import Demand, Form, People, Route, go, guard
@@ -56,6 +56,7 @@ ROUTES: Final[Mapping[tuple[str, str], Route]] = MappingProxyType(
         ("GET", "/launcher"): Route(desk.show_launcher, "clinician"),
         ("POST", "/launcher"): Route(desk.launch, "clinician"),
         ("GET", "/desk"): Route(desk.show_desk, "administrator"),
+        ("GET", "/desk/audit"): Route(audit.show_audit, "administrator"),
         ("POST", "/desk/invite"): Route(desk.invite_somebody, "administrator"),
         ("POST", "/desk/invitations/withdraw"): Route(desk.withdraw_invitation, "administrator"),
         ("POST", "/desk/accounts/disable"): Route(desk.disable_account, "administrator"),
