@@ -15,7 +15,7 @@ import re
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
@@ -30,6 +30,7 @@ from careledger.primitives.errors import CareLedgerError, Invalid, NotFound, Una
 from careledger.web.api.messages import API_BODY_BYTES_MAX, JSON, ApiHandler, ApiRequest
 from careledger.web.body import Disconnected, Receive, declared_length, read_body, unpack_gzip
 from careledger.web.crossing import FHIR_PREFLIGHT, PREFLIGHT, READABLE
+from careledger.web.files import AppFiles, File
 from careledger.web.outcome import FHIR_JSON, outcome
 from careledger.web.smart.messages import SmartAnswer, SmartRequest
 from careledger.web.streaming import send_pieces
@@ -114,6 +115,7 @@ class Services:
     api: ApiHandler | None = None
     public_url: str = ""
     behind_proxy: bool = False
+    files: AppFiles = field(default_factory=AppFiles)
 
 
 class _Refused(Exception):
@@ -234,8 +236,24 @@ class _Exchange:
         if path == b"/livez" or path == b"/readyz":
             self.headers()
             return self.probe(path)
+        if (file := self.services.files.find(path.decode("latin-1"))) is not None:
+            return self.file(file)
         self.headers()
         raise NotFound("there is nothing at this address", hint="FHIR is at /fhir")
+
+    def file(self, file: File) -> FhirResponse:
+        """A file of the web application; nothing of anybody is in it, so nobody is asked for a token."""
+        headers = self.headers()
+        if self.method not in PROBE_METHODS:
+            raise _Refused(405, "method-not-allowed", "this method is not possible here", allow=PROBE_METHODS)
+        if self.method == "OPTIONS":
+            return self.options(PROBE_METHODS, file.route)
+        told = [*file.headers, (b"etag", file.etag)] if file.etag else list(file.headers)
+        if file.etag and headers.get(b"if-none-match") == file.etag:
+            return FhirResponse(304, told, b"", file.route)
+        if file.packed and b"br" in headers.get(b"accept-encoding", b""):
+            return FhirResponse(200, [*told, (b"content-encoding", b"br")], file.packed, file.route)
+        return FhirResponse(200, told, file.plain, file.route)
 
     def probe(self, path: bytes) -> FhirResponse:
         """Whether the process runs; whether the node can serve."""

@@ -231,7 +231,7 @@ class Browser:
         html = self.go("/demo").html
         found = re.search(rf'name="account" value="([^"]+)">\s*<p><button class="main">{who}<', html)
         assert found, html
-        assert self.act("/demo", account=found[1]).location == "/me"
+        assert self.act("/demo", account=found[1]).location == "/app"
         return self
 
     def launch(

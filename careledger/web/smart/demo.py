@@ -8,7 +8,7 @@ from typing import Final
 
 from careledger.smart.personas import become, list_personas
 from careledger.vault.registry import Registry
-from careledger.web.smart.entering import take_in
+from careledger.web.smart.entering import HOME, take_in
 from careledger.web.smart.messages import SmartAnswer
 from careledger.web.smart.rendering import render
 from careledger.web.smart.screens import Form, People, Route, go
@@ -25,7 +25,7 @@ async def show(people: People, visit: Visit, form: Form) -> SmartAnswer:
 async def sign_in(people: People, visit: Visit, form: Form) -> SmartAnswer:
     """Signed in as that persona: a session like any other."""
     await take_in(people, visit, become(people.registry, form.one("account")))
-    return go(visit, "/me")
+    return go(visit, HOME)
 
 
 ROUTES: Final[Mapping[tuple[str, str], Route]] = MappingProxyType(

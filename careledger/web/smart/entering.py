@@ -39,6 +39,8 @@ from careledger.web.smart.telling import tell_coming
 from careledger.web.smart.visits import Visit
 
 HALF_DONE_MS: Final = 900_000
+HOME: Final = "/app"
+"""Where somebody is at home after signing in: the web application."""
 CONTINUE: Final = "/oauth/continue?ticket="
 """Where somebody goes on who had to sign in for a program's request."""
 _TICKET = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
@@ -124,7 +126,7 @@ async def take_in(
 
 def _next(ticket: str) -> str:
     """Where to go after signing in: one of our own pages, never an address that somebody sent."""
-    return CONTINUE + ticket if _TICKET.fullmatch(ticket) else "/me"
+    return CONTINUE + ticket if _TICKET.fullmatch(ticket) else HOME
 
 
 # Enrolling
