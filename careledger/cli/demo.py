@@ -69,7 +69,11 @@ def demo(
         token = calls.call(options, "token.issue", make_token_request())
         witness.wait()
         print_welcome(options, port, token, witness.describe(compute_program()))
-        overrides = {"server.listen": f"{HOST}:{port}", "server.base_url": f"http://localhost:{port}"}
+        overrides: dict[str, str | bool] = {
+            "server.listen": f"{HOST}:{port}",
+            "server.base_url": f"http://localhost:{port}",
+            "explorer.open": True,
+        }
         if witness.entry:
             overrides["witness.urls"] = witness.entry
         serving.serve(home, overrides, read_passphrase(passphrase_file))

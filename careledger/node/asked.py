@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from careledger.node import handing
+from careledger.node import deciding, handing, network_facts
 from careledger.node.commands import Function
 
 ASKED: Mapping[str, Function] = MappingProxyType(
@@ -17,5 +17,13 @@ ASKED: Mapping[str, Function] = MappingProxyType(
         "asked.export": handing.export,
         "asked.export.piece": handing.piece,
         "asked.export.drop": handing.drop,
+        "asked.consents": deciding.show,
+        "asked.consents.prepare": deciding.prepare,
+        "asked.consents.grant": deciding.grant,
+        "asked.consents.prepare_revocation": deciding.prepare_revocation,
+        "asked.consents.revoke": deciding.revoke,
+        "asked.network": network_facts.describe,
+        "asked.signing": network_facts.show_signing,
+        "asked.trust": network_facts.show_trust,
     }
 )

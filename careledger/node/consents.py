@@ -313,6 +313,7 @@ def list_held(snapshot: Snapshot, chart: int) -> list[tuple[Directive, Held]]:
 
 
 def describe(directive: Directive, held: Held) -> dict[str, Any]:
+    """A directive in plain fields, as the command line and `/api` show it."""
     text = directive.text
     return {
         "id": directive.id,

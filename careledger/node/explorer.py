@@ -23,9 +23,11 @@ from careledger.contracts.validators import (
 )
 from careledger.ledger.blocks import BLOCK, NETWORK_BLOCK, Block
 from careledger.ledger.consensus import index
+from careledger.ledger.consensus.chain import HISTORY_PREFIX
 from careledger.ledger.execution import Overlay
 from careledger.ledger.genesis import GENESIS, NETWORK, Genesis, compute_chain_id, compute_genesis_hash
 from careledger.ledger.kernel import Key
+from careledger.ledger.log import consistency_path
 from careledger.ledger.store.kv import KV
 from careledger.ledger.transaction import Body, Transaction, compute_id, decode_transaction
 from careledger.node.explorer_words import (
@@ -192,6 +194,12 @@ class Explorer:
                 f"this node does not have block {height}", hint="it began with a snapshot: ask another node"
             )
         return Block(0, self._genesis.time_ms, (), (), compute_genesis_hash(self._genesis), b"")
+
+    def prove_continued(self, old: int, new: int) -> list[bytes]:
+        """That the history of `new` blocks begins with that of `old` ones (RFC 6962, 2.1.2). Raises Invalid."""
+        if not 0 < old <= new:
+            raise Invalid("that height is not in the checkpoint", hint=f"at most {new - 1}", code="parameter")
+        return consistency_path(old, new, index.node_getter(self._kv, HISTORY_PREFIX))
 
     # Transactions
 

@@ -74,7 +74,7 @@ class Headers:
                 "the validators signed another state than this node has",
                 hint="stop the node and run `careledger fsck`",
             )
-        changes = _changes(home)
+        changes = list_changes(home)
         if not changes:
             return SignedState((target,), previous.header, (target.validators.hash,))
         return SignedState((*await self.find_bridges(changes, target), target), previous.header)
@@ -86,20 +86,31 @@ class Headers:
         it announces the new set to those of whom nobody is left. Of more bridges than a file holds, the newest: who
         trusts a header from before those needs a newer one.
         """
-        near = {1, *(height for change in changes for height in (change - 1, change))}
-        heights = [
-            *sorted(height for height in near if 0 < height < target.header.height),
-            target.header.height,
-        ]
+        heights = _between(1, changes, target)
         self._remember(target)
         heights = heights[await self._count_forgotten(heights) :]
+        return (await self._step(heights))[-BRIDGES_MAX:]
+
+    async def find_way(self, height: int, changes: Sequence[int], target: LightBlock) -> list[LightBlock]:
+        """As `find_bridges`, for whoever trusts the header of this height, below the target's.
+
+        Raises NotFound if the engine has that header no more, or if there are more bridges than a file holds.
+        """
+        self._remember(target)
+        found = await self._step(_between(height, changes, target))
+        if len(found) > BRIDGES_MAX:
+            raise NotFound("too much has changed since that height", hint="trust a newer header")
+        return found
+
+    async def _step(self, heights: list[int]) -> list[LightBlock]:
+        """Headers between the first and the last of these, by steps as long as they may be."""
         found: list[LightBlock] = []
         while len(heights) > 1:
             block = await self._recall(heights.pop(0))
             point = trust_header(block.header, block.validators)
             heights = heights[await self._find_farthest(point, heights) :]
             found.append(await self._recall(heights[0]))
-        return found[:-1][-BRIDGES_MAX:]
+        return found[:-1]
 
     async def _count_forgotten(self, heights: Sequence[int]) -> int:
         """How many of these the engine has no more: it pruned them, or began with a snapshot after them."""
@@ -144,7 +155,14 @@ class Headers:
             self._known.popitem(last=False)
 
 
-def _changes(home: OpenHome) -> list[int]:
+def _between(first: int, changes: Sequence[int], target: LightBlock) -> list[int]:
+    """Heights that may be needed on the way from the first to the target, both of them too."""
+    near = {first, *(height for change in changes for height in (change - 1, change))}
+    last = target.header.height
+    return [*sorted(height for height in near if first <= height < last), last]
+
+
+def list_changes(home: OpenHome) -> list[int]:
     """Heights whose header was the first under another validator set: two after the block that decided it."""
     with home.tables.env.begin() as txn:
         kv = LmdbKV(txn, home.tables.ledger)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import http.client
 import json
 import os
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from careledger.ledger.export_verification import verify_export
 from careledger.ledger.verification import verify_receipt
 from careledger.node.spools import SPOOLS_OF_CALLER_MAX
 from careledger.web.api import charts
+from tests.faults.killing import serving
 from tests.faults.rig import patient
 from tests.node.consenting import Device
 from tests.web.api_support import Site, fill, site_of
@@ -240,3 +242,32 @@ def test_methods_and_addresses_are_those_of_the_table(site: Site) -> None:
     for path in ("/api/", "/api/nothing", "/api/charts/ada", "/api/receipts/Observation/%2e%2e"):
         assert site.ask(path, token).status == 404
     assert site.ask("/api/me", token, "GET", b"{}").status == 400
+
+
+@pytest.mark.slow
+def test_several_workers_answer_as_one_process_does(tmp_path: Path) -> None:
+    """Each worker asks the writer over the socket: receipts, exports, directives and refusals are the same."""
+    path = tmp_path / "home"
+    with site_of(path) as site:
+        fill(site)
+        Device(site.node.command, "ada", bytes(range(32))).enrol()
+        token, other = site.token(), ben(site)
+
+    def ask(port: int, url: str, bearer: str) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("GET", url, headers={"Authorization": f"Bearer {bearer}"})
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        return answer.status, body
+
+    with serving(path, 2) as (_, port):
+        checkpoint = ask(port, "/api/checkpoint", token)[1]
+        for _ in range(4):  # a connection each: both workers answer some
+            for url in (*OF_ADA, "/api/charts/ada/consents", "/api/network", "/api/ledger/blocks/1"):
+                assert ask(port, url, token)[0] == 200, url
+            for url in OF_ADA:
+                assert ask(port, url, other)[0] == 404, url
+        receipt = ask(port, OF_ADA[0], token)[1]
+        verify_receipt(receipt, checkpoint)
+        verify_export(ask(port, "/api/charts/ada/export", token)[1], ask(port, "/api/checkpoint", token)[1])

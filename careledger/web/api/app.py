@@ -14,9 +14,9 @@ from careledger.node.config import Config
 from careledger.node.worker import Answering
 from careledger.primitives.errors import CareLedgerError, Unauthenticated
 from careledger.smart.limits import Limiter, TooManyRequests
-from careledger.web.api import charts, ledger, me
+from careledger.web.api import charts, consents, ledger, me
 from careledger.web.api.messages import JSON, ApiRequest
-from careledger.web.api.parts import Checkpoint, Found, Handler, Parts
+from careledger.web.api.parts import Found, Handler, Kept, Parts
 
 TOKEN: Final = "access token"
 EXPLORER: Final = "access token of a person; with `explorer.open` nobody: a ledger holds no patient's data"
@@ -41,12 +41,19 @@ ROUTES: Final = (
     Route("GET", "/api/charts/{id}/accesses", TOKEN, charts.accesses),
     Route("GET", "/api/charts/{id}/export", TOKEN, charts.export),
     Route("GET", "/api/charts/{id}/access-export", TOKEN, charts.access_export),
+    Route("GET", "/api/charts/{id}/consents", TOKEN, consents.show),
+    Route("GET", "/api/charts/{id}/consents/prepare", TOKEN, consents.prepare),
+    Route("POST", "/api/charts/{id}/consents", TOKEN, consents.grant),
+    Route("GET", "/api/charts/{id}/consents/{directive}/prepare", TOKEN, consents.prepare_revocation),
+    Route("POST", "/api/charts/{id}/consents/{directive}/revoke", TOKEN, consents.revoke),
+    Route("GET", "/api/network", TOKEN, ledger.network),
     Route("GET", "/api/ledger", EXPLORER, ledger.overview),
     Route("GET", "/api/ledger/blocks", EXPLORER, ledger.blocks),
     Route("GET", "/api/ledger/blocks/{height}", EXPLORER, ledger.block),
     Route("GET", "/api/ledger/transactions/{hash}", EXPLORER, ledger.transaction),
     Route("GET", "/api/ledger/validators", EXPLORER, ledger.validators),
     Route("GET", "/api/ledger/search", EXPLORER, ledger.search),
+    Route("GET", "/api/ledger/trust", EXPLORER, ledger.trust),
 )
 """The whole of `/api`; docs/spec/api.md says what each answers."""
 
@@ -129,6 +136,8 @@ def create_api(answering: Answering, config: Config, limiter: Limiter) -> ApiApp
             config=config,
             limiter=limiter,
             recheck=recheck,
-            checkpoint=Checkpoint(answering.call, time.monotonic),
+            checkpoint=Kept(answering.call, "checkpoint", 2.0, time.monotonic),
+            network=Kept(answering.call, "asked.network", 1.0, time.monotonic),
+            signing=Kept(answering.call, "asked.signing", 10.0, time.monotonic),
         )
     )

@@ -185,4 +185,4 @@ async def receipt(parts: Parts, request: ApiRequest, found: Found) -> FhirRespon
 async def checkpoint(parts: Parts, request: ApiRequest, found: Found) -> FhirResponse:
     """The newest signed checkpoint, with what witnesses signed of it (docs/spec/receipt.md)."""
     request.parameters()
-    return answer_file(await parts.checkpoint.get())
+    return answer_file((await parts.checkpoint.get())["file"].encode())

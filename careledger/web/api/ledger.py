@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from careledger.fhir.messages import FhirResponse
+from careledger.ledger.proof_files import encode_binary
+from careledger.ledger.verification import read_any_trust
 from careledger.node.explorer import PAGE_MAX, Explorer
 from careledger.primitives.errors import Invalid, NotPermitted
 from careledger.smart.limits import PAGES_OF_ADDRESS
@@ -59,13 +63,62 @@ async def transaction(parts: Parts, request: ApiRequest, found: Found) -> FhirRe
 
 
 async def validators(parts: Parts, request: ApiRequest, found: Found) -> FhirResponse:
-    """Who validates, with which weight."""
+    """Who validates, with which weight, and what of the newest commits each signed."""
     check_reader(parts, request)
     request.parameters()
+    return answer(await _list_validators(parts))
+
+
+async def _list_validators(parts: Parts) -> dict[str, Any]:
     with parts.reader.snapshot() as snapshot:
         ledger = Explorer(snapshot)
-        shown = {"height": ledger.height, "validators": ledger.list_validators()}
-    return answer(shown)
+        height, found = ledger.height, ledger.list_validators()
+    none: dict[str, Any] = {"commits": 0, "signed": {}}
+    signing = await parts.signing.get() if found else none
+    nothing = {"commits": 0, "newest": 0}
+    shown = [one | {"signed": signing["signed"].get(one["address"], nothing)} for one in found]
+    return {"height": height, "commits": signing["commits"], "validators": shown}
+
+
+async def network(parts: Parts, request: ApiRequest, found: Found) -> FhirResponse:
+    """How this node stands: how fresh it is, who validates, who witnesses."""
+    request.parameters()
+    request.caller  # noqa: B018 (raises for nobody)
+    facts = await parts.network.get()
+    validators = await _list_validators(parts) if facts["mode"] == "network" else {"validators": []}
+    return answer(facts | {"validators": validators["validators"]})
+
+
+async def trust(parts: Parts, request: ApiRequest, found: Found) -> FhirResponse:
+    """What a light client needs to come from the height that it trusts to the newest one.
+
+    On a network: headers with commits and validator sets, in the form of receipts; embedded: that the history continues.
+    """
+    check_reader(parts, request)
+    given = request.parameters("height")
+    height = read_number(given["height"], "height") if "height" in given else -1
+    with parts.reader.snapshot() as snapshot:
+        is_network = Explorer(snapshot).is_network
+    if is_network:
+        made = await parts.call("asked.trust", {"height": height})
+        shown = {
+            "mode": "network",
+            "height": made["height"],
+            "checkpoint": msgspec.Raw(made["checkpoint"].encode()),
+        }
+        return answer(shown | ({"signed": msgspec.Raw(made["signed"].encode())} if made["signed"] else {}))
+    file = (await parts.checkpoint.get())["file"].encode()
+    if (size := read_any_trust(file).size) <= height:  # kept since before that block
+        file = (await parts.checkpoint.get(fresh=True))["file"].encode()
+        size = read_any_trust(file).size
+    shown = {"mode": "embedded", "height": size - 1, "checkpoint": msgspec.Raw(file)}
+    if height < 0:
+        return answer(shown)
+    with parts.reader.snapshot() as snapshot:
+        path = Explorer(snapshot).prove_continued(height + 1, size)
+    return answer(
+        shown | {"continued": {"from": height + 1, "to": size, "path": encode_binary(b"".join(path))}}
+    )
 
 
 async def search(parts: Parts, request: ApiRequest, found: Found) -> FhirResponse:

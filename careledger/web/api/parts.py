@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirResponse
@@ -44,27 +44,25 @@ class Watching:
         self.entered.pop((token, patient), None)
 
 
-CHECKPOINT_SECONDS: Final = 2.0
-"""How old a checkpoint may be that is handed out again: witnesses are asked no more often."""
-
-
 @dataclass(slots=True)
-class Checkpoint:
-    """The newest one, asked for once however many want it at the same time."""
+class Kept:
+    """What the writer answers alike to everybody: asked for once however many want it, and kept for some seconds."""
 
     call: Call
+    name: str
+    seconds: float
     clock: Callable[[], float]
-    _kept: bytes = b""
+    _answer: dict[str, Any] | None = None
     _at: float = 0.0
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def get(self) -> bytes:
-        """The file."""
+    async def get(self, *, fresh: bool = False) -> dict[str, Any]:
+        """The answer; a `fresh` one is asked for now. Raises what the writer raises."""
         async with self._asking:
-            if not self._kept or self.clock() - self._at > CHECKPOINT_SECONDS:
-                made = await self.call("checkpoint", {})
-                self._kept, self._at = made["file"].encode(), self.clock()
-            return self._kept
+            if fresh or self._answer is None or self.clock() - self._at > self.seconds:
+                self._answer = await self.call(self.name, {})
+                self._at = self.clock()
+            return self._answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,9 @@ class Parts:
     config: Config
     limiter: Limiter
     recheck: Callable[[ApiRequest], None]
-    checkpoint: Checkpoint
+    checkpoint: Kept
+    network: Kept
+    signing: Kept
     watching: Watching = field(default_factory=Watching)
     clock: Callable[[], float] = time.monotonic
 
