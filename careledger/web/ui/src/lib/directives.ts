@@ -1,6 +1,7 @@
 import { ml_dsa65 } from "@noble/post-quantum/ml-dsa.js";
+import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
-import { toBytes, toText } from "./base64url.ts";
+import { toText } from "./base64url.ts";
 import { asRaw, countedBytes, joinBytes, u16, u32, u64, u8, type Bytes } from "./encoding.ts";
 import type { Language } from "./directive_words.ts";
 import { composeShown, type Names } from "./shown.ts";
@@ -36,8 +37,8 @@ export interface Terms {
   readonly supersedes: string;
 }
 
-/** What the node says about chart and ledger before she decides: `prepare` of `GET /api/charts/{patient}/consents`. Bytes
- *  are base64url. */
+/** What the node says about chart and ledger before she decides (`GET /api/charts/{patient}/consents/prepare`). Bytes are
+ *  hex. */
 export interface Prepared {
   readonly organisation: string;
   readonly handle: string;
@@ -64,7 +65,7 @@ export interface Draft {
   readonly commitment: Bytes;
 }
 
-/** What is handed in with `POST /api/charts/{patient}/consents`; bytes are base64url. */
+/** What is handed in with `POST /api/charts/{patient}/consents`; bytes are hex. */
 export interface Grant {
   readonly text: string;
   readonly salt: string;
@@ -107,16 +108,16 @@ export function tagged(tag: string, ...data: readonly Bytes[]): Bytes {
 /** The text of what she decides, with what the page shows of it. `nonce` and `salt` are 32 random bytes each, used once. */
 export function compose(terms: Terms, prepared: Prepared, language: Language, nonce: Bytes, salt: Bytes): Draft {
   const sorted = sort(terms);
-  const organisation = `did:careledger:${toHex(toBytes(prepared.organisation))}`;
+  const organisation = `did:careledger:${prepared.organisation}`;
   const shown = composeShown(sorted, organisation, prepared.names, language);
   const text = encoder.encode(
     canonical({
       ...sorted,
       format: "careledger/directive/2",
-      handle: prepared.handle,
+      handle: toText(fromHex(prepared.handle)),
       language,
       nonce: toText(nonce),
-      organisation: prepared.organisation,
+      organisation: toText(fromHex(prepared.organisation)),
       shown,
     }),
   );
@@ -136,14 +137,14 @@ export function sign(draft: Draft, prepared: Prepared, secrets: Secrets, binding
   const body = grantBody(draft, prepared, asRaw(publicKey), revocationHash);
   const signature = ml_dsa65.sign(transactionId(body), secretKey);
   return {
-    text: toText(draft.text),
-    salt: toText(draft.salt),
-    binding: toText(binding),
-    key: toText(publicKey),
-    revocation_hash: toText(revocationHash),
+    text: toHex(draft.text),
+    salt: toHex(draft.salt),
+    binding: toHex(binding),
+    key: toHex(asRaw(publicKey)),
+    revocation_hash: toHex(revocationHash),
     sequence: prepared.sequence,
     valid_until: prepared.valid_until,
-    signature: toText(signature),
+    signature: toHex(asRaw(signature)),
   };
 }
 
@@ -152,10 +153,10 @@ export function signRevocation(id: string, prepared: Envelope, seed: Bytes): Rev
   const { publicKey, secretKey } = ml_dsa65.keygen(seed);
   const body = revocationBody(fromHex(id), prepared, asRaw(publicKey));
   return {
-    key: toText(publicKey),
+    key: toHex(asRaw(publicKey)),
     sequence: prepared.sequence,
     valid_until: prepared.valid_until,
-    signature: toText(ml_dsa65.sign(transactionId(body), secretKey)),
+    signature: toHex(asRaw(ml_dsa65.sign(transactionId(body), secretKey))),
   };
 }
 
@@ -180,12 +181,12 @@ export function transactionId(body: Bytes): Bytes {
 
 /**
  * Whether the ledger's entry of a directive is hers: under her key, with her code, until her day, and active. `entry` is
- * what the node answered the grant with (base64url); it is the node's word until a proof shows it.
+ * what the node answered the grant with (hex); it is the node's word until a proof shows it.
  */
 export function isHers(entry: string, grant: Grant, draft: Draft): boolean {
-  const bytes = toBytes(entry);
-  const hash = tagged("cl1.key-id", ledgerKey(toBytes(grant.key)));
-  const expected = joinBytes(u8(1), hash, u32(draft.untilDay), toBytes(grant.revocation_hash));
+  const bytes = fromHex(entry);
+  const hash = tagged("cl1.key-id", ledgerKey(fromHex(grant.key)));
+  const expected = joinBytes(u8(1), hash, u32(draft.untilDay), fromHex(grant.revocation_hash));
   return bytes.length === expected.length + 8 && expected.every((byte, index) => bytes[index] === byte);
 }
 
@@ -201,13 +202,38 @@ export function passkeyKey(raw: Bytes, rpId: string, origin: string): Bytes {
 
 /** The challenge by which a passkey becomes this chart's key. */
 export function enrolmentChallenge(prepared: Pick<Prepared, "organisation" | "handle">, key: Bytes): Bytes {
-  const place = joinBytes(toBytes(prepared.organisation), toBytes(prepared.handle));
+  const place = joinBytes(fromHex(prepared.organisation), fromHex(prepared.handle));
   return tagged("cl1.enrolment", place, encoder.encode(keyId(key)));
 }
 
 /** The challenge by which the enrolled key lets `key` follow it. */
 export function continuationChallenge(key: Bytes): Bytes {
   return encoder.encode(keyId(key));
+}
+
+/** The printed kit: lets another key follow an enrolled one that is lost, and does nothing else. */
+export interface Kit {
+  /** For paper: 64 hex digits in groups of eight. */
+  readonly code: string;
+  /** Its public key, for the enrolment. */
+  readonly recovery: Bytes;
+}
+
+/** A new kit; `random` is 32 random bytes. */
+export function newKit(random: Bytes = crypto.getRandomValues(new Uint8Array(32))): Kit {
+  const code = (toHex(random).match(/.{8}/g) ?? []).join("-");
+  return { code, recovery: asRaw(kitKeys(random).publicKey) };
+}
+
+/** The kit's word that `key` follows the enrolled one. Throws RangeError for what is no code of a kit. */
+export function signWithKit(code: string, key: Bytes): Bytes {
+  const digits = code.toLowerCase().replaceAll(/[\s-]/g, "");
+  if (!/^[0-9a-f]{64}$/.test(digits)) throw new RangeError("a kit has 64 digits");
+  return asRaw(ml_dsa65.sign(continuationChallenge(key), kitKeys(fromHex(digits)).secretKey));
+}
+
+function kitKeys(seed: Bytes): { readonly publicKey: Uint8Array; readonly secretKey: Uint8Array } {
+  return ml_dsa65.keygen(hmac(sha256, seed, encoder.encode("cl1.enrolled")));
 }
 
 export function toHex(bytes: Bytes): string {
@@ -224,9 +250,9 @@ function ledgerKey(key: Bytes): Bytes {
 
 function transactionBody(envelope: Envelope, lane: number, message: Bytes): Bytes {
   return joinBytes(
-    toBytes(envelope.genesis_hash),
+    fromHex(envelope.genesis_hash),
     u64(envelope.valid_until),
-    toBytes(envelope.sponsor),
+    fromHex(envelope.sponsor),
     u8(lane),
     u64(envelope.sequence),
     u32(1),
