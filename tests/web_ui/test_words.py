@@ -1,0 +1,49 @@
+"""The web application's words: every one that its sources say stands in every catalog, translated (English and Spanish)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.web_ui.running import LIB
+
+SOURCES = LIB.parent
+CATALOGS = sorted(SOURCES.rglob("locales/*.po"))
+_ENTRY = re.compile(r'^msgid (".*"(?:\n".*")*)\nmsgstr (".*"(?:\n".*")*)$', re.MULTILINE)
+_HOLE = re.compile(r"\{\w+")
+
+
+def read(path: Path) -> dict[str, str]:
+    """msgid -> msgstr."""
+    joined = [
+        [re.sub(r'"\n"', "", part)[1:-1] for part in found] for found in _ENTRY.findall(path.read_text())
+    ]
+    return {key: value for key, value in joined if key}
+
+
+@pytest.mark.parametrize("path", CATALOGS, ids=lambda path: f"{path.parent.parent.name}-{path.stem}")
+def test_every_word_is_translated_with_the_same_holes(path: Path) -> None:
+    words = read(path)
+    assert [key for key, value in words.items() if not value] == []
+    uneven = [key for key, value in words.items() if set(_HOLE.findall(key)) != set(_HOLE.findall(value))]
+    assert uneven == []
+
+
+@pytest.mark.parametrize(
+    "folder", sorted({path.parent for path in CATALOGS}), ids=lambda path: path.parent.name
+)
+def test_both_languages_have_the_same_words(folder: Path) -> None:
+    assert set(read(folder / "en.po")) == set(read(folder / "es.po"))
+
+
+def test_long_texts_are_not_left_in_english() -> None:
+    left = [
+        f"{path.parent.parent.name}: {key}"
+        for path in CATALOGS
+        if path.stem == "es"
+        for key, value in read(path).items()
+        if value == key and len(key.split()) > 3
+    ]
+    assert left == []
