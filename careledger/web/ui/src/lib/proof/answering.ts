@@ -3,6 +3,7 @@
 import {
   advanceLight,
   type ExportFacts,
+  type Heads,
   type LightFacts,
   type ReceiptFacts,
   type Verdict,
@@ -28,6 +29,8 @@ export interface Question {
   readonly files: Files;
   /** Of an export: the id of the patient's key. */
   readonly key?: string;
+  /** Of an export: what was kept of an earlier one. */
+  readonly since?: Heads;
 }
 
 /** Facts of whichever kind was asked for. */
@@ -50,12 +53,12 @@ export async function answer(question: Question): Promise<Answer> {
   }
 }
 
-function verify({ kind, files, key }: Question): Promise<Verdict<Facts>> {
+function verify({ kind, files, key, since }: Question): Promise<Verdict<Facts>> {
   switch (kind) {
     case "receipt":
       return verifyReceipt(files.file, files.trust, { body: files.body });
     case "export":
-      return verifyExport(files.file, files.trust, files.earlier, { key });
+      return verifyExport(files.file, files.trust, files.earlier, { key, since });
     case "light":
       return advanceLight(files.trust, files.file);
   }

@@ -4,6 +4,7 @@ import { type Bytes, hex, isSame } from "./bytes.ts";
 import { decide } from "./decisions.ts";
 import { keyId } from "./directives.ts";
 import { openExport, type Opened } from "./export_reading.ts";
+import { checkHeads, type Heads } from "./heads.ts";
 import { type AsOf, checkLedger, didOf, headRoot, type Level } from "./ledger.ts";
 import { checkEarlier, checkFormer } from "./past.ts";
 import { checkDates, checkPins } from "./pins.ts";
@@ -25,6 +26,8 @@ export interface ExportFacts {
   readonly rules: Readonly<Record<string, number>>;
   /** What only a chart export shows. */
   readonly chart: ChartFacts | null;
+  /** Keep them: `since` of a later check. */
+  readonly heads: Heads;
   readonly level: Level;
   readonly asOf: AsOf;
 }
@@ -42,9 +45,10 @@ export interface ChartFacts {
   readonly movedIn: number;
 }
 
-/** What a reader may add: an export of before, the id of the patient's key, another clock. */
+/** What a reader may add: an export of before, or what was kept of one, the id of the patient's key, another clock. */
 export interface ExportWishes {
   readonly earlier: Uint8Array | null;
+  readonly since: Heads | null;
   readonly key: string | null;
   readonly nowMs: number;
 }
@@ -59,7 +63,7 @@ export async function checkExport(
   const opened = await openExport(data, trust.mode);
   const { file, chart, accesses } = opened;
   need(file.chain === trust.chain, "other-ledger");
-  const { level, state, roots } = await checkSignedHistory(opened, trust, wishes.nowMs);
+  const { level, state, roots, now } = await checkSignedHistory(opened, trust, wishes.nowMs);
   const whole = { file, leaves: chart.leaves, accesses: accesses.leaves };
   checkPins(whole, trust, lastOf(roots));
   if (trust.mode === "embedded") {
@@ -76,8 +80,16 @@ export async function checkExport(
   const enrolledKey = enrolled === undefined ? null : keyId(enrolled);
   need(wishes.key === null || "entries" in file, "key-unseen");
   need(wishes.key === null || wishes.key === enrolledKey, "key-other");
+  if (wishes.since !== null) checkHeads(now, chart.leaves, accesses.leaves, wishes.since);
   if (wishes.earlier !== null) checkEarlier(opened, roots, await openExport(wishes.earlier, "network"));
-  return describe(opened, level, enrolledKey);
+  return describe(opened, level, enrolledKey, now);
+}
+
+interface SignedHistory {
+  readonly level: Level;
+  readonly state: Bytes;
+  readonly roots: ReadonlyMap<number, Bytes>;
+  readonly now: Heads;
 }
 
 /** 7 and 8. Both logs, from all leaves, stand under a signed block, whose history continues the trusted one. */
@@ -85,7 +97,7 @@ async function checkSignedHistory(
   { file, chart, accesses, size }: Opened,
   trust: Trust,
   nowMs: number,
-): Promise<{ readonly level: Level; readonly state: Bytes; readonly roots: ReadonlyMap<number, Bytes> }> {
+): Promise<SignedHistory> {
   const root = "head" in file ? file.head.root : treeRoot(chart.leaves);
   const heads = headRoot(file.handle, 0, size, root, file.heads.record);
   const accessRoot = treeRoot(accesses.leaves);
@@ -103,7 +115,9 @@ async function checkSignedHistory(
     need(trusted !== undefined, "export-since");
     need(isSame(trusted, trust.root), "rewritten");
   }
-  return { level: signed.level, state: signed.state, roots };
+  const access = { size: accesses.leaves.length, root: hex(accessRoot) };
+  const now = { record: { size, root: hex(root) }, access };
+  return { level: signed.level, state: signed.state, roots, now };
 }
 
 function lastOf(roots: ReadonlyMap<number, Bytes>): { readonly size: number; readonly root: Bytes } {
@@ -123,6 +137,7 @@ function describe(
   { file, chart, accesses, size }: Opened,
   level: Level,
   enrolledKey: string | null,
+  heads: Heads,
 ): ExportFacts {
   const rules = new Map<string, number>(); // what a rule is called is the file's word
   for (const { rule } of accesses.entries) {
@@ -147,6 +162,7 @@ function describe(
           movedIn: chart.movedIn,
         }
       : null,
+    heads,
     level,
     asOf: { chain: file.chain, height: file.block.height, timeMs: file.block.time },
   };

@@ -7,11 +7,13 @@
 
 import { readText } from "./bytes.ts";
 import { checkExport, type ExportFacts } from "./exports.ts";
+import { type Heads } from "./heads.ts";
 import { advance, type LightFacts } from "./light.ts";
 import { checkReceipt, type ReceiptFacts } from "./receipts.ts";
 import { type Code, Refused } from "./refused.ts";
 
 export type { ChartFacts, ExportFacts } from "./exports.ts";
+export type { Heads } from "./heads.ts";
 export type { AsOf, Level } from "./ledger.ts";
 export type { LightFacts } from "./light.ts";
 export type { ReceiptFacts } from "./receipts.ts";
@@ -38,6 +40,8 @@ export interface ReceiptOptions {
 
 /** What a reader may add to an export: the id of the patient's key, and another clock. */
 export interface ExportOptions {
+  /** What was kept of an earlier export: its `heads`. */
+  readonly since?: Heads | undefined;
   readonly key?: string | undefined;
   readonly nowMs?: number | undefined;
 }
@@ -58,7 +62,8 @@ export function verifyExport(
   earlier?: Uint8Array,
   options: ExportOptions = {},
 ): Promise<Verdict<ExportFacts>> {
-  const wishes = { earlier: earlier ?? null, key: options.key ?? null, nowMs: options.nowMs ?? Date.now() };
+  const { since = null, key = null, nowMs = Date.now() } = options;
+  const wishes = { earlier: earlier ?? null, since, key, nowMs };
   return judge(() => checkExport(file, trust, wishes));
 }
 

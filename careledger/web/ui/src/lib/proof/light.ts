@@ -60,7 +60,7 @@ async function advanceCheckpoint(
   file: Uint8Array,
   nowMs: number,
 ): Promise<LightFacts> {
-  const { level, asOf } = await checkExport(file, trustData, { earlier: null, key: null, nowMs });
+  const { level, asOf } = await checkExport(file, trustData, { earlier: null, since: null, key: null, nowMs });
   const { signed } = (await openExport(file, "embedded")).file;
   const trust = replace(trustData, { note: signed.note });
   const { size, chain } = await readTrust(trust); // every key that the reader knows must have signed it
