@@ -11,7 +11,17 @@ from typing import Final
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from careledger.access.grants import Envelope
-from careledger.contracts.identity import PRACTITIONER, REGISTER, ROLES, SET_ROLE, Register, SetRole
+from careledger.contracts.identity import (
+    PRACTITIONER,
+    REGISTER,
+    ROLES,
+    ROOT,
+    ROTATE,
+    SET_ROLE,
+    Register,
+    Rotate,
+    SetRole,
+)
 from careledger.contracts.standing import SIGN, Sign
 from careledger.ledger.kernel import ED25519, ML_DSA_65, WEBAUTHN_ES256, WEBAUTHN_ML_DSA, Key
 from careledger.ledger.transaction import BODY, Body
@@ -38,6 +48,11 @@ def compose_registration(envelope: Envelope, key: Key, roles: Sequence[str] = ()
         message = SetRole(compute_practitioner_did(key), by, ROLES.sorted(roles))
         messages.append(SET_ROLE.encode(message))
     return _compose(envelope, messages)
+
+
+def compose_rotation(envelope: Envelope, did: Did, key: Key) -> bytes:
+    """The body by which another key signs for a practitioner of the sponsor's from now on. Raises Invalid, TooLarge."""
+    return _compose(envelope, [ROTATE.encode(Rotate(did, ROOT, key))])
 
 
 def compose_signing(envelope: Envelope, by: Did, statement: bytes) -> bytes:

@@ -39,6 +39,8 @@ The methods and what they take and give are this table; `node` implements the sa
 | org.list | | organisations (list of did, name, active, operator, roles, end_points, height) |
 | practitioner.prepare | | chain, genesis_hash, sponsor, sequence, valid_until |
 | practitioner.register | algorithm, key, signature, sequence, valid_until, roles (list) | did, height |
+| practitioner.look | did, keys (list of algorithm, key) | algorithm, key, owners (list of DIDs) |
+| practitioner.rotate | algorithm, key, signature, sequence, valid_until, did | did, height |
 | practitioner.sign | algorithm, key, signature, sequence, valid_until, did, statement (32 bytes) | did, statement, height |
 | practitioner.suspend | did | did, height |
 | practitioner.reinstate | did | did, height |

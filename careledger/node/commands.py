@@ -351,6 +351,8 @@ COMMANDS: Mapping[str, Function] = MappingProxyType(
         "org.list": governing.list_organisations,
         "practitioner.prepare": practitioners.prepare,
         "practitioner.register": practitioners.register,
+        "practitioner.look": practitioners.look,
+        "practitioner.rotate": practitioners.rotate,
         "practitioner.sign": practitioners.sign,
         "practitioner.suspend": practitioners.suspend,
         "practitioner.reinstate": practitioners.reinstate,

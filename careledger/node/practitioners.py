@@ -12,6 +12,7 @@ from careledger.access.staff import (
     ALGORITHMS,
     STAFF_LANE,
     compose_registration,
+    compose_rotation,
     compose_signing,
     compute_practitioner_did,
 )
@@ -25,7 +26,7 @@ from careledger.contracts.standing import (
     Suspend,
     compute_standing,
 )
-from careledger.contracts.subjects import get_restrictions
+from careledger.contracts.subjects import KEYS, compute_key_id, get_restrictions
 from careledger.fhir.consents import day
 from careledger.ledger.consensus.index import EVENTS_MAX
 from careledger.ledger.execution import Overlay
@@ -49,6 +50,13 @@ if TYPE_CHECKING:
 
 VALID_MS: Final = 600_000
 """Within this a person has signed what was prepared."""
+
+
+class LookParams(msgspec.Struct, forbid_unknown_fields=True):
+    """A practitioner ('' for nobody yet), and keys as (algorithm, key) of which is asked whose they are."""
+
+    did: str
+    keys: list[tuple[int, bytes]]
 
 
 class Given(msgspec.Struct, forbid_unknown_fields=True):
@@ -81,6 +89,21 @@ async def prepare(node: CommandContext, params: dict[str, Any], progress: Progre
     }
 
 
+async def look(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Which key signs for a practitioner now, and whose each of some keys is or was: '' for nobody's."""
+    asked = read_params(params, LookParams)
+    async with node.sequencer.quiet():
+        with node.home.tables.env.begin() as txn:
+            state = Overlay(node.home.the_ledger.reader(LmdbKV(txn, node.home.tables.ledger)))
+            subject = SUBJECTS.get(state, parse_did(asked.did)) if asked.did else None
+            owners = [KEYS.get(state, compute_key_id(_key_of(*one))) for one in asked.keys]
+    return {
+        "algorithm": 0 if subject is None else subject.root.algorithm,
+        "key": b"" if subject is None else subject.root.public,
+        "owners": ["" if owner is None else did_text(owner) for owner in owners],
+    }
+
+
 async def register(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
     """The practitioner is on the ledger, under the key that signed.
 
@@ -93,6 +116,15 @@ async def register(node: CommandContext, params: dict[str, Any], progress: Progr
     own = [SecretKey(ED25519, keys.node_seed), SecretKey(ED25519, keys.root_seed)]
     height = await _complete(node, body, given, own)
     return {"did": did_text(compute_practitioner_did(key)), "height": height}
+
+
+async def rotate(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """Another key signs for the practitioner from the block on that is named; the former one never again. As `register`."""
+    given = read_params(params, Given)
+    did, keys = parse_did(given.did), node.home.keys
+    body = compose_rotation(_envelope(node, given), did, _read_key(given))
+    own = [SecretKey(ED25519, keys.node_seed), SecretKey(ED25519, keys.root_seed)]
+    return {"did": given.did, "height": await _complete(node, body, given, own)}
 
 
 async def sign(node: CommandContext, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -166,9 +198,13 @@ def _show(state: State, did: Did, time_ms: int) -> dict[str, Any]:
 
 
 def _read_key(given: Given) -> Key:
-    if given.algorithm not in ALGORITHMS:
+    return _key_of(given.algorithm, given.key)
+
+
+def _key_of(algorithm: int, public: bytes) -> Key:
+    if algorithm not in ALGORITHMS:
         raise Invalid("the ledger knows no such algorithm", hint="client and node differ in version")
-    return Key(given.algorithm, given.key)
+    return Key(algorithm, public)
 
 
 def _envelope(node: CommandContext, given: Given) -> Envelope:

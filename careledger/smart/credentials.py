@@ -177,6 +177,16 @@ def check_key(public: bytes) -> int:
     return algorithm
 
 
+def get_raw(public: bytes) -> bytes:
+    """x | y, or the ML-DSA key, of a COSE key that `check_key` let in."""
+    key = decode_credential_public_key(public)
+    if isinstance(key, DecodedEC2PublicKey):
+        return key.x + key.y
+    if not isinstance(key, DecodedMLDSAPublicKey):
+        raise PasskeyRefused("key")
+    return key.pub
+
+
 def check_authenticator_data(data: bytes) -> bool:
     """Whether the key may be copied to other devices (BE). Raises PasskeyRefused for what no assertion holds."""
     if len(data) not in AUTHENTICATOR_DATA_BYTES or data[32] & _ATTESTED:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from careledger.access.tokens import Presented
 from careledger.node.authorisation import Authority
-from careledger.node.worker import Answering
+from careledger.node.worker import Answering, Call
 from careledger.primitives.errors import Invalid, Unauthenticated
 from careledger.smart.authentication import Authenticator
 from careledger.smart.dpop import Shown, check_proof
@@ -93,7 +93,7 @@ async def create_smart(parts: Answering) -> SmartApp:
         await keep_own(server.registry, server.public_url, server.now_ms())
         tables += [
             {place: limited(limiter, handler) for place, handler in table.items()}
-            for table in people_tables(authority, party, parts.fhir)
+            for table in people_tables(authority, party, parts.fhir, parts.call)
         ]
     return SmartApp(authority, tabulate(*tables))
 
@@ -128,7 +128,7 @@ def party_of(public_url: str, name: str) -> RelyingParty | None:
 
 
 def people_tables(
-    authority: Authority, party: RelyingParty, fhir: FhirHandler
+    authority: Authority, party: RelyingParty, fhir: FhirHandler, call: Call | None = None
 ) -> list[Mapping[tuple[str, str], Handler]]:
     """The pages, and the authorisation end point, which needs them."""
     server = authority.server
@@ -144,6 +144,7 @@ def people_tables(
         house=authority.house,
         now_ms=server.now_ms,
         perform=MappingProxyType({"rotate-keys": Rotation(server).perform}),
+        call=call,
         has_provider=authority.provider is not None,
     )
     patients = Patients(server, fhir)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from careledger.smart.wording import LANGUAGES
-from careledger.web.smart import audit, desk, entering, here, mine
+from careledger.web.smart import audit, desk, entering, here, mine, signing
 from careledger.web.smart.messages import Handler, Routes, SmartAnswer, SmartRequest
 from careledger.web.smart.rendering import ASSETS, read_asset
 from careledger.web.smart.screens import Demand, Form, People, Route, go, guard
@@ -55,6 +55,12 @@ ROUTES: Final[Mapping[tuple[str, str], Route]] = MappingProxyType(
         ("POST", "/me/recovery/stop"): Route(mine.stop_recovery, "session"),
         ("GET", "/launcher"): Route(desk.show_launcher, "clinician"),
         ("POST", "/launcher"): Route(desk.launch, "clinician"),
+        ("GET", "/sign"): Route(signing.show_sign, "clinician"),
+        ("POST", "/sign"): Route(signing.write, "clinician"),
+        ("POST", "/sign/key"): Route(signing.choose_key, "clinician"),
+        ("POST", "/sign/again"): Route(signing.begin_anew, "clinician"),
+        ("POST", "/sign/options"): Route(signing.options, "clinician", is_json=True),
+        ("POST", "/sign/answer"): Route(signing.answer, "clinician", is_json=True),
         ("GET", "/desk"): Route(desk.show_desk, "administrator"),
         ("GET", "/desk/audit"): Route(audit.show_audit, "administrator"),
         ("POST", "/desk/invite"): Route(desk.invite_somebody, "administrator"),

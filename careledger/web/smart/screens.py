@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 from urllib.parse import quote
 
+from careledger.node.worker import Call
 from careledger.primitives.errors import (
     CareLedgerError,
     Conflict,
@@ -70,6 +71,7 @@ class People:
     house: HouseLog
     now_ms: Callable[[], int]
     perform: Mapping[str, Callable[[str], Awaitable[None]]] = field(default_factory=_no_acts)
+    call: Call | None = None  # the node's commands, for what a patient decides
     has_provider: bool = False  # the organisation's own sign-in is offered beside the passkey
 
     async def record(

@@ -228,6 +228,55 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "Solicitado. Otro administrador tiene que aprobarlo.",
         ),
         "desk.done": ("Done.", "Hecho."),
+        # signing on the ledger
+        "sign": ("Sign", "Firmar"),
+        "sign.text": (
+            "Write what you stand by. You then see exactly what is signed, and your passkey signs it on the ledger.",
+            "Escriba lo que respalda. Después verá exactamente lo que se firma, y su llave de acceso lo firma en el registro.",
+        ),
+        "sign.statement": ("Statement", "Declaración"),
+        "sign.look": ("Show me what I sign", "Mostrar lo que firmo"),
+        "sign.no-did": (
+            "Before you sign for the first time, one of your passkeys has to become your key on the ledger.",
+            "Antes de firmar por primera vez, una de sus llaves de acceso tiene que ser su clave en el registro.",
+        ),
+        "sign.no-key": (
+            "Another key signs for you on the ledger now. Choose the passkey that does so from now on.",
+            "Ahora firma por usted otra clave en el registro. Elija la llave de acceso que firmará desde ahora.",
+        ),
+        "sign.choose": ("Your passkeys", "Sus llaves de acceso"),
+        "sign.take": ("Use this one", "Usar esta"),
+        "sign.none": (
+            "None of your passkeys can sign on the ledger. Add another one on your page, on another device or browser.",
+            "Ninguna de sus llaves de acceso puede firmar en el registro. Añada otra en su página, en otro dispositivo o navegador.",
+        ),
+        "sign.confirm": ("What you sign", "Lo que firma"),
+        "sign.you-sign": ("This text, to the last character", "Este texto, hasta el último carácter"),
+        "sign.hash": (
+            "Its hash (SHA-256), which the ledger shows",
+            "Su resumen (SHA-256), que muestra el registro",
+        ),
+        "sign.as": ("As", "Como"),
+        "sign.public": (
+            "Everybody who reads the ledger sees the hash, you (as the number above) and the time; nobody sees the text. It cannot be taken back.",
+            "Quien lee el registro ve el resumen, a usted (con el número de arriba) y la hora; nadie ve el texto. No se puede retirar.",
+        ),
+        "sign.register": (
+            "This passkey becomes your key on the ledger, where you stand as a number without a name. Nobody can take that back, but your organisation can suspend it.",
+            "Esta llave de acceso será su clave en el registro, donde usted figura como un número sin nombre. Nadie puede retirarlo, pero su organización puede suspenderla.",
+        ),
+        "sign.rotate": (
+            "This passkey signs for you from now on. The key that did so before never signs again.",
+            "Esta llave de acceso firma por usted desde ahora. La clave anterior no vuelve a firmar.",
+        ),
+        "sign.button": ("Sign with my passkey", "Firmar con mi llave de acceso"),
+        "signed": ("Signed", "Firmado"),
+        "signed.block": ("This is on the ledger, in block", "Esto está en el registro, en el bloque"),
+        "signed.keep": (
+            "Keep this text to the last character, the salt included. Whoever has it can show what you signed, and when; here it is forgotten.",
+            "Guarde este texto hasta el último carácter, incluida la sal. Quien lo tenga puede mostrar qué firmó usted, y cuándo; aquí se olvida.",
+        ),
+        "signed.next": ("Sign something else", "Firmar otra cosa"),
         # the house log
         "audit": ("Sign-ins and acts", "Accesos y actuaciones"),
         "audit.text": (
@@ -260,6 +309,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "event.withdrawn": ("withdrew", "retiró"),
         "event.disabled": ("disabled an account", "desactivó una cuenta"),
         "event.enabled": ("enabled an account", "activó una cuenta"),
+        "event.signs": ("signed on the ledger", "firmó en el registro"),
         "event.linked": ("linked an account to the provider", "unió una cuenta al proveedor"),
         "event.unlinked": ("unlinked an account from the provider", "separó una cuenta del proveedor"),
         "event.audit-read": ("read this log", "leyó este registro"),
@@ -323,6 +373,13 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "Su organización no le tiene como profesional en activo.",
         ),
         "error.practitioner-not-active.hint": ("Ask your organisation.", "Pregunte a su organización."),
+        "error.sequence-moved": (
+            "Somebody else signed at the same moment. Nothing was changed.",
+            "Otra persona firmó en el mismo momento. No se ha cambiado nada.",
+        ),
+        "error.sequence-moved.hint": ("Sign once more.", "Firme otra vez."),
+        "error.signing-over": ("This took too long.", "Ha tardado demasiado."),
+        "error.signing-over.hint": ("Begin again.", "Empiece de nuevo."),
         "error.recovery-refused": ("This code does not hold.", "Este código no es válido."),
         "error.recovery-refused.hint": (
             "Check it letter by letter, or ask your organisation for help.",
