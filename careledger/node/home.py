@@ -19,6 +19,7 @@ from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.tree import MapTree
 from careledger.node import former, founding, handed, pins
 from careledger.node.finality import SignedState
+from careledger.node.heads import head_changes
 from careledger.node.layout import (
     FORMAT,
     NAME_BYTES_MAX,
@@ -399,21 +400,6 @@ def _begin(home: OpenHome, now_ms: int) -> None:
     home.put_applied(txn, home.view + 1 if home.is_network else home.height)
     home.journal.sync()
     home.writer.commit()
-
-
-def head_changes(
-    home: OpenHome, record_heads: dict[int, tuple[bytes, int, bytes]], access_charts: Sequence[int] | set[int]
-) -> dict[bytes, bytes]:
-    """New values of the heads map for these record logs, and for the access logs of these charts as they stand."""
-    changes = {
-        founding.head_key(0, handle): founding.head_value(size, root)
-        for handle, size, root in record_heads.values()
-    }
-    for chart in access_charts:
-        frontier = home.access.frontier(chart)
-        key = founding.head_key(1, home.keyring.get(chart).handle)
-        changes[key] = founding.head_value(frontier.size, frontier.root())
-    return changes
 
 
 def open_keys(layout: Layout, passphrase: str) -> tuple[HomeFile, Keys]:

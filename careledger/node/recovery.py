@@ -19,7 +19,8 @@ from careledger.ledger.consensus.snapshots import read_chunks
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.node import former, founding, pins
 from careledger.node.group import apply_event, departed_row, erased_row
-from careledger.node.home import OpenHome, head_changes
+from careledger.node.heads import head_changes
+from careledger.node.home import OpenHome
 from careledger.node.statesync import restore_ledger
 from careledger.node.tombstones import Tombstones, read_tombstones
 from careledger.primitives.errors import Corrupt

@@ -17,7 +17,8 @@ import lmdb
 from careledger.ledger.consensus.chain import is_urgent
 from careledger.node.accesses import AccessEntries, AccessQueue
 from careledger.node.group import Group, Handed, NextBlock, encode_event
-from careledger.node.home import OpenHome, head_changes
+from careledger.node.heads import head_changes, write_heads
+from careledger.node.home import OpenHome
 from careledger.node.waiting import SyncTimes, Waiting
 from careledger.node.workers import Workers
 from careledger.primitives.errors import CareLedgerError, Unavailable
@@ -35,7 +36,7 @@ AHEAD_MS = 60_000
 INDEX_LAG_SECONDS = 0.25
 PENDING_ACCESS_MAX = 4_000
 INLINE_SYNC_SECONDS = 0.002
-HEADS_PER_SLICE = 32
+ENTRIES_PER_SLICE = 24
 ARRIVAL_TURNS = 4
 REPAIR_SECONDS = 1.0
 REAP_SECONDS = 30.0
@@ -223,8 +224,8 @@ class Sequencer:
     async def _anchor(self) -> None:
         """A block of access heads alone."""
         if self._home.access.pending:
-            await self._catch_index_up()
-            await asyncio.sleep(0)  # entries and heads each make others wait: not both at once
+            await self._index_pending()
+            await self._give_way()
         if self._failure is None:
             await self._run_group([])
 
@@ -257,6 +258,11 @@ class Sequencer:
             await asyncio.sleep(0)
             if len(self._commits) == arrived:
                 return
+
+    async def _give_way(self) -> None:
+        """Let what came meanwhile be answered: in so many turns a read is logged and sent, however much is left here."""
+        for _ in range(ARRIVAL_TURNS):
+            await asyncio.sleep(0)
 
     def _watch_pending(self) -> None:
         """Entries were journalled: once too many are not indexed, the index is brought up at once."""
@@ -385,12 +391,13 @@ class Sequencer:
         home, txn = self._home, group.txn
         cut = home.journal.position.sequence
         changed = self._taken = home.access.take_changed() if with_accesses else set()
-        changes = head_changes(home, home.writer.touched_heads(), changed)
-        root = await self._update_heads(txn, changes)
+        seen = {chart: home.access.frontier(chart).copy() for chart in changed}
+        changes = head_changes(home, home.writer.touched_heads(), ())
+        root = await write_heads(home, txn, changes, seen, self._give_way)
         home.writer.flush()
         transactions = [t for one in accepted for t in one.commit.transactions]
         now_ms = max(self._clock_ms(), group.newest_ms, self._entries.newest_ms)
-        block = home.execute(txn, root if changes else None, transactions, now_ms)
+        block = home.execute(txn, root if changes or seen else None, transactions, now_ms)
         tail = [pack_record(records.BLOCK, block.block)]
         if with_accesses:
             tail.append(pack_record(records.CUT, records.pack_cut(cut)))
@@ -420,14 +427,6 @@ class Sequencer:
         self._index_behind = False
         self._failure = None
 
-    async def _update_heads(self, txn: lmdb.Transaction, changes: dict[bytes, bytes]) -> bytes:
-        keys = list(changes)
-        for at in range(0, len(keys), HEADS_PER_SLICE):
-            self._home.update_heads(txn, {key: changes[key] for key in keys[at : at + HEADS_PER_SLICE]})
-            if len(keys) > HEADS_PER_SLICE:
-                await asyncio.sleep(0)
-        return self._home.heads.root
-
     def _index_accesses(self, txn: lmdb.Transaction, view: int) -> None:
         """Write pending access entries and where the index stands, in the open transaction."""
         self._home.access.apply(self._home.writer)
@@ -435,23 +434,36 @@ class Sequencer:
         self._indexed_at = time.monotonic()
 
     async def _catch_index_up(self) -> None:
-        if not (
-            self._due(self._indexed_at, INDEX_LAG_SECONDS) or self._home.access.pending > PENDING_ACCESS_MAX
-        ):
-            return
+        if self._due(self._indexed_at, INDEX_LAG_SECONDS) or self._home.access.pending > PENDING_ACCESS_MAX:
+            await self._index_pending()
+
+    async def _index_pending(self) -> None:
+        """As `_flush_index`, giving way to other requests on the way to its last step."""
+        access, writer = self._home.access, self._home.writer
         async with self._busy:
+            try:
+                writer.begin()
+                while access.apply_some(writer, ENTRIES_PER_SLICE):
+                    await self._give_way()
+            except lmdb.Error as failure:
+                self._not_indexed(failure)
+                return
             self._flush_index()
 
     def _flush_index(self) -> None:
+        writer = self._home.writer
         try:
-            txn = self._home.writer.begin()
+            txn = writer.begin() if writer.txn is None else writer.txn
             self._index_accesses(txn, self._home.view)
             self._home.writer.commit()
             self._home.access.applied()
         except (lmdb.Error, Unavailable) as failure:
-            self._home.access.kept()
-            self._home.writer.abort()
-            self._index_failed(failure)
+            self._not_indexed(failure)
+
+    def _not_indexed(self, failure: Exception) -> None:
+        self._home.access.kept()
+        self._home.writer.abort()
+        self._index_failed(failure)
 
     def _undo(self, waiting: list[Waiting], error: CareLedgerError) -> None:
         """Nothing of the group happened: all who still wait for it are told so."""

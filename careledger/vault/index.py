@@ -390,12 +390,19 @@ class AccessIndex:
     def apply(self, writer: IndexWriter) -> None:
         """Write what is pending inside the writer's transaction; `applied` or `kept` must follow."""
         txn = writer.begin() if writer.txn is None else writer.txn
-        self._applying = len(self._pending)
-        for entry in self._pending:
-            writer.place(entry.chart, ACCESS_LOG, entry.index, entry.hashed, entry.offset, entry.length)
-            writer.put_nodes(entry.chart, ACCESS_LOG, entry.nodes)
+        self.apply_some(writer, len(self._pending))
         for chart in {entry.chart for entry in self._pending}:
             txn.put(CHART_KEY.pack(chart), self._frontiers[chart].to_bytes(), db=self._tables.access)
+
+    def apply_some(self, writer: IndexWriter, count: int) -> bool:
+        """Write the next `count` entries inside the open transaction, so that less is left to `apply`, which must
+        follow; whether any are left."""
+        start = self._applying
+        self._applying = min(start + count, len(self._pending))
+        for entry in self._pending[start : self._applying]:
+            writer.place(entry.chart, ACCESS_LOG, entry.index, entry.hashed, entry.offset, entry.length)
+            writer.put_nodes(entry.chart, ACCESS_LOG, entry.nodes)
+        return self._applying < len(self._pending)
 
     def applied(self) -> None:
         """The transaction was committed."""

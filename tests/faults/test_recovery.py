@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from careledger.node import recovery
+from careledger.node import recovery, sequencer
 from careledger.node.backup import restore
 from careledger.vault import journal as frames
 from careledger.vault.journal import start_position
@@ -203,6 +203,25 @@ def test_reads_while_many_heads_are_anchored(tmp_path: Path) -> None:
 
         node.run(read_on())
         assert node.fsck() == []
+
+
+def test_reads_while_the_index_takes_in_those_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is journalled between two slices is in the index as well, and after a kill."""
+    path = new_home(tmp_path / "home")
+    monkeypatch.setattr(sequencer, "ENTRIES_PER_SLICE", 1)
+    people = [f"q{number}" for number in range(6)]
+    with node_of(path) as node, impatient():
+        node.client.post("", transaction([patient(who) for who in people]))
+
+        async def read_on(who: str) -> None:
+            for _ in range(40):
+                await node.client.asend("GET", f"Patient/{who}")
+
+        node.all(map(read_on, people))
+        dead = copy_home(path, tmp_path / "dead", index=True)
+        assert node.fsck() == []
+    with node_of(dead) as killed:
+        assert killed.fsck() == []
 
 
 def test_an_interrupted_rebuild_is_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
