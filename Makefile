@@ -70,6 +70,10 @@ format: dev  ## format and repair what can be repaired
 bench: setup  ## measure; prints the table of figures and writes bench.json
 	@$(BIN)/careledger bench --output bench.json
 
+.PHONY: bench-ui
+bench-ui: dev  ## measure the web application in Chromium; writes bench-ui.json
+	@$(PY) -m bench.ui_bench --output bench-ui.json
+
 .PHONY: bench-auth
 bench-auth: dev  ## measure the authorisation server; writes bench-auth.json
 	@$(PY) -m bench.auth_bench --output bench-auth.json
