@@ -1,0 +1,124 @@
+import { Plural, Trans, useLingui } from "@lingui/react/macro";
+import type { DiagnosticReport, Encounter, FhirResource, Observation } from "fhir/r4";
+import type { ReactElement } from "react";
+import { Icon } from "../../components/icon.tsx";
+import { findSource, isPatientStated, joinWords, sayConcepts, sayDate, sayDosage, sayKind, sayObservation, sayStatus, sayTitle, statusOf } from "../../lib/words.ts";
+import { DRAWINGS } from "./kinds.ts";
+import type { Moment } from "./moments.ts";
+import { EntryButton } from "./opening.tsx";
+import { storedMs } from "./sealing.ts";
+import { visitOf } from "./sources.ts";
+import { sayTest } from "./tests.ts";
+
+const VALUES_SHOWN = 3;
+
+interface LineProps {
+  readonly moment: Moment;
+  readonly visits: ReadonlyMap<string, Encounter>;
+  /** What was stored later than this is in no block of the ledger yet. */
+  readonly newestBlockMs: number;
+}
+
+/** One line of the timeline: what, when, where from; a tap opens it. Values taken together open as a list. */
+export function MomentLine({ moment, visits, newestBlockMs }: LineProps): ReactElement {
+  const { entry, values, group } = moment;
+  const isPending = storedMs(entry) > newestBlockMs;
+  const foot = <Foot entry={entry} visits={visits} isPending={isPending} />;
+  return (
+    <li className="moment">
+      <span className="drawing"><Icon name={DRAWINGS[entry.resourceType] ?? "record"} /></span>
+      <div>
+        {values.length === 0 || (values.length === 1 && group !== "report") ? (
+          <EntryButton reference={`${entry.resourceType}/${entry.id}`}>
+            <Head date={moment.date} kind={sayKind(entry.resourceType)} title={titleOf(entry)} />
+            <span className="detail">{summarise(entry)}</span>
+          </EntryButton>
+        ) : (
+          <Values moment={moment} />
+        )}
+        {foot}
+      </div>
+    </li>
+  );
+}
+
+function Head({ date, kind, title }: { readonly date: string; readonly kind: string; readonly title: string }): ReactElement {
+  return (
+    <>
+      <span className="soft small">{joinWords([sayDate(date), kind], " · ")}</span>
+      <span className="title">{title}</span>
+    </>
+  );
+}
+
+function Foot({ entry, visits, isPending }: { readonly entry: FhirResource; readonly visits: ReadonlyMap<string, Encounter>; readonly isPending: boolean }): ReactElement {
+  const { who, where, isPatient } = findSource(entry, undefined, visits.get(visitOf(entry)));
+  const from = joinWords([who, where], " · ");
+  const isWrong = statusOf(entry) === "entered-in-error";
+  return (
+    <p className="from soft small">
+      {isPatient || isPatientStated(entry) ? <span className="tag"><Trans>Added by you</Trans></span> : from === "" ? <Trans>The entry does not say who made it</Trans> : <Trans>From {from}</Trans>}
+      {isWrong ? <span className="tag bad">{sayStatus("entered-in-error")}</span> : null}
+      {isPending ? <span className="tag warn"><Trans>Not yet sealed in the ledger</Trans></span> : null}
+    </p>
+  );
+}
+
+/** Values that were taken together: the first in a line, all on demand. */
+function Values({ moment }: { readonly moment: Moment }): ReactElement {
+  const { t } = useLingui();
+  const { group, values, entry } = moment;
+  const names = { single: "", report: titleOf(entry), "vital-signs": t`Vital signs`, laboratory: t`Laboratory values`, answers: t`Questions and answers` };
+  const kind = group === "report" ? sayKind("DiagnosticReport") : "";
+  const said = values.slice(0, VALUES_SHOWN).map((one) => joinWords([sayTest(one.code), sayObservation(one)], " "));
+  const more = values.length - said.length;
+  return (
+    <details>
+      <summary className="entry">
+        <Head date={moment.date} kind={kind} title={names[group]} />
+        <span className="detail">{said.join(" · ")}{more > 0 ? <> · <Plural value={more} one="# more" other="# more" /></> : null}</span>
+      </summary>
+      <ul className="plain values">
+        {group === "report" ? <li><EntryButton reference={`${entry.resourceType}/${entry.id}`}><Trans>The report itself</Trans></EntryButton></li> : null}
+        {values.map((one) => (
+          <li key={one.id}>
+            <EntryButton reference={`Observation/${one.id}`}><span>{sayTest(one.code)}</span> <strong>{sayObservation(one)}</strong></EntryButton>
+          </li>
+        ))}
+      </ul>
+    </details>
+  );
+}
+
+function titleOf(entry: FhirResource): string {
+  return entry.resourceType === "Observation" ? sayTest(entry.code) : sayTitle(entry);
+}
+
+/** The line's second half: the value, the dose, the reason, the status. */
+function summarise(entry: FhirResource): string {
+  const status = sayStatus(statusOf(entry));
+  switch (entry.resourceType) {
+    case "Observation":
+      return shorten(sayObservation(entry as Observation));
+    case "MedicationRequest":
+      return joinWords([sayDosage(entry.dosageInstruction), status], " · ");
+    case "MedicationStatement":
+      return joinWords([sayDosage(entry.dosage), status], " · ");
+    case "Encounter":
+      return sayConcepts(entry.reasonCode);
+    case "Communication":
+      return shorten(joinWords((entry.payload ?? []).map((one) => one.contentString)));
+    case "DiagnosticReport":
+      return shorten((entry as DiagnosticReport).conclusion ?? "");
+    case "DocumentReference":
+      return shorten(entry.description ?? "");
+    default:
+      return status;
+  }
+}
+
+const LETTERS_MOST = 160;
+
+function shorten(text: string): string {
+  return text.length > LETTERS_MOST ? `${text.slice(0, LETTERS_MOST).trimEnd()}…` : text;
+}
