@@ -7,7 +7,7 @@ The commands of the same name on the command line are the operator's and ask no 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
 
@@ -54,11 +54,13 @@ class ReceiptParams(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ExportParams(msgspec.Struct, forbid_unknown_fields=True):
-    """Of whose chart, and who asks. `whole`: the records too, not the access log alone."""
+    """Of whose chart, and who asks. `whole`: the records too, not the access log alone. `since`: the size of a checkpoint
+    that the export shall continue, 0 for none but those that the node remembers."""
 
     caller: Packed
     patient: str
     whole: bool
+    since: int = 0
 
 
 class PieceParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -129,7 +131,7 @@ async def export(node: CommandContext, params: dict[str, Any], progress: Progres
         await _tell_absent(node, caller, decision, what)
     spool = node.spools.open(caller.actor.account or caller.actor.token_id)
     try:
-        view = await _take(node, caller, chart, what, whole=asked.whole)
+        view = await _take(node, caller, chart, what, asked)
         write = asyncio.get_running_loop().run_in_executor(None, _write, view, spool)
         await asyncio.shield(write)
     except Denied as denied:
@@ -141,7 +143,7 @@ async def export(node: CommandContext, params: dict[str, Any], progress: Progres
     return {"spool": spool.id, "bytes": spool.size, "pieces": spool.pieces}
 
 
-async def _tell_absent(node: CommandContext, caller: Caller, decision: Decision, what: str) -> None:
+async def _tell_absent(node: CommandContext, caller: Caller, decision: Decision, what: str) -> NoReturn:
     context = node.fhir.context
     if not decision.permit:
         await caller.refuse(context, decision, what)
@@ -151,8 +153,13 @@ async def _tell_absent(node: CommandContext, caller: Caller, decision: Decision,
     raise absent()
 
 
-async def _take(node: CommandContext, caller: Caller, chart: int, what: str, *, whole: bool) -> exports.View:
-    """The view, decided and entered at its very moment. Raises Denied."""
+async def _take(
+    node: CommandContext, caller: Caller, chart: int, what: str, asked: ExportParams
+) -> exports.View:
+    """The view, decided and entered at its very moment. Raises Denied, Invalid."""
+    whole, since = asked.whole, (asked.since,) if asked.since else ()
+    if asked.since > node.home.height + 1:
+        raise Invalid("that checkpoint is later than the newest block", hint="ask its node", code="parameter")
 
     def compose() -> tuple[AccessEntry, ...]:
         with node.reader.snapshot() as snapshot:
@@ -162,7 +169,7 @@ async def _take(node: CommandContext, caller: Caller, chart: int, what: str, *, 
             return record_entries(asking, decision, "export", what, {chart: list(range(size))})
 
     async with node.sequencer.steady, node.sequencer.shown(compose):
-        return exports.take_view(node, chart, (), whole=whole)
+        return exports.take_view(node, chart, since, whole=whole)
 
 
 def _write(view: exports.View, spool: Spool) -> None:

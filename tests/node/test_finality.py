@@ -83,3 +83,16 @@ def test_of_more_bridges_than_a_file_holds_the_newest_are_given(monkeypatch: pyt
     assert len(bridges) == BRIDGES_MAX and len(engine._known) == 3
     for trusted in (11, 12, len(sets)):
         engine.check(bridges, trusted)
+
+
+def test_from_a_trusted_height_only_what_lies_after_it_is_given() -> None:
+    changes = list(range(2, len(ROTATING) + 1))
+    for trusted in (1, 7, 20, len(ROTATING) - 1):
+        engine = Engine(ROTATING, first=trusted)
+        target = engine.blocks.at(len(ROTATING))
+        way = asyncio.run(engine.find_way(trusted, changes, target))
+        assert all(trusted < block.header.height < len(ROTATING) for block in way)
+        assert len(way) <= (len(ROTATING) - trusted) / 2
+        engine.check(way, trusted)
+    with pytest.raises(NotFound):
+        asyncio.run(Engine(ROTATING, first=15).find_way(9, changes, target))

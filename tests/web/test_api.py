@@ -17,7 +17,7 @@ from careledger.ledger.verification import verify_receipt
 from careledger.node.spools import SPOOLS_OF_CALLER_MAX
 from careledger.web.api import charts
 from tests.faults.killing import serving
-from tests.faults.rig import patient
+from tests.faults.rig import appointment, patient
 from tests.node.consenting import Device
 from tests.web.api_support import Site, fill, site_of
 
@@ -67,18 +67,32 @@ def test_a_receipt_verifies_under_the_checkpoint(site: Site) -> None:
 
 def test_exports_verify_and_say_that_they_were_made(site: Site) -> None:
     token = site.token()
-    whole = site.ask("/api/charts/ada/export", token)
-    log = site.ask("/api/charts/ada/access-export", token)
     trust = site.ask("/api/checkpoint", token).body
+    whole = site.ask("/api/charts/ada/export?since=3", token)
+    log = site.ask("/api/charts/ada/access-export", token)
     assert int(whole.headers["content-length"]) == len(whole.body)
     assert "filename" in whole.headers["content-disposition"]
     for file in (whole, log):
         verify_export(file.body, trust, now_ms=site.node.service.context.backend.now_ms())
+    assert 3 in whole.json["history"]["sizes"] and 3 not in log.json["history"]["sizes"]
+    assert site.ask("/api/charts/ada/export?since=999999", token).code == "parameter"
     assert "entries" in json.loads(whole.body) and "entries" not in json.loads(log.body)
     assert b"8867-4" in whole.body and b"8867-4" not in log.body
     kinds = [one["what"] for one in site.log() if one["kind"] == "export"]
     assert kinds[-2:] == ["Patient/ada", "Patient/ada access log"]
     assert not site.node.service.context.spools._kept
+
+
+def test_what_stands_in_two_charts_is_proved_to_each_patient_in_their_own(site: Site) -> None:
+    visit = appointment("visit", ["ada", "ben"])
+    assert site.node.client.put("Appointment/visit", visit).status == 201
+    handles = {}
+    for who in ("ada", "ben"):
+        export = site.ask(f"/api/charts/{who}/export", site.token(patient=who)).json
+        handles[who] = export["handle"]
+        receipt = site.ask("/api/receipts/Appointment/visit", site.token(patient=who))
+        assert receipt.json["header"]["handle"] == handles[who], "nobody learns of another's chart"
+    assert handles["ada"] != handles["ben"]
 
 
 @pytest.mark.parametrize("path", OF_ADA)
@@ -270,4 +284,4 @@ def test_several_workers_answer_as_one_process_does(tmp_path: Path) -> None:
                 assert ask(port, url, other)[0] == 404, url
         receipt = ask(port, OF_ADA[0], token)[1]
         verify_receipt(receipt, checkpoint)
-        verify_export(ask(port, "/api/charts/ada/export", token)[1], ask(port, "/api/checkpoint", token)[1])
+        verify_export(ask(port, "/api/charts/ada/export", token)[1], checkpoint)

@@ -121,13 +121,15 @@ def test_trust_shows_that_the_history_goes_on(site: Site) -> None:
 def test_the_explorer_is_for_who_is_signed_in_unless_it_is_open(site: Site, tmp_path: Path) -> None:
     program, outsider = site.token("program"), site.token(patient="ben")
     for path in PATHS:
-        assert site.ask(path).status == 401
+        assert site.ask(path).code == "token-missing"
+        assert not site.api.is_open(path.partition("?")[0]), "nobody is let in before it is known who asks"
         assert site.ask(path, program).status == 403, "behind it is no person"
         assert site.ask(path, outsider).status == 200
     with site_of(tmp_path / "home", explorer__open=True) as open_site:
         fill(open_site)
         assert all(open_site.ask(path).status == 200 for path in PATHS)
         assert open_site.ask("/api/me").status == open_site.ask("/api/network").status == 401
+        assert not open_site.api.is_open("/api/charts/ada/head")
         assert open_site.ask("/api/ledger", "x" * 40).status == 401, "a bad token is refused all the same"
         statuses = [open_site.ask("/api/ledger/validators").status for _ in range(600)]
         assert statuses[0] == 200 and statuses[-1] == 429 and "retry-after" in open_site.ask(PATHS[0]).headers

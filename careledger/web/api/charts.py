@@ -143,9 +143,10 @@ async def access_export(parts: Parts, request: ApiRequest, found: Found) -> Fhir
 
 
 async def _export(parts: Parts, request: ApiRequest, found: Found, *, whole: bool) -> FhirResponse:
-    request.parameters()
+    given = request.parameters("since")
+    since = read_number(given["since"], "since") if "since" in given else 0
     caller = parts.caller(request).pack()
-    asked = {"caller": caller, "patient": patient_of(found), "whole": whole}
+    asked = {"caller": caller, "patient": patient_of(found), "whole": whole, "since": since}
     made = await parts.call("asked.export", asked)
     name = "chart.json" if whole else "access-log.json"
     return answer_stream(_Pieces(parts, made["spool"], made["pieces"]), made["bytes"], name)
