@@ -220,7 +220,7 @@ class Run:
                     created_ms=now_ms, used_ms=now_ms, expires_ms=now_ms + grants.OFFLINE_MS, is_offline=True,
                 )
             )  # fmt: skip
-            await registry.change(grants.put_grant(grant))
+            await registry.change(*grants.put_grant(registry, grant))
             found.append(grants.refresh_token(grant))
         registry.close()
         return found

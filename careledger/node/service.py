@@ -29,6 +29,7 @@ from careledger.node.sequencer import Sequencer, system_clock_ms
 from careledger.node.spools import Spools
 from careledger.node.witnesses import Witnesses
 from careledger.primitives.errors import NotFound
+from careledger.smart.grants import index_grants
 from careledger.vault.keystore import Keys
 from careledger.vault.model import Commit
 from careledger.vault.registry import StoredRegistry
@@ -82,6 +83,7 @@ class NodeService:
             witnesses = Witnesses.of(locked.home, sequencer, self.config)
             registry = open_registry(locked.home.layout, locked.home.keys)
             self._registry = registry
+            await index_grants(registry)
             reader.on_forget.append(fhir.forget)
             self._context = CommandContext(
                 self._path, self.config, locked.home, sequencer, reader, backend, fhir,

@@ -14,7 +14,15 @@ import msgspec
 
 from careledger.primitives.hashing import sha256
 from careledger.smart.errors import OAuthError
-from careledger.smart.grants import Grant, Revoke, end_grants, get_grant, put_grant
+from careledger.smart.grants import (
+    TRIES,
+    Grant,
+    Revoke,
+    end_grants,
+    get_grant,
+    make_room,
+    put_grant,
+)
 from careledger.smart.tables import Found, Table, base64url, new_secret, secret_key
 from careledger.vault.registry import Registry, RegistryMoved
 
@@ -75,15 +83,21 @@ async def redeem(
         raise refuse("code-redirect", "the redirect_uri is not the one of the request")
     check_verifier(verifier, code.challenge)
     used = msgspec.structs.replace(code, used_for=grant.id)
-    try:
-        await registry.change(CODES.renew(found, used), put_grant(grant))
-    except RegistryMoved:
-        now = CODES.get(registry, found.key)
-        if now is not None and now.value.used_for:
-            await _end_used(registry, revoke, now.value.used_for)
-        raise refuse(
-            "code-used", "the code was used at the same time: what came of it has been ended"
-        ) from None
+    await make_room(registry, revoke, grant.account)
+    for _ in range(TRIES):
+        try:
+            await registry.change(CODES.renew(found, used), *put_grant(registry, grant))
+        except RegistryMoved:
+            now = CODES.get(registry, found.key)
+            if now is not None and now.version == found.version:
+                continue  # another grant of the same person, at this moment
+            if now is not None and now.value.used_for:
+                await _end_used(registry, revoke, now.value.used_for)
+            raise refuse(
+                "code-used", "the code was used at the same time: what came of it has been ended"
+            ) from None
+        return
+    raise refuse("code-rivals", "this person allows too much at this moment")
 
 
 def check_verifier(verifier: str, challenge: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from careledger.smart.accounts import ACCOUNTS, Account, account_key, list_accounts
-from careledger.smart.grants import Revoke, end_grants, list_grants
+from careledger.smart.grants import BY_ACCOUNT, Revoke, end_grants, list_grants
 from careledger.smart.links import drop_links
 from careledger.smart.passkeys import PASSKEYS, list_passkeys, passkey_key
 from careledger.smart.recovery import KITS
@@ -44,5 +44,6 @@ def _forgetting(registry: Registry, account: Account) -> list[Change]:
             for one in list_passkeys(registry, account.id)
         ),
         *drop_links(registry, account.id),
+        BY_ACCOUNT.forget(account.id),
         Change(KITS.name, KITS.prefix + key, None),
     ]

@@ -20,6 +20,7 @@ from careledger.access.actor import DEFAULT_PURPOSE
 from careledger.primitives.errors import NotFound
 from careledger.primitives.hashing import hmac_sha256
 from careledger.smart.errors import OAuthError
+from careledger.smart.indexes import LISTS, build, make_index
 from careledger.smart.tables import Found, Table, base64url, new_id
 from careledger.vault.registry import Change, Registry, RegistryMoved
 
@@ -61,7 +62,11 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
         return f"Grant(client={self.client!r}, turn={self.turn})"
 
 
-GRANTS: Final = Table("grant", Grant)
+GRANTS: Final = Table("grant", Grant, without=LISTS)
+BY_ACCOUNT: Final = make_index(GRANTS)
+GRANTS_MAX: Final = 300
+"""Of one account: whoever allows one more ends the one allowed first."""
+TRIES: Final = 5
 
 
 def new_grant_id() -> str:
@@ -81,17 +86,28 @@ def get_grant(registry: Registry, id: str) -> Found[Grant] | None:
 
 def list_grants(registry: Registry, *, account: str | None = None, client: str | None = None) -> list[Grant]:
     """Grants that stand, of an account, of a client or of both, newest first."""
-    found = [
-        one.value
-        for one in GRANTS.list(registry)
-        if account in (None, one.value.account) and client in (None, one.value.client)
-    ]
+    standing = GRANTS.list(registry) if account is None else BY_ACCOUNT.of(registry, account)
+    found = [one.value for one in standing if client in (None, one.value.client)]
     return sorted(found, key=lambda one: (-one.created_ms, one.id))
 
 
-def put_grant(grant: Grant) -> Change:
-    """The change that begins it."""
-    return GRANTS.put(grant_key(grant.id), grant, expected=0, expires_ms=grant.expires_ms)
+def put_grant(registry: Registry, grant: Grant) -> tuple[Change, ...]:
+    """The changes that begin it; a rival of the same account moves them (RegistryMoved)."""
+    key = grant_key(grant.id)
+    return (
+        GRANTS.put(key, grant, expected=0, expires_ms=grant.expires_ms),
+        BY_ACCOUNT.change(registry, grant.account, add=(key,)),
+    )
+
+
+async def make_room(registry: Registry, revoke: Revoke, account: str) -> None:
+    """The account may have one grant more: the oldest ones over GRANTS_MAX - 1 are over."""
+    await end_grants(registry, revoke, list_grants(registry, account=account)[GRANTS_MAX - 1 :])
+
+
+async def index_grants(registry: Registry) -> None:
+    """Grants of before there was an index are in it: once, by the writer, before anybody else writes."""
+    await build(registry, BY_ACCOUNT, lambda grant: grant.account)
 
 
 def refresh_token(grant: Grant) -> str:

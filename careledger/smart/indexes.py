@@ -5,7 +5,7 @@ A key whose entry has gone stays in the list until the next change of it, and is
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -15,6 +15,9 @@ from careledger.smart.tables import Found, Table
 from careledger.vault.registry import Change, Registry
 
 KEYS_MAX: Final = 1000
+LISTS: Final = b"of:"
+BUILT: Final = b"\0built"
+"""No owner's key: it says that the lists are whole."""
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -54,10 +57,28 @@ class Index(Generic[T]):
         expected = found.version if found is not None else 0
         return self.lists.put(_key(owner), Keys(keys), expected=expected, expires_ms=expires_ms)
 
+    def forget(self, owner: str) -> Change:
+        """The change that drops the owner's list; its entries stand."""
+        return Change(self.lists.name, self.lists.prefix + _key(owner), None)
+
+
+async def build(registry: Registry, index: Index[T], owner_of: Callable[[T], str]) -> bool:
+    """Make the lists of entries that came before the index, once; whether there was anything to do. For the writer
+    alone, before anybody else writes."""
+    if index.lists.get(registry, BUILT) is not None:
+        return False
+    owned: dict[str, list[bytes]] = {}
+    for one in index.table.list(registry):
+        owned.setdefault(owner_of(one.value), []).append(one.key)
+    for owner, keys in owned.items():
+        await registry.change(index.change(registry, owner, add=keys))
+    await registry.change(index.lists.put(BUILT, Keys(())))
+    return True
+
 
 def make_index(table: Table[T]) -> Index[T]:
-    """The index of a table by owner. The table has a prefix of its own."""
-    return Index(table, Table(table.name, Keys, b"of:" + table.prefix))
+    """The index of a table by owner. The table has a prefix of its own, or is without `LISTS`."""
+    return Index(table, Table(table.name, Keys, LISTS + table.prefix))
 
 
 def _key(owner: str) -> bytes:

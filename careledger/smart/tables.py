@@ -39,11 +39,13 @@ class Found(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Table(Generic[T]):
-    """The entries of one kind in one table of the registry; `prefix` keeps kinds of one table apart."""
+    """The entries of one kind in one table of the registry; `prefix` keeps kinds of one table apart. `without` begins
+    the keys of another kind where this one has no prefix."""
 
     name: str
     kind: type[T]
     prefix: bytes = b""
+    without: bytes = b""
     _decoder: dict[str, msgspec.msgpack.Decoder[T]] = field(default_factory=dict, repr=False)
 
     def get(self, registry: Registry, key: bytes) -> Found[T] | None:
@@ -58,7 +60,7 @@ class Table(Generic[T]):
         return [
             Found(key[len(self.prefix) :], self._decode(entry.value), entry.version, entry.expires_ms)
             for key, entry in registry.list(self.name)
-            if key.startswith(self.prefix)
+            if key.startswith(self.prefix) and not (self.without and key.startswith(self.without))
         ]
 
     def put(self, key: bytes, value: T, *, expected: int | None = None, expires_ms: int = 0) -> Change:

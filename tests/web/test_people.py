@@ -16,7 +16,7 @@ from careledger.node.auditing import note
 from careledger.smart.accounts import list_accounts
 from careledger.smart.clients import Client, add_client
 from careledger.smart.consenting import ConsentView, compute_view_digest
-from careledger.smart.grants import GRANTS, Grant, grant_key
+from careledger.smart.grants import Grant, put_grant
 from careledger.smart.launches import LAUNCHES
 from careledger.smart.passkeys import RelyingParty
 from careledger.smart.recovery import WAIT_MS
@@ -162,7 +162,7 @@ def test_two_of_three_bring_a_person_back_in(house):
     rosa.get("/me")
     assert rosa.post("/me/guardian", guardian=number).status == 303
     lost, new = rosa, Browser(house)
-    run(house.registry.change(GRANTS.put(grant_key("g1"), some_grant(id_of(house, "Rosa Quiroga")))))
+    run(house.registry.change(*put_grant(house.registry, some_grant(id_of(house, "Rosa Quiroga")))))
     new.get("/recover")
     new.post("/recover/code", code=rosa.printed)
     ticket = new.shown_code()
@@ -320,7 +320,7 @@ def test_my_page_ends_sessions_passkeys_and_apps(house):
     me = id_of(house, "Rosa Quiroga")
     run(
         house.registry.change(
-            GRANTS.put(grant_key("g1"), some_grant(me)), GRANTS.put(grant_key("g2"), some_grant("x", "g2"))
+            *put_grant(house.registry, some_grant(me)), *put_grant(house.registry, some_grant("x", "g2"))
         )
     )
     rosa.get("/me")
