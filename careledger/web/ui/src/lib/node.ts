@@ -35,6 +35,11 @@ export class Node {
     this.onEnd = onEnd;
   }
 
+  /** The same node, asked for another purpose (HL7 PurposeOfUse): `ETREAT` in an emergency. */
+  forPurpose(purpose: string): Node {
+    return new Node(this.tokens.forPurpose(purpose), this.onEnd);
+  }
+
   /** The answer to a request with our token. Throws Refusal, Unreachable. */
   async send(path: string, init: RequestInit = {}): Promise<Response> {
     const first = await this.try(path, init);

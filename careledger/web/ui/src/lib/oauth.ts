@@ -29,9 +29,17 @@ export class Tokens {
   private endsMs = 0;
   private waiting: Promise<string> | undefined;
   private readonly kind: Kind;
+  private readonly purpose: string;
 
-  constructor(kind: Kind) {
+  /** `purpose` is why the person asks (HL7 PurposeOfUse); "" for the ordinary, which is treatment. */
+  constructor(kind: Kind, purpose = "") {
     this.kind = kind;
+    this.purpose = purpose;
+  }
+
+  /** Tokens of the same person for another purpose. */
+  forPurpose(purpose: string): Tokens {
+    return new Tokens(this.kind, purpose);
   }
 
   /** A token that holds for a while yet. Throws Refusal (`login_required` when the session has ended), Unreachable. */
@@ -53,23 +61,23 @@ export class Tokens {
     const former = this.issued?.refresh_token;
     this.issued = undefined;
     const began = performance.now();
-    const issued = former === undefined ? await authorise(this.kind) : await refresh(former, this.kind);
+    const issued = former === undefined ? await authorise(this.kind, this.purpose) : await refresh(former, this.kind, this.purpose);
     this.issued = issued;
     this.endsMs = began + Math.max(1000 * issued.expires_in - MARGIN_MS, 500 * issued.expires_in);
     return issued.access_token;
   }
 }
 
-async function refresh(token: string, kind: Kind): Promise<Issued> {
+async function refresh(token: string, kind: Kind, purpose: string): Promise<Issued> {
   try {
     return await ask({ grant_type: "refresh_token", refresh_token: token, client_id: CLIENT });
   } catch (error) {
-    if (error instanceof Refusal && error.code === "invalid_grant") return await authorise(kind);
+    if (error instanceof Refusal && error.code === "invalid_grant") return await authorise(kind, purpose);
     throw error;
   }
 }
 
-async function authorise(kind: Kind): Promise<Issued> {
+async function authorise(kind: Kind, purpose: string): Promise<Issued> {
   const origin = location.origin;
   const verifier = random(48);
   const state = random(32);
@@ -85,6 +93,7 @@ async function authorise(kind: Kind): Promise<Issued> {
     prompt: "none",
     code_challenge: toText(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier))),
     code_challenge_method: "S256",
+    ...(purpose === "" ? {} : { purpose_of_use: purpose }),
   });
   const answer = await reach(`/oauth/authorize?${query}`);
   const came = new URL(answer.url);

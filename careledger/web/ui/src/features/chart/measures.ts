@@ -1,0 +1,87 @@
+import type { CodeableConcept, Observation, Quantity } from "fhir/r4";
+
+export type Flag = "low" | "high" | "critical" | "abnormal" | "";
+
+/** One thing that was measured, its newest value and those before, oldest last. */
+export interface Series {
+  readonly key: string;
+  readonly newest: Observation;
+  readonly all: readonly Observation[];
+}
+
+/** Measurements grouped by what was measured; the order is that of the newest values. Those entered in error are none. */
+export function group(observations: readonly Observation[]): readonly Series[] {
+  const found = new Map<string, Observation[]>();
+  for (const one of observations) {
+    if (one.status === "entered-in-error" || one.status === "cancelled") continue;
+    const key = keyOf(one.code);
+    const series = found.get(key);
+    if (series === undefined) found.set(key, [one]);
+    else series.push(one);
+  }
+  return [...found].flatMap(([key, all]) => (all[0] === undefined ? [] : [{ key, newest: all[0], all }]));
+}
+
+/** "system|code" of the concept's first coding, as a search wants it; "" for one without. */
+export function tokenOf(concept: CodeableConcept): string {
+  const coding = concept.coding?.find((one) => one.code !== undefined);
+  return coding === undefined ? "" : `${coding.system ?? ""}|${coding.code ?? ""}`;
+}
+
+function keyOf(concept: CodeableConcept): string {
+  return tokenOf(concept) || (concept.text ?? "");
+}
+
+/** The number that a trend is drawn of: the value, or of several components the first. */
+export function numberOf(one: Observation): number | undefined {
+  return one.valueQuantity?.value ?? one.component?.[0]?.valueQuantity?.value;
+}
+
+/** The numbers of a series, oldest first. */
+export function numbersOf(series: Series): readonly number[] {
+  return series.all.map(numberOf).filter((value) => value !== undefined).reverse();
+}
+
+const CRITICAL = new Set(["LL", "HH", "AA", "<", ">"]);
+const LOW = new Set(["L", "LU"]);
+const HIGH = new Set(["H", "HU"]);
+
+/** How a value stands to what is usual: as its laboratory said; if it said nothing, by the range that it gave. "" for unremarkable or unknown. */
+export function flagOf(one: Observation): Flag {
+  const said = one.interpretation?.[0]?.coding?.[0]?.code;
+  if (said !== undefined) {
+    if (CRITICAL.has(said)) return "critical";
+    if (LOW.has(said)) return "low";
+    if (HIGH.has(said)) return "high";
+    return said === "A" ? "abnormal" : "";
+  }
+  const value = one.valueQuantity;
+  const range = one.referenceRange?.[0];
+  if (value?.value === undefined || range === undefined) return "";
+  if (isSame(value, range.low) && value.value < (range.low?.value ?? value.value)) return "low";
+  if (isSame(value, range.high) && value.value > (range.high?.value ?? value.value)) return "high";
+  return "";
+}
+
+/** Of one unit, or said so little of it that nothing contradicts. */
+function isSame(one: Quantity, other: Quantity | undefined): boolean {
+  const [left, right] = [one.code ?? one.unit, other?.code ?? other?.unit];
+  return other?.value !== undefined && (left === undefined || right === undefined || left === right);
+}
+
+/** Whether the newest number is above or below the one before it: 1, −1, or 0 for the same or nothing to compare with. */
+export function trendOf(series: Series): -1 | 0 | 1 {
+  const numbers = numbersOf(series);
+  const [before, last] = [numbers.at(-2), numbers.at(-1)];
+  return before === undefined || last === undefined ? 0 : (Math.sign(last - before) as -1 | 0 | 1);
+}
+
+/** The points of a small line drawing in a field of that size, oldest at the start. "" of less than two numbers. */
+export function pointsOf(numbers: readonly number[], width: number, height: number): string {
+  if (numbers.length < 2) return "";
+  const [least, most] = [Math.min(...numbers), Math.max(...numbers)];
+  const span = most - least || 1;
+  const place = (value: number, index: number): string =>
+    `${((index / (numbers.length - 1)) * width).toFixed(1)},${(most === least ? height / 2 : height - ((value - least) / span) * height).toFixed(1)}`;
+  return numbers.map(place).join(" ");
+}
