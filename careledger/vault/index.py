@@ -42,6 +42,10 @@ from careledger.vault.tables import (
 NODE_LEVEL_STEP = 4
 """Only every fourth level of a log is stored: the levels between cost 15 hashes when a proof is made."""
 SEGMENT_ROWS = 32
+"""Rows that make a segment full. Fewer are a tail, sealed anew with what comes once there are as many."""
+SEGMENT_ROWS_AT_ONCE = 128
+"""Rows of one segment where many come together, as with a Bundle; a chart's first segment holds its Patient, which is
+opened alone, so that one stays small."""
 STATES_MAX = 20_000
 
 
@@ -301,15 +305,17 @@ class IndexWriter:
         if first > state.tail_first and state.rows - state.tail_first >= SEGMENT_ROWS:
             rows = self._tail(state, first, keys) + rows
             first = state.tail_first
-        for at in range(0, len(rows), SEGMENT_ROWS):
-            part = rows[at : at + SEGMENT_ROWS]
+        at = 0
+        while at < len(rows):
+            part = rows[at : at + (SEGMENT_ROWS_AT_ONCE if at else SEGMENT_ROWS)]
             txn.put(
                 ROW_KEY.pack(state.number, first + at),
                 SEGMENT.pack(len(part)) + seal_rows(keys, part),
                 db=table,
             )
-            if len(part) == SEGMENT_ROWS:
-                state.tail_first = first + at + SEGMENT_ROWS
+            at += len(part)
+            if len(part) >= SEGMENT_ROWS:
+                state.tail_first = first + at
 
     def _tail(self, state: ChartState, stop: int, keys: ChartKeys) -> list[Row]:
         rows: list[Row] = []
