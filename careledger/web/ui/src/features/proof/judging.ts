@@ -1,0 +1,61 @@
+import type { Facts } from "../../lib/proof/answering.ts";
+import type { FileKind, Verdict } from "../../lib/proof/index.ts";
+import { verify } from "./verifier.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** A file that was chosen. `height` is that of its block as it says itself: which of two copies is the earlier one. */
+export interface Chosen {
+  readonly name: string;
+  readonly kind: FileKind;
+  readonly height: number;
+  readonly data: Bytes;
+}
+
+/** What was found of one file. */
+export interface Judged {
+  readonly name: string;
+  readonly kind: FileKind;
+  readonly verdict: Verdict<Facts>;
+  readonly tookMs: number;
+  /** Whether nothing had gone since an earlier copy was checked too. */
+  readonly hasEarlier: boolean;
+}
+
+export const FILE_BYTES_MAX = 128_000_000;
+const KINDS_OF_EXPORT: readonly FileKind[] = ["chart", "access-log"];
+
+/** The file with what it says that it is. */
+export async function readChosen(file: File): Promise<Chosen> {
+  const { readKind } = await import("../../lib/proof/index.ts");
+  const data = file.size > FILE_BYTES_MAX ? new Uint8Array() : new Uint8Array(await file.arrayBuffer());
+  const kind = readKind(data);
+  return { name: file.name, kind, height: kind === "unknown" ? 0 : readBlock(data), data };
+}
+
+function readBlock(data: Bytes): number {
+  const found = /"block":\{"height":(\d{1,15})/.exec(new TextDecoder().decode(data));
+  return Number(found?.[1] ?? 0);
+}
+
+/**
+ * Verifies each proof among the files under `trust`: of two copies of one kind the older one is what the newer must
+ * continue; a file that is no proof is the record of which a receipt tells, if there is one of each.
+ */
+export async function judge(files: readonly Chosen[], trust: Bytes): Promise<readonly Judged[]> {
+  const bodies = files.filter((file) => file.kind === "unknown");
+  const receipts = files.filter((file) => file.kind === "receipt");
+  const judged: Judged[] = [];
+  for (const file of receipts) {
+    const body = receipts.length === 1 && bodies.length === 1 ? bodies[0]?.data : undefined;
+    const found = await verify({ kind: "receipt", files: { file: file.data, trust, ...(body === undefined ? {} : { body }) } });
+    judged.push({ name: file.name, kind: file.kind, ...found, hasEarlier: false });
+  }
+  for (const kind of KINDS_OF_EXPORT) {
+    const [newest, earlier] = files.filter((file) => file.kind === kind).sort((a, b) => b.height - a.height);
+    if (newest === undefined) continue;
+    const found = await verify({ kind: "export", files: { file: newest.data, trust, ...(earlier === undefined ? {} : { earlier: earlier.data }) } });
+    judged.push({ name: newest.name, kind, ...found, hasEarlier: earlier !== undefined });
+  }
+  return judged;
+}
