@@ -148,9 +148,9 @@ class _Exchange:
 
     __slots__ = (
         "actor",
+        "api_route",
         "body_pending",
         "expected",
-        "is_api",
         "is_fhir",
         "method",
         "own_id",
@@ -172,7 +172,7 @@ class _Exchange:
         self.actor: Actor | None = None
         self.expected: int | None = 0  # declared length of the body; None if chunked
         self.body_pending = False
-        self.is_api = False
+        self.api_route = ""
         self.is_fhir = False
 
     async def run(self) -> None:
@@ -353,7 +353,7 @@ class _Exchange:
 
     async def api(self, api: ApiHandler, path: str) -> FhirResponse:
         """A request to the application's interface: method, token, a small body, handler, in this order."""
-        self.is_api = True
+        self.api_route = api.template(path)
         headers, services = self.headers(), self.services
         methods = api.methods(path)
         if not methods:
@@ -437,9 +437,9 @@ class _Exchange:
 
     def refusal(self, status: int, code: str, message: str, hint: str = "") -> FhirResponse:
         """An error as OperationOutcome; of `/api` its code, message and hint alone."""
-        if self.is_api:
+        if self.api_route:
             said = {"code": code, "message": message, "hint": hint}
-            return FhirResponse(status, [JSON], msgspec.json.encode(said), "/api")
+            return FhirResponse(status, [JSON], msgspec.json.encode(said), self.api_route)
         return FhirResponse(status, [(b"content-type", FHIR_JSON)], outcome(status, code, message, hint))
 
     def options(self, methods: frozenset[str], route: str) -> FhirResponse:

@@ -16,6 +16,8 @@ Count = Callable[[str, str, int], None]
 
 SLOW_MS = 5000
 """A request that took longer is logged with the errors."""
+WAITING = frozenset(("/api/charts/{id}/head",))
+"""Those that take long because they wait."""
 
 
 def services_of(
@@ -50,7 +52,8 @@ def request_log(mode: str) -> Callable[[RequestLog], None]:
 
     def write(request: RequestLog) -> None:
         failed = request.status >= 500
-        if not failed and mode != "all" and request.duration_ms < SLOW_MS:
+        is_slow = request.duration_ms >= SLOW_MS and request.route not in WAITING
+        if not failed and mode != "all" and not is_slow:
             return
         entry = {
             "request_id": request.request_id,

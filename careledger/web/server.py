@@ -39,6 +39,9 @@ class Worker(Protocol):
     """One HTTP worker: `start` opens what it needs and gives the application."""
 
     async def start(self) -> AsgiApp: ...
+    def leave(self) -> None:
+        """The process is about to end: requests that only wait for something are answered now."""
+
     async def stop(self) -> None: ...
 
 
@@ -203,6 +206,7 @@ async def serve_worker(
         if server.accepting.is_set():
             ready()
         await asyncio.wait((stopping, serving), return_when=asyncio.FIRST_COMPLETED)
+        worker.leave()
         server.should_exit = True
         await serving
         for task in (sweeping, stopping, accepting):

@@ -17,7 +17,7 @@ from careledger.node.service import NodeService
 from careledger.node.worker import LocalWorker, RemoteWorker
 from careledger.smart.limits import Limiter
 from careledger.vault.keystore import KeyStore
-from careledger.web.api.app import create_api
+from careledger.web.api.app import ApiApp, create_api
 from careledger.web.app import AsgiApp, create_app
 from careledger.web.requests import Count, services_of
 from careledger.web.server import announce, bind
@@ -69,15 +69,21 @@ class HttpWorker:
         self._worker = worker
         self._config = config
         self._count = count
+        self._api: ApiApp | None = None
 
     async def start(self) -> AsgiApp:
         """The application, once the worker is open."""
         parts = await self._worker.open()
         smart = await create_smart(parts)
-        api = create_api(parts, self._config, Limiter(monotonic_ms))
+        api = self._api = create_api(parts, self._config, Limiter(monotonic_ms))
         return create_app(
             services_of(self._config, parts.fhir, parts.authenticate, parts.problems, self._count, smart, api)
         )
+
+    def leave(self) -> None:
+        """Whoever waits for changes is answered now."""
+        if self._api is not None:
+            self._api.leave()
 
     async def stop(self) -> None:
         """Nothing is asked of the worker any more."""

@@ -56,5 +56,8 @@ class _Worker:
     async def start(self) -> AsgiApp:
         return create_app(self._witness)
 
+    def leave(self) -> None:
+        """Nobody waits here."""
+
     async def stop(self) -> None:
         """Nothing is left to do: each answer was durable before it left."""

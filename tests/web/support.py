@@ -68,6 +68,9 @@ class Node:
         self.started += 1
         return create_app(self.services())
 
+    def leave(self) -> None:
+        pass
+
     async def stop(self) -> None:
         self.stopped += 1
 

@@ -14,8 +14,10 @@ import pytest
 
 from careledger.ledger.export_verification import verify_export
 from careledger.ledger.verification import verify_receipt
+from careledger.node.log import _bounded
 from careledger.node.spools import SPOOLS_OF_CALLER_MAX
 from careledger.web.api import charts
+from careledger.web.api.app import ROUTES
 from tests.faults.killing import serving
 from tests.faults.rig import appointment, patient
 from tests.node.consenting import Device
@@ -285,3 +287,29 @@ def test_several_workers_answer_as_one_process_does(tmp_path: Path) -> None:
         receipt = ask(port, OF_ADA[0], token)[1]
         verify_receipt(receipt, checkpoint)
         verify_export(ask(port, "/api/charts/ada/export", token)[1], checkpoint)
+
+
+def test_logs_know_an_address_by_its_template(site: Site) -> None:
+    for route in ROUTES:
+        assert _bounded("route", route.path) == route.path
+    assert _bounded("route", "/api/charts/ada/head") == "(not a template)"
+    assert site.api.template("/api/charts/ada/head") == "/api/charts/{id}/head"
+    assert site.api.template("/api/charts/ada") == "/api"
+
+
+def test_who_waits_is_answered_when_the_process_ends(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(charts, "POLL_SECONDS", 0.01)
+    token = site.token()
+    now = site.ask("/api/charts/ada/head", token).json
+
+    async def leave() -> int:
+        path = f"/api/charts/ada/head?after={now['records']}.*.*"
+        waiting = asyncio.ensure_future(site.aask(path, token))
+        await asyncio.sleep(0.05)
+        site.api.leave()
+        return (await asyncio.wait_for(waiting, 5)).status
+
+    try:
+        assert site.node.run(leave()) == 200
+    finally:
+        site.api.parts.watching.is_leaving = False

@@ -73,6 +73,10 @@ class ApiApp:
         found = {route.method for route in ROUTES if match(route, path) is not None}
         return frozenset(found | {"OPTIONS"}) if found else frozenset()
 
+    def template(self, path: str) -> str:
+        """What logs call the path: never an id."""
+        return next((route.path for route in ROUTES if match(route, path) is not None), "/api")
+
     def is_open(self, path: str) -> bool:
         """Whether nobody need say who they are."""
         is_explorer = any(route.demand == EXPLORER and match(route, path) is not None for route in ROUTES)
@@ -85,6 +89,10 @@ class ApiApp:
             if found is not None:
                 return replace(await self._answer(route, request, found), route=route.path)
         raise RuntimeError("the shell asks for what is not in the table")
+
+    def leave(self) -> None:
+        """Whoever waits is answered now: the process is about to end."""
+        self.parts.watching.is_leaving = True
 
     async def _answer(self, route: Route, request: ApiRequest, found: Found) -> FhirResponse:
         try:

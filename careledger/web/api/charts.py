@@ -59,7 +59,7 @@ async def head(parts: Parts, request: ApiRequest, found: Found) -> FhirResponse:
     token = request.caller.token_id
     with _Place(parts.watching.waiting, token):
         end = parts.clock() + WAIT_SECONDS
-        while parts.clock() < end:
+        while parts.clock() < end and not parts.watching.is_leaving:
             await asyncio.sleep(POLL_SECONDS)
             parts.recheck(request)
             decision, sizes = looks.read_sizes(parts.context, caller, patient)

@@ -28,6 +28,7 @@ class Watching:
 
     waiting: dict[str, int] = field(default_factory=dict)
     entered: OrderedDict[tuple[str, str], None] = field(default_factory=OrderedDict)
+    is_leaving: bool = False
 
     def note(self, token: str, patient: str) -> bool:
         """Whether this token watches this chart for the first time, as far as this process remembers."""
