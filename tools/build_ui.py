@@ -37,7 +37,7 @@ TOP = (
     "lingui.config.ts",
     "index.html",
 )
-PAGES = ("people.ts", "people.css", "icon.svg")
+PAGES = ("people.ts", "deciding.ts", "people.css", "icon.svg")
 TARGET = "es2022"
 EXTRACT_SECONDS = 300
 
@@ -162,7 +162,9 @@ def test(filters: Sequence[str]) -> int:
     node = prepare()
     command = tool(node, "vitest", "vitest", "run", *filters)
     environment = {**os.environ, "NO_COLOR": "1"}
-    return subprocess.run(command, cwd=CACHE, env=environment, timeout=EXTRACT_SECONDS, check=False).returncode
+    return subprocess.run(
+        command, cwd=CACHE, env=environment, timeout=EXTRACT_SECONDS, check=False
+    ).returncode
 
 
 def fetch(node: Path, npm: Path) -> None:

@@ -57,7 +57,7 @@ CODINGS, WORDS = [{"code": ANY, "system": ANY}, 0, None], [ANY, 0, None]
 TEXT = {
     "actions": ["access|proof", 0, None], "categories": CODINGS, "effect": "deny|permit",
     "format": "careledger/directive/[12]", "from_day": range(2**32),
-    "grantees": [{"kind": "organisation|practitioner|role", "value": ANY}, 0, None], "handle": DIGEST,
+    "grantees": [{"kind": "client|organisation|practitioner|role", "value": ANY}, 0, None], "handle": DIGEST,
     "labels": CODINGS, "language?": "en|es", "nonce": ANY, "organisation": DIGEST, "purposes": WORDS,
     "shown?": "(?s:.+)", "supersedes": ANY, "types": WORDS, "until_day": range(2**32),
 }  # fmt: skip
@@ -321,7 +321,7 @@ def covers(r, chart, i, e, text):
 
 def is_meant(text, e):
     """The directive is about this caller, purpose and day, and about access."""
-    names = {"organisation": [e["organisation"]], "role": e["roles"]}
+    names = {"organisation": [e["organisation"]], "role": e["roles"], "client": []}
     names["practitioner"] = [e["actor"], e["subject"]]
     named = any(one["value"] and one["value"] in names[one["kind"]] for one in text["grantees"])
     purpose = not text["purposes"] or e["purpose"] in text["purposes"]

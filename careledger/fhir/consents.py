@@ -15,6 +15,7 @@ from careledger.fhir.json import instant
 DIRECTIVE_SYSTEM: Final = "urn:careledger:directive"
 """System of the identifier whose value is the directive's id."""
 ROLE_SYSTEM: Final = "urn:careledger:role"
+CLIENT_SYSTEM: Final = "urn:careledger:client"
 ACTION_SYSTEM: Final = "urn:careledger:action"
 DID_SYSTEM: Final = "urn:ietf:rfc:3986"
 
@@ -71,6 +72,8 @@ def _action(action: str) -> dict[str, str]:
 def _grantee(grantee: Grantee) -> dict[str, Any]:
     if grantee.kind == "role":
         return {"identifier": {"system": ROLE_SYSTEM, "value": grantee.value}}
+    if grantee.kind == "client":
+        return {"type": "Device", "identifier": {"system": CLIENT_SYSTEM, "value": grantee.value}}
     type = "Organization" if grantee.kind == "organisation" else "Practitioner"
     if grantee.kind == "practitioner" and not grantee.value.startswith("did:"):
         return {"reference": f"Practitioner/{grantee.value}"}

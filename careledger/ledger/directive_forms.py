@@ -12,13 +12,16 @@ import msgspec
 from careledger.primitives.hashing import sha256
 
 Effect = Literal["deny", "permit"]
-GranteeKind = Literal["organisation", "practitioner", "role"]
+GranteeKind = Literal["client", "organisation", "practitioner", "role"]
 Day = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 """Counted from 1970-01-01 UTC."""
 
 
 class Grantee(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, order=True):
-    """Whom it is about: an organisation (DID), a practitioner (DID or logical id of a Practitioner), a role (name)."""
+    """Whom it is about: an organisation (DID), a practitioner (DID or logical id of a Practitioner), a role (name).
+
+    A client is an app by its id: such a directive remembers what a patient allowed it, and decides nothing by itself.
+    """
 
     kind: GranteeKind
     value: str

@@ -8,7 +8,7 @@ lists what it does not see. Pure. Errors: VerificationFailed, naming the entry.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
 
@@ -285,7 +285,8 @@ _RULES: Final = {
 
 def _is_meant(text: Text, entry: AccessContent) -> bool:
     """The directive is about this caller, purpose and day, and about access."""
-    names = {
+    names: dict[str, Sequence[str]] = {
+        "client": (),  # remembered, no permit
         "organisation": (entry.organisation,),
         "practitioner": (entry.actor, entry.subject),
         "role": entry.roles,

@@ -38,7 +38,7 @@ from careledger.fhir.json import Received, instant, loads
 from careledger.fhir.writing import compose
 from careledger.ledger.execution import ACCOUNTS
 from careledger.ledger.transaction import compute_id
-from careledger.node import directives, names
+from careledger.node import apps, directives, names
 from careledger.node.directives import Held
 from careledger.primitives.errors import Conflict, Invalid, NotFound, VerificationFailed
 from careledger.primitives.signing import ML_DSA_65_PUBLIC_SIZE, verify_ml_dsa_65
@@ -71,7 +71,10 @@ class ChartParams(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class GrantParams(msgspec.Struct, forbid_unknown_fields=True):
-    """A directive as the device made it; `signature` is of its own `key`, over the transaction's id."""
+    """A directive as the device made it; `signature` is of its own `key`, over the transaction's id.
+
+    `told` is the digest of what an app's consent page showed; b"" for every other directive.
+    """
 
     patient: str
     text: bytes
@@ -82,6 +85,7 @@ class GrantParams(msgspec.Struct, forbid_unknown_fields=True):
     sequence: int
     valid_until: int
     signature: bytes
+    told: bytes = b""
 
 
 class RevokeParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -183,7 +187,7 @@ async def grant(node: CommandContext, params: dict[str, Any], progress: Progress
             handle = node.home.keyring.get(chart).handle
             text = directives.check_new(id, leaf, asked.text, keys, node.home.organisation, handle)
             directives.check_text(snapshot, text, node.backend.now_ms() // DAY_MS)
-            names.check_shown(snapshot, text, node.home.did, keys[-1])
+            names.check_shown(snapshot, text, node.home.did, keys[-1], asked.told)
             directives.check_superseded(snapshot, text, chart)
             if snapshot.current(DIRECTIVE_TYPE, id) is not None:
                 raise Conflict("this directive was granted already", hint="careledger consent list PATIENT")
@@ -214,29 +218,42 @@ async def revoke(node: CommandContext, params: dict[str, Any], progress: Progres
     On a network the Consent follows the block: what was cut short in between is finished when it is repeated.
     """
     asked = read_params(params, RevokeParams)
-    id = directives.check_id(asked.id)
-    async with node.sequencer.conditional_lock(LOCK):
-        for attempt in range(1, ATTEMPTS + 1):
-            with node.reader.snapshot() as snapshot:
-                entry = directives.entry_of(snapshot, id)
-                if entry is None:
-                    raise _unknown()
-                is_active, held = entry.status == ACTIVE, directives.directive(snapshot, id)
-                if not is_active and attempt == 1 and not _is_shown_active(snapshot, held):
-                    raise Conflict("the directive is revoked already", hint="careledger consent list PATIENT")
-                transactions = (_revocation(node, snapshot, asked),) if is_active else ()
-                writes = _inactive(node, snapshot, held)
-            done = {"id": id, "status": "revoked", "height": entry.height}
-            if not writes and not transactions:  # the Consent was deleted meanwhile
-                return done
-            try:
-                result = await node.backend.commit(Commit(writes, transactions=transactions))
-            except Conflict as error:
-                # Somebody wrote the Consent over FHIR meanwhile; anything else is final.
-                if error.code != Conflict.code or attempt == ATTEMPTS:
-                    raise
-                continue
-            return done | {"height": result.height} if is_active else done
+    directives.check_id(asked.id)
+    with node.reader.snapshot() as snapshot:
+        held = directives.directive(snapshot, asked.id)
+    try:
+        async with node.sequencer.conditional_lock(LOCK):
+            done = await _revoke(node, asked)
+    except Conflict:  # revoked already: what an interrupted revocation left undone is done now
+        await apps.end_revoked(node, held)
+        raise
+    await apps.end_revoked(node, held)
+    return done
+
+
+async def _revoke(node: CommandContext, asked: RevokeParams) -> dict[str, Any]:
+    id = asked.id
+    for attempt in range(1, ATTEMPTS + 1):
+        with node.reader.snapshot() as snapshot:
+            entry = directives.entry_of(snapshot, id)
+            if entry is None:
+                raise _unknown()
+            is_active, held = entry.status == ACTIVE, directives.directive(snapshot, id)
+            if not is_active and attempt == 1 and not _is_shown_active(snapshot, held):
+                raise Conflict("the directive is revoked already", hint="careledger consent list PATIENT")
+            transactions = (_revocation(node, snapshot, asked),) if is_active else ()
+            writes = _inactive(node, snapshot, held)
+        done = {"id": id, "status": "revoked", "height": entry.height}
+        if not writes and not transactions:  # the Consent was deleted meanwhile
+            return done
+        try:
+            result = await node.backend.commit(Commit(writes, transactions=transactions))
+        except Conflict as error:
+            # Somebody wrote the Consent over FHIR meanwhile; anything else is final.
+            if error.code != Conflict.code or attempt == ATTEMPTS:
+                raise
+            continue
+        return done | {"height": result.height} if is_active else done
     raise AssertionError  # the loop returns or raises
 
 

@@ -36,6 +36,7 @@ SALT_BYTES: Final = 32
 _ID = re.compile("[0-9a-f]{64}", re.ASCII)
 _FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 _WORD = re.compile(r"[^\s|\x00-\x1f\x7f]{1,256}")
+_CLIENT = re.compile(r"[A-Za-z0-9_\-.]{1,64}", re.ASCII)
 _ROLE = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
 
 
@@ -163,6 +164,10 @@ def _check_coding(coding: Coding) -> None:
 
 
 def _check_grantee(snapshot: Snapshot, grantee: Grantee) -> None:
+    if grantee.kind == "client":
+        if not _CLIENT.fullmatch(grantee.value):
+            raise Invalid("an app is named by its client id", hint="careledger client list", code="grantee")
+        return
     if grantee.kind == "role":
         if not _ROLE.fullmatch(grantee.value):
             raise Invalid("a role's name is empty or too long", hint="1 to 64 characters", code="grantee")

@@ -9,6 +9,7 @@ from careledger.contracts.identity import SUBJECT, SUBJECTS
 from careledger.fhir.json import loads
 from careledger.primitives.errors import Invalid
 from careledger.primitives.types import DID_PREFIX, parse_did
+from careledger.smart.consenting import compute_text_digest
 from careledger.smart.directive_words import compose_shown
 from careledger.vault.model import Snapshot
 
@@ -22,11 +23,16 @@ def names_of(snapshot: Snapshot, dids: Iterable[str], practitioners: Iterable[st
     return {key: _plain(name) for key, name in found.items() if _plain(name)}
 
 
-def check_shown(snapshot: Snapshot, text: Text, custodian: str, controller: Controller) -> None:
+def check_shown(snapshot: Snapshot, text: Text, custodian: str, controller: Controller, told: bytes) -> None:
     """Raises Invalid unless the page showed exactly what a directive under a passkey says, in its language.
 
-    A key file signs without a page: its directive may show nothing.
+    A key file signs without a page: its directive may show nothing. What an app is allowed is said by the page that asked
+    (`smart.consenting`), whose digest is `told`.
     """
+    if any(one.kind == "client" for one in text.grantees):
+        if len(text.grantees) > 1 or compute_text_digest(text.shown) != told:
+            raise _otherwise()
+        return
     if not text.language:
         if controller.is_passkey:
             raise Invalid(
@@ -39,16 +45,20 @@ def check_shown(snapshot: Snapshot, text: Text, custodian: str, controller: Cont
     if not is_plain or text.shown != compose_shown(
         text, names_of_text(snapshot, text, custodian), text.language
     ):
-        raise Invalid(
-            "what was shown is not what the directive says",
-            hint="a name may have changed since: open the page again, read, then decide",
-            code="shown-otherwise",
-        )
+        raise _otherwise()
+
+
+def _otherwise() -> Invalid:
+    return Invalid(
+        "what was shown is not what the directive says",
+        hint="a name may have changed since: open the page again, read, then decide",
+        code="shown-otherwise",
+    )
 
 
 def names_of_text(snapshot: Snapshot, text: Text, custodian: str) -> Mapping[str, str]:
     """The names of the custodian and of everybody whom the text names."""
-    values = [one.value for one in text.grantees if one.kind != "role"]
+    values = [one.value for one in text.grantees if one.kind in ("organisation", "practitioner")]
     dids = [custodian, *(one for one in values if one.startswith(DID_PREFIX))]
     return names_of(snapshot, dids, [one for one in values if not one.startswith(DID_PREFIX)])
 

@@ -17,6 +17,7 @@ from careledger.smart.errors import OAuthError
 from careledger.smart.grants import OFFLINE_MS, ONLINE_MS, Grant, new_grant_id
 from careledger.smart.issuing import Server
 from careledger.smart.own import is_own
+from careledger.smart.remembering import NOT_REMEMBERED, Remembered
 from careledger.smart.requests import AuthorisationRequest, Pending, RedirectedError
 from careledger.smart.sessions import SignedIn
 from careledger.smart.tables import Found
@@ -95,7 +96,12 @@ async def choose_patient(server: Server, found: Found[Pending], signed_in: Signe
 
 
 async def answer(
-    server: Server, found: Found[Pending], signed_in: SignedIn, kept: tuple[str, ...] | None, days: int
+    server: Server,
+    found: Found[Pending],
+    signed_in: SignedIn,
+    kept: tuple[str, ...] | None,
+    days: int,
+    remembered: Remembered = NOT_REMEMBERED,
 ) -> Redirect:
     """What the person said on the consent screen: `kept` words of the offer for `days`, None for no. Raises RedirectedError."""
     pending, request = found.value, found.value.request
@@ -110,7 +116,7 @@ async def answer(
         if not allowed.scopes and not allowed.session:
             await requests.finish(server.registry, found)
             raise OAuthError("access_denied", "the person allowed nothing", code="consent-nothing")
-        return await _grant(server, found, signed_in, allowed, days)
+        return await _grant(server, found, signed_in, allowed, days, remembered)
     except OAuthError as error:
         raise RedirectedError(error, request.redirect_uri, request.state) from error
 
@@ -200,7 +206,12 @@ def _is_remembered(
 
 
 async def _grant(
-    server: Server, found: Found[Pending], signed_in: SignedIn, allowed: Scopes, days: int
+    server: Server,
+    found: Found[Pending],
+    signed_in: SignedIn,
+    allowed: Scopes,
+    days: int,
+    remembered: Remembered = NOT_REMEMBERED,
 ) -> Redirect:
     request, now_ms = found.value.request, server.now_ms()
     is_offline = "offline_access" in allowed.session
@@ -219,6 +230,9 @@ async def _grant(
         session=signed_in.key,
         is_offline=is_offline,
         dpop_jkt=request.dpop_jkt,
+        purpose=request.purpose,
+        directive=remembered.directive,
+        code=remembered.code,
     )
     await requests.finish(server.registry, found)
     code = await codes.issue_code(server.registry, grant, request.redirect_uri, request.challenge, now_ms)

@@ -126,7 +126,12 @@ def read_answer(
     words = tuple(choice.word for choice in choices if choice.word in kept or not choice.is_optional)
     chosen = _read_days(view, days) if "offline_access" in words else 0
     text = compose_text(view, words, chosen)
-    return ConsentAnswer(words, chosen, text, tagged("cl1.app-consent", text.encode()))
+    return ConsentAnswer(words, chosen, text, compute_text_digest(text))
+
+
+def compute_text_digest(text: str) -> bytes:
+    """What names the text of an answer."""
+    return tagged("cl1.app-consent", text.encode())
 
 
 def _read_days(view: ConsentView, days: str) -> int:

@@ -36,6 +36,7 @@ LINES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         "permit": ("I allow access to my record at {}.", "Permito el acceso a mi historial en {}."),
         "deny": ("I forbid access to my record at {}.", "Prohíbo el acceso a mi historial en {}."),
+        "client": ("Who: the app {}", "Quién: la app {}"),
         "organisation": ("Who: {}", "Quién: {}"),
         "practitioner": ("Who: {}", "Quién: {}"),
         "role": ("Who: everybody in the role {}", "Quién: todas las personas con la función {}"),

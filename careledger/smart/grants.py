@@ -57,6 +57,9 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     dpop_jkt: str = ""
     seed: bytes = b""
     turn: int = 0
+    directive: str = ""
+    """Id of the directive that remembers it on the ledger; '' for none. `code` revokes that one, and nothing else."""
+    code: bytes = b""
 
     def __repr__(self) -> str:
         return f"Grant(client={self.client!r}, turn={self.turn})"

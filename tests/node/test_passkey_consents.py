@@ -9,10 +9,16 @@ from typing import Any
 
 import pytest
 
+from careledger.access.directives import Grantee
 from careledger.access.grants import continuation
 from careledger.access.patient_keys import PatientKey
 from careledger.primitives.errors import CareLedgerError, Conflict, Invalid, VerificationFailed
+from careledger.primitives.hashing import tagged
 from careledger.primitives.webauthn import ASSERTION
+from careledger.smart.consenting import compute_text_digest
+from careledger.smart.grants import GRANTS as GRANT_TABLE
+from careledger.smart.grants import Grant, grant_key, list_grants
+from careledger.vault.registry import Change
 from tests.faults.rig import Node, new_home, node_of, observation, patient
 from tests.ledger.passkeys import UP, Passkey
 from tests.node.consenting import Device
@@ -21,6 +27,7 @@ from tests.verifier.twins import export_verdict
 
 Params = dict[str, Any]
 KIT = PatientKey(b"k" * 32)
+APP = (Grantee(kind="client", value="app-1"),)
 
 
 @dataclass(slots=True)
@@ -67,8 +74,6 @@ def test_a_passkey_grants_supersedes_and_revokes(scene: Scene) -> None:
 
 
 def _revocation_input(number: int) -> bytes:
-    from careledger.primitives.hashing import tagged
-
     return tagged("cl1.revocation", bytes([number]) * 32)
 
 
@@ -124,6 +129,16 @@ GRANTS: dict[str, Refusal] = {
         Invalid, "not-shown",
     ),
     "something else shown": (lambda s: s.anna.signed(shown="I allow nothing."), Invalid, "shown-otherwise"),
+    "an app's consent that no page showed": (lambda s: s.anna.signed(grantees=APP), Invalid, "shown-otherwise"),
+    "an app's consent of another page": (
+        lambda s: s.anna.signed(grantees=APP) | {"told": compute_text_digest("I allow nothing.")},
+        Invalid, "shown-otherwise",
+    ),
+    "an app and somebody else": (
+        lambda s: s.anna.signed(grantees=(*APP, Grantee(kind="role", value="nurse")), shown="x")
+        | {"told": compute_text_digest("x")},
+        Invalid, "shown-otherwise",
+    ),
     "shown in another language": (
         lambda s: s.anna.signed(language="es", shown=shown(s, "en")), Invalid, "shown-otherwise",
     ),
@@ -177,6 +192,34 @@ ENROLMENTS: dict[str, Refusal] = {
 @pytest.mark.parametrize("name", ENROLMENTS)
 def test_an_enrolment_that_is_not_hers_leaves_no_trace(scene: Scene, name: str) -> None:
     assert_refused(scene, "patient.enrol", ENROLMENTS[name])
+
+
+def app_grant(directive: str) -> Grant:
+    return Grant(
+        id="grant-" + directive[:4], client="app-1", account="anna", scope="patient/*.rs", context={}, created_ms=1,
+        used_ms=1, expires_ms=2**42, directive=directive,
+    )  # fmt: skip
+
+
+def put(grant: Grant) -> Change:
+    return GRANT_TABLE.put(grant_key(grant.id), grant, expected=0, expires_ms=grant.expires_ms)
+
+
+def test_an_app_is_out_when_its_directive_is_revoked_and_no_other(scene: Scene) -> None:
+    told = compute_text_digest("I allow Growth chart.")
+    params = scene.anna.signed(grantees=APP, shown="I allow Growth chart.") | {"told": told}
+    id = scene.node.command("consent.grant", **params)["id"]
+    registry = scene.node.service.context.registry
+    scene.node.run(registry.change(put(app_grant(id)), put(app_grant("0000"))))
+    with pytest.raises(Conflict):  # a code that is not its own ends nothing
+        scene.node.command("consent.revoke", id=id, code=b"c" * 32)
+    assert len(list_grants(registry)) == 2
+    scene.anna.revoke(id)
+    assert [one.directive for one in list_grants(registry)] == ["0000"]
+    scene.node.run(registry.change(put(app_grant(id))))  # as if the node had ended before it was out
+    with pytest.raises(Conflict):
+        scene.node.command("consent.revoke", id=id, code=scene.anna.prf(_revocation_input(1)))
+    assert [one.directive for one in list_grants(registry)] == ["0000"]
 
 
 def test_an_export_shows_what_was_signed_and_shown(scene: Scene, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ ADA, EVE = Holder(Passkey("ada")), Holder(Passkey("eve"))
 FILE, KIT = Patient("ada's key file"), Patient("ada's printed kit")
 Chart = SyntheticChart
 Tell = Callable[[Chart], Any]
+APP = [{"kind": "client", "value": "app"}]
 FORGED, NOT_HERS = "did not sign this directive", "not this patient's"
 
 
@@ -81,6 +82,7 @@ HOLDS: dict[str, Tell] = {
     "with-extensions": decided(flags=UP | UV | ED, tail=b"\xa1\x6bhmac-secret\x41\x00"),
     "counted-and-backed-up": decided(counter=9, flags=UP | UV | 8 | 16),
     "more-said-after": decided(client=said(other_keys_can_be_added_here="x")),
+    "an-apps-consent": lambda chart: (enrol_passkey(chart, ADA), chart.decide(ADA, grantees=APP, **SHOWN)),
     "after-a-key-file": followed(FILE, ADA, FILE),
     "before-a-key-file": followed(ADA, FILE, ADA),
     "another-passkey": followed(ADA, EVE, ADA),
@@ -100,6 +102,7 @@ REFUSED: dict[str, tuple[Tell, str]] = {
     "a-registration": (decided(client=said(type="webauthn.create")), FORGED),
     "attested-data": (decided(flags=UP | UV | AT), FORGED),
     "a-tail-without-its-flag": (decided(tail=b"x"), FORGED),
+    "an-apps-consent-is-no-permit": (bound_by(ADA, grantees=APP), "does not permit"),
     "high-s": (decided(is_high_s=True), FORGED),
     "another-text": (bound_by(Holder(ADA.device, b"t" * 32)), FORGED),
     "a-former-binding": (replayed, FORGED),

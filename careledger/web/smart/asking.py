@@ -16,6 +16,7 @@ from careledger.smart.consenting import (
     list_choices,
     read_answer,
 )
+from careledger.smart.remembering import list_types
 from careledger.web.smart.desk import origin_of
 from careledger.web.smart.messages import SmartAnswer
 from careledger.web.smart.rendering import render
@@ -32,8 +33,13 @@ class PatientRow:
     born: str
 
 
-def consent(visit: Visit, view: ConsentView, redirect_uri: str, *, action: str) -> SmartAnswer:
-    """The page that asks. It posts `csrf`, `ticket`, `shown`, `kept` (once for each tick), `days`, `allow` to `action`."""
+def consent(
+    visit: Visit, view: ConsentView, redirect_uri: str, *, action: str, can_sign: bool = False
+) -> SmartAnswer:
+    """The page that asks. It posts `csrf`, `ticket`, `shown`, `kept` (once for each tick), `days`, `allow` to `action`.
+
+    With `can_sign` a patient may sign her yes with the passkey that decides in her chart.
+    """
     return render(
         visit,
         "consent",
@@ -42,6 +48,9 @@ def consent(visit: Visit, view: ConsentView, redirect_uri: str, *, action: str) 
         ticket=view.ticket,
         heading=compose_heading(view),
         choices=list_choices(view),
+        can_sign=can_sign,
+        types={one.word: ",".join(list_types((one.word,))) for one in list_choices(view)},
+        session=describe_days(0, view.language),
         is_offline=view.is_offline,
         days=[(one, describe_days(one, view.language)) for one in DAYS],
         first=DAYS_SHOWN_FIRST,

@@ -11,6 +11,9 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
+import msgspec
+
+from careledger.primitives.errors import Invalid
 from careledger.smart import authorising, requests
 from careledger.smart.authorising import AskConsent, ChoosePatient, Redirect, SignIn, Step
 from careledger.smart.consenting import ConsentView
@@ -19,16 +22,19 @@ from careledger.smart.issuing import Server
 from careledger.smart.requests import Pending, RedirectedError
 from careledger.smart.sessions import SignedIn
 from careledger.smart.tables import Found
-from careledger.web.smart import asking
+from careledger.web.smart import asking, remembering
 from careledger.web.smart.asking import PatientRow
+from careledger.web.smart.deciding import read_body
 from careledger.web.smart.messages import FORM, SmartAnswer, SmartRequest, redirect
 from careledger.web.smart.rendering import cookies_of, render
-from careledger.web.smart.screens import Form, People, Route, go
+from careledger.web.smart.screens import Form, People, Route, go, tell
 from careledger.web.smart.visits import Visit, read_visit
 from careledger.web.target import parse_query
 
 CONTINUE: Final = "/oauth/continue"
 DECIDE: Final = "/oauth/decide"
+PREPARE: Final = "/oauth/decide/options"
+SIGN: Final = "/oauth/decide/answer"
 SEARCH: Final = "/oauth/patients"
 CHOOSE: Final = "/oauth/patient"
 
@@ -36,6 +42,12 @@ FindPatients = Callable[[SignedIn, str], Awaitable[Sequence[PatientRow]]]
 """Patients of that name whom this person may see; looked up, and logged, as any search is."""
 NamePatient = Callable[[SignedIn, str], Awaitable[str]]
 """The name of a patient as this person may see it, '' if not."""
+
+
+class Ticket(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Which request."""
+
+    ticket: str
 
 
 class Authorize:
@@ -53,6 +65,8 @@ class Authorize:
             {
                 ("GET", CONTINUE): Route(self.go_on, "nobody"),
                 ("POST", DECIDE): Route(self.decide, "session"),
+                ("POST", PREPARE): Route(self.prepare, "session", is_json=True),
+                ("POST", SIGN): Route(self.sign, "session", is_json=True),
                 ("POST", SEARCH): Route(self.search, "session"),
                 ("POST", CHOOSE): Route(self.choose, "session"),
             }
@@ -108,6 +122,37 @@ class Authorize:
         except OAuthError as error:
             return _refused(visit, error)
 
+    async def prepare(self, people: People, visit: Visit, form: Form) -> SmartAnswer:
+        """What a patient's browser must know to sign what she allows."""
+        asked = read_body(visit, Ticket)
+        _, step = await self._asked(visit, asked.ticket)
+        return tell(visit, **await remembering.prepare(people, visit, step.client.id))
+
+    async def sign(self, people: People, visit: Visit, form: Form) -> SmartAnswer:
+        """A patient's yes, to exactly what was shown, signed: on the ledger first, then the app is let in."""
+        signed, signed_in = remembering.read_signed(visit), visit.need()
+        found, step = await self._asked(visit, signed.ticket)
+        said = remembering.read_said(await self._view(visit, signed.ticket, found, step), signed)
+        remembered = await remembering.remember(people, visit, signed, said, step.client.id)
+        try:
+            allowed = authorising.answer(self._server, found, signed_in, said.kept, said.days, remembered)
+            return tell(visit, next=(await allowed).url)
+        except RedirectedError as refused:
+            await remembering.forget(people, remembered)
+            return tell(visit, next=authorising.redirect_error(self._server, refused).url)
+
+    async def _asked(self, visit: Visit, ticket: str) -> tuple[Found[Pending], AskConsent]:
+        """The request that waits for this person's answer. Raises Invalid if it waits for something else."""
+        try:
+            found = requests.find_pending(self._server.registry, ticket)
+            step = await authorising.next_step(self._server, found, visit.need())
+            found = requests.find_pending(self._server.registry, ticket)
+        except (OAuthError, RedirectedError):
+            step = None
+        if not isinstance(step, AskConsent):
+            raise Invalid("nothing is asked here any more", hint="go back to the app", code="ticket")
+        return found, step
+
     async def search(self, people: People, visit: Visit, form: Form) -> SmartAnswer:
         """Patients of a name, to choose from."""
         rows = await self._find(visit.need(), form.one("name"))
@@ -143,7 +188,8 @@ class Authorize:
         if isinstance(step, ChoosePatient):
             return asking.choose_patient(visit, ticket, None, search_action=SEARCH, choose_action=CHOOSE)
         view = await self._view(visit, ticket, found, step)
-        return asking.consent(visit, view, found.value.request.redirect_uri, action=DECIDE)
+        can_sign = await remembering.can_sign(self._people, visit.need().account)
+        return asking.consent(visit, view, found.value.request.redirect_uri, action=DECIDE, can_sign=can_sign)
 
     async def _view(self, visit: Visit, ticket: str, found: Found[Pending], step: AskConsent) -> ConsentView:
         signed_in = visit.need()

@@ -8,7 +8,7 @@ from careledger.access.scopes import parse_scopes
 from careledger.primitives.errors import Invalid
 from careledger.smart.accounts import get_account
 from careledger.smart.clients import get_client
-from careledger.smart.grants import Grant, end_grant, end_grants, list_grants
+from careledger.smart.grants import Grant, end_grants, list_grants
 from careledger.smart.links import list_links
 from careledger.smart.online import end_online
 from careledger.smart.passkeys import list_passkeys, remove_passkey
@@ -25,7 +25,9 @@ from careledger.smart.sessions import check_step_up, end_all, end_session, list_
 from careledger.smart.tables import base64url
 from careledger.smart.wording import Language, describe_scope, describe_session
 from careledger.web.smart.dates import write_date
+from careledger.web.smart.deciding import describe_deciding
 from careledger.web.smart.messages import SmartAnswer
+from careledger.web.smart.remembering import withdraw
 from careledger.web.smart.rendering import render
 from careledger.web.smart.screens import Form, People, go
 from careledger.web.smart.telling import tell_page
@@ -68,6 +70,7 @@ async def show_me(people: People, visit: Visit, form: Form) -> SmartAnswer:
             for one in list_grants(registry, account=account.id)
         ],
         is_onboarded=is_onboarded(registry, account.id),
+        deciding=await describe_deciding(people, account),
         recovery=find_open(registry, account.id),
         guardian=kit.value.guardian if kit is not None else "",
         wards=_describe_wards(people, account.id),
@@ -130,7 +133,7 @@ async def end_others(people: People, visit: Visit, form: Form) -> SmartAnswer:
 
 async def end_app(people: People, visit: Visit, form: Form) -> SmartAnswer:
     """The app is out at once."""
-    await end_grant(people.registry, people.revoke, form.one("grant"), account=visit.need().account.id)
+    await withdraw(people, visit, form.one("grant"))
     return go(visit, "/me")
 
 

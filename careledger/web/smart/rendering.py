@@ -39,6 +39,7 @@ HEADERS: Final = (
 )
 ASSETS: Final = {
     "people.js": b"text/javascript;charset=utf-8",
+    "deciding.js": b"text/javascript;charset=utf-8",
     "people.css": b"text/css;charset=utf-8",
     "icon.svg": b"image/svg+xml",
 }

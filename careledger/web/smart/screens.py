@@ -21,6 +21,7 @@ from careledger.primitives.errors import (
     NotPermitted,
     Unauthenticated,
     Unavailable,
+    VerificationFailed,
 )
 from careledger.smart.accounts import Kind
 from careledger.smart.acting import MayNotAct, StandingOf, check_acting
@@ -47,6 +48,7 @@ STATUS: Final[tuple[tuple[type[CareLedgerError], int], ...]] = (
     (NotFound, 404),
     (Conflict, 409),
     (Invalid, 400),
+    (VerificationFailed, 400),
     (Unavailable, 503),
 )
 """Kind of error -> HTTP status; the first that fits, else 500."""

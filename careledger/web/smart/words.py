@@ -77,8 +77,12 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         "kit.code": ("Your recovery code", "Su código de recuperación"),
         "kit.missing": (
-            "You are not quite done: print your recovery code and type it back once.",
-            "Aún falta algo: imprima su código de recuperación y escríbalo una vez.",
+            "You are not quite done: print your recovery code and type it back once. Without it you may lose your way in together with your passkey.",
+            "Aún falta algo: imprima su código de recuperación y escríbalo una vez. Sin él, si pierde su llave de acceso puede perder también la entrada.",
+        ),
+        "kit.later": (
+            "Not now; go on, and remind me when I sign in again",
+            "Ahora no; continuar, y recordármelo cuando vuelva a entrar",
         ),
         # my page
         "me": ("My page", "Mi página"),
@@ -167,6 +171,11 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "Puede retirarlo en cualquier momento en su página.",
         ),
         "consent.allow": ("Allow what is ticked", "Permitir lo marcado"),
+        "consent.sign": ("Allow what is ticked, and sign it", "Permitir lo marcado, y firmarlo"),
+        "consent.sign.text": (
+            "Signed with your passkey, these lines are kept in your record, and the ledger shows that they hold until you withdraw them.",
+            "Firmadas con su llave, estas líneas quedan en su historial, y el registro muestra que valen hasta que las retire.",
+        ),
         "consent.deny": ("Do not allow", "No permitir"),
         "consent.narrow": ("Take out what it shall not do.", "Desmarque lo que no deba hacer."),
         # choosing a patient
@@ -313,6 +322,35 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "event.linked": ("linked an account to the provider", "unió una cuenta al proveedor"),
         "event.unlinked": ("unlinked an account from the provider", "separó una cuenta del proveedor"),
         "event.audit-read": ("read this log", "leyó este registro"),
+        # deciding by passkey
+        "decide": ("Who may see my record", "Quién puede ver mi historial"),
+        "decide.text": (
+            "With one of your passkeys you can sign who may see your record, and take it back. The organisation cannot sign for you.",
+            "Con una de sus llaves de acceso puede firmar quién puede ver su historial, y retirarlo. La organización no puede firmar por usted.",
+        ),
+        "decide.enrol": ("Decide with this passkey", "Decidir con esta llave"),
+        "decide.this-one": ("This passkey decides.", "Esta llave decide."),
+        "decide.by-passkey": (
+            "A passkey decides already. To change it you need that one, or its kit.",
+            "Ya decide una llave de acceso. Para cambiarla necesita esa llave, o su código impreso.",
+        ),
+        "decide.by-key-file": (
+            "A key file decides: use it with the command line.",
+            "Decide un archivo de clave: úselo con la línea de órdenes.",
+        ),
+        "decide.kit-lost": (
+            "Code of its kit, if you have lost that passkey",
+            "Código impreso, si ha perdido esa llave",
+        ),
+        "decide.none": (
+            "None of your passkeys can do this. Add one on a newer device.",
+            "Ninguna de sus llaves puede hacerlo. Añada una en un dispositivo más nuevo.",
+        ),
+        "decide.kit": (
+            "Write this down now; it is shown once. Whoever has it can replace this passkey, if it is lost. It signs nothing else.",
+            "Anótelo ahora; se muestra una sola vez. Quien lo tenga puede sustituir esta llave si se pierde. No firma nada más.",
+        ),
+        "decide.done": ("From now on this passkey decides.", "Desde ahora decide esta llave."),
         "nothing": ("Nothing.", "Nada."),
         # errors
         "error": ("That is not possible", "No es posible"),

@@ -67,6 +67,7 @@ export const PURPOSES: Words = {
 export const LINES: Words = {
   "permit": ["I allow access to my record at {}.", "Permito el acceso a mi historial en {}."],
   "deny": ["I forbid access to my record at {}.", "Prohíbo el acceso a mi historial en {}."],
+  "client": ["Who: the app {}", "Quién: la app {}"],
   "organisation": ["Who: {}", "Quién: {}"],
   "practitioner": ["Who: {}", "Quién: {}"],
   "role": ["Who: everybody in the role {}", "Quién: todas las personas con la función {}"],

@@ -13,7 +13,8 @@ import { composeShown, type Names } from "./shown.ts";
  */
 
 export interface Grantee {
-  readonly kind: "organisation" | "practitioner" | "role";
+  /** A client is an app: such a directive remembers what it was allowed, in the words of its own page. */
+  readonly kind: "client" | "organisation" | "practitioner" | "role";
   readonly value: string;
 }
 
@@ -50,6 +51,8 @@ export interface Prepared {
   readonly key: string;
   readonly credential: string;
   readonly names: Names;
+  /** A grant waits a random time up to so many seconds, so that the ledger does not show the hour of the decision. */
+  readonly delay_s: number;
 }
 
 /** A directive that she can read, and be asked to sign. */
@@ -107,9 +110,13 @@ export function tagged(tag: string, ...data: readonly Bytes[]): Bytes {
 
 /** The text of what she decides, with what the page shows of it. `nonce` and `salt` are 32 random bytes each, used once. */
 export function compose(terms: Terms, prepared: Prepared, language: Language, nonce: Bytes, salt: Bytes): Draft {
+  const shown = composeShown(sort(terms), `did:careledger:${prepared.organisation}`, prepared.names, language);
+  return composeAs(shown, terms, prepared, language, nonce, salt);
+}
+
+/** As `compose`, where the lines are those of another page that says the same: an app's consent. */
+export function composeAs(shown: string, terms: Terms, prepared: Prepared, language: Language, nonce: Bytes, salt: Bytes): Draft {
   const sorted = sort(terms);
-  const organisation = `did:careledger:${prepared.organisation}`;
-  const shown = composeShown(sorted, organisation, prepared.names, language);
   const text = encoder.encode(
     canonical({
       ...sorted,

@@ -127,6 +127,7 @@ function covers(chart: Chart, leaf: number, access: Access, text: DirectiveText)
 function isMeant(text: DirectiveText, access: Access): boolean {
   const names = {
     organisation: [access.organisation],
+    client: [] as string[], // remembered, no permit
     practitioner: [access.actor, access.subject],
     role: access.roles,
   };

@@ -1,0 +1,204 @@
+// The script of what a patient decides on our pages: her passkey becomes her chart's key; a program's consent is signed.
+
+import {
+  composeAs,
+  continuationChallenge,
+  enrolmentChallenge,
+  fromHex,
+  newKit,
+  prfInputs,
+  sign,
+  signWithKit,
+  toHex,
+  type Prepared,
+  type Terms,
+} from "../lib/directives.ts";
+import type { Bytes } from "../lib/encoding.ts";
+import { ask, NoGesture } from "../lib/gesture.ts";
+
+const page = document.body.dataset;
+const csrf = page["csrf"] ?? "";
+
+interface Told {
+  readonly prepared?: Prepared;
+  readonly passkey?: string;
+  readonly key?: string;
+  readonly next?: string;
+  readonly error?: string;
+  readonly hint?: string;
+  readonly code?: string;
+}
+
+/** The node said no, and why. */
+class Said extends Error {
+  readonly code: string;
+
+  constructor(told: Told) {
+    super([told.error, told.hint].filter(Boolean).join(" "));
+    this.code = told.code ?? "";
+  }
+}
+
+function say(text: string): void {
+  const status = document.getElementById("status");
+  if (status !== null) status.textContent = text;
+}
+
+async function post(path: string, content: object): Promise<Told> {
+  const answer = await fetch(path, {
+    method: "POST",
+    headers: { "content-type": "application/json", "x-csrf": csrf },
+    body: JSON.stringify(content),
+    credentials: "same-origin",
+    redirect: "error",
+  });
+  const told = (await answer.json()) as Told;
+  if (!answer.ok) throw new Said(told);
+  return told;
+}
+
+async function guard(button: HTMLButtonElement, doing: () => Promise<void>): Promise<void> {
+  say(page["working"] ?? "");
+  button.disabled = true;
+  try {
+    await doing();
+  } catch (error) {
+    say(error instanceof Said && error.message !== "" ? error.message : (page["failed"] ?? ""));
+  } finally {
+    button.disabled = false;
+  }
+}
+
+/** The former key lets the new one follow: by a gesture, or by the printed kit, if that key is not at hand. */
+async function follow(prepared: Prepared, key: Bytes, kit: string): Promise<Bytes> {
+  if (prepared.key === "") return new Uint8Array();
+  if (kit !== "") return signWithKit(kit, key);
+  return (await ask(fromHex(prepared.credential), continuationChallenge(key))).signature;
+}
+
+/** This passkey decides from now on. Shows the kit, which nobody else has, before anything is enrolled. */
+async function enrol(passkey: string, kit: string): Promise<string> {
+  const { prepared, key } = await post("/me/key/options", { passkey });
+  if (prepared === undefined || key === undefined) throw new Error();
+  const encoded = fromHex(key);
+  const continues = await follow(prepared, encoded, kit);
+  const proof = await ask(fromHex(passkey), enrolmentChallenge(prepared, encoded), prfInputs(new Uint8Array(32)));
+  if (proof.secrets === undefined) throw new NoGesture();
+  const printed = newKit();
+  await post("/me/key/answer", {
+    passkey,
+    proof: toHex(proof.signature),
+    continues: toHex(continues),
+    recovery: toHex(printed.recovery),
+  });
+  return printed.code;
+}
+
+for (const button of document.querySelectorAll<HTMLButtonElement>("button[data-decide]")) {
+  button.addEventListener("click", () => {
+    void guard(button, async () => {
+      const kit = document.querySelector<HTMLInputElement>("input[name='decision-kit']")?.value.trim() ?? "";
+      const code = await enrol(button.dataset["decide"] ?? "", kit);
+      const place = document.getElementById("decision-kit");
+      if (place !== null) {
+        place.textContent = code;
+        place.hidden = false;
+        place.closest("section")?.querySelector("[data-kit-text]")?.removeAttribute("hidden");
+      }
+      say(button.dataset["done"] ?? "");
+    });
+  });
+}
+
+// What she allows an app, signed: the very lines of this page (docs/spec/consent.md, Apps).
+
+interface Asked {
+  readonly prepared: Prepared;
+  readonly client: string;
+  readonly today: number;
+  readonly language: "en" | "es";
+}
+
+interface Ticked {
+  readonly kept: readonly string[];
+  readonly lines: readonly string[];
+  readonly types: readonly string[];
+  readonly days: number;
+}
+
+const ATTEMPTS = 3;
+
+/** What is ticked, with the lines as they stand on the page. */
+function readTicked(form: HTMLFormElement): Ticked {
+  const boxes = [...form.querySelectorAll<HTMLInputElement>("input[name='kept']")].filter((box) => box.checked);
+  const chosen = form.querySelector<HTMLInputElement>("input[name='days']:checked");
+  const isOffline = chosen !== null && boxes.some((box) => box.value === "offline_access");
+  const label = (box: HTMLInputElement): string => form.querySelector(`label[for='${box.id}']`)?.textContent ?? "";
+  const types = boxes.flatMap((box) => (box.dataset["type"] === undefined ? [] : [box.dataset["type"]]));
+  return {
+    kept: boxes.map((box) => box.value),
+    lines: [
+      document.querySelector(".heading")?.textContent ?? "",
+      ...boxes.map(label),
+      isOffline ? label(chosen) : (form.dataset["session"] ?? ""),
+    ],
+    types: types.includes("*") ? [] : types,
+    days: isOffline ? Number(chosen.value) : 0,
+  };
+}
+
+async function signConsent(form: HTMLFormElement): Promise<string> {
+  const ticked = readTicked(form);
+  const field = (name: string): string => form.querySelector<HTMLInputElement>(`input[name='${name}']`)?.value ?? "";
+  const path = form.dataset["sign"] ?? "";
+  const asked = (await post(`${path}/options`, { ticket: field("ticket") })) as unknown as Asked;
+  const terms: Terms = {
+    effect: "permit",
+    grantees: [{ kind: "client", value: asked.client }],
+    actions: ["access"],
+    purposes: ["PATRQT"],
+    types: ticked.types,
+    categories: [],
+    labels: [],
+    from_day: asked.today,
+    until_day: asked.today + Math.max(ticked.days, 1),
+    supersedes: "",
+  };
+  const [nonce, salt] = [random(), random()];
+  const draft = composeAs(ticked.lines.join("\n"), terms, asked.prepared, asked.language, nonce, salt);
+  const gesture = await ask(fromHex(asked.prepared.credential), draft.commitment, prfInputs(nonce));
+  if (gesture.secrets === undefined) throw new NoGesture();
+  await wait(asked.prepared.delay_s);
+  let prepared = asked.prepared;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const grant = sign(draft, prepared, gesture.secrets, gesture.signature);
+      const said = { ticket: field("ticket"), shown: field("shown"), kept: ticked.kept, days: String(ticked.days || ""), grant };
+      const { next } = await post(`${path}/answer`, { ...said, code: toHex(gesture.secrets.code) });
+      return next ?? "";
+    } catch (error) {
+      // Somebody else's transaction took this sequence: nothing but the transaction is signed again, without a gesture.
+      if (!(error instanceof Said) || error.code !== "sequence-moved" || attempt === ATTEMPTS) throw error;
+      ({ prepared } = (await post(`${path}/options`, { ticket: field("ticket") })) as unknown as Asked);
+    }
+  }
+}
+
+function random(): Bytes {
+  return crypto.getRandomValues(new Uint8Array(32));
+}
+
+/** A random time up to so many seconds. */
+async function wait(seconds: number): Promise<void> {
+  const part = (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) / 2 ** 32;
+  await new Promise((done) => setTimeout(done, 1000 * seconds * part));
+}
+
+for (const button of document.querySelectorAll<HTMLButtonElement>("button[data-sign-button]")) {
+  button.addEventListener("click", () => {
+    void guard(button, async () => {
+      const form = button.closest("form");
+      if (form !== null) location.assign(await signConsent(form));
+    });
+  });
+}
