@@ -14,8 +14,11 @@ from typing import Final
 
 import msgspec
 
+from careledger.access.actor import DEFAULT_PURPOSE
+from careledger.access.decision import EMERGENCY_PURPOSE
 from careledger.smart.clients import Client, find_client
 from careledger.smart.errors import OAuthError
+from careledger.smart.own import is_own
 from careledger.smart.redirects import matches
 from careledger.smart.tables import Found, Table, new_secret, secret_key
 from careledger.vault.registry import Registry, RegistryMoved
@@ -46,6 +49,7 @@ class AuthorisationRequest(msgspec.Struct, frozen=True, kw_only=True):
     prompt: tuple[str, ...] = ()
     max_age_s: int = -1
     dpop_jkt: str = ""
+    purpose: str = DEFAULT_PURPOSE
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,7 +159,21 @@ def _checked(
         prompt=_prompt(parameters),
         max_age_s=_max_age(parameters),
         dpop_jkt=jkt,
+        purpose=_purpose(client, parameters),
     )
+
+
+def _purpose(client: Client, parameters: Mapping[str, str]) -> str:
+    """Why the person asks (HL7 PurposeOfUse). The node's own application alone may say that it is an emergency.
+
+    That alone opens nothing: a chart is open for this purpose only after `$emergency-access` to it.
+    """
+    asked = parameters.get("purpose_of_use", "")
+    if not is_own(client) or asked in ("", DEFAULT_PURPOSE):
+        return DEFAULT_PURPOSE  # RFC 6749, 3.1: what is not known is ignored
+    if asked != EMERGENCY_PURPOSE:
+        raise OAuthError("invalid_request", "nothing is given for this purpose", code="purpose")
+    return asked
 
 
 def _check_challenge(parameters: Mapping[str, str]) -> None:

@@ -82,3 +82,20 @@ def test_it_follows_the_nodes_address_and_stays_disabled(house):
 def test_it_may_have_no_more_than_people_may():
     assert "system/" not in make_own(URL, NOW_MS).scope
     assert "offline_access" not in make_own(URL, NOW_MS).scope
+
+
+def test_only_it_may_say_that_it_is_an_emergency_and_no_other_purpose(house):
+    asked = ASKED | {"scope": "openid fhirUser online_access user/*.cruds", "purpose_of_use": "ETREAT"}
+    step = run(authorising.next_step(house.server, house.begin(**asked), house.doctor))
+    issued = house.token(
+        find_client(house.registry, OWN), grant_type="authorization_code",
+        code=dict(parse_qsl(urlsplit(step.url).query))["code"], redirect_uri=URL + CALLBACK, client_id=OWN,
+        code_verifier="v" * 20 + "erifier-of-the-code-" + "x" * 20,
+    )  # fmt: skip
+    assert house.actor(issued).purpose == "ETREAT"
+    again = house.refresh(issued["refresh_token"], find_client(house.registry, OWN))
+    assert house.actor(again).purpose == "ETREAT"
+    foreign = house.allow(house.doctor, purpose_of_use="ETREAT", scope="openid offline_access user/*.rs")
+    assert house.actor(house.redeem(foreign["code"])).purpose == "TREAT"
+    with pytest.raises(RedirectedError):
+        house.begin(**(asked | {"purpose_of_use": "HRESCH"}))

@@ -433,6 +433,28 @@ def test_the_consent_page_shows_the_lines_of_its_text_and_lets_the_program_be_re
     assert "form-action 'self' https://app.example;" in headers_of(page)[b"content-security-policy"]
     assert "<b>Growth" not in text
     lines = re.findall(r"data-line>([^<]+)<", text)
+def test_an_app_is_launched_from_the_open_chart(house):
+    chen, rosa = Browser(house).enrol(CHEN), Browser(house).enrol(ROSA)
+    for id, name, more in (("c1", "Growth", {}), ("c2", "Off", {"is_disabled": True})):
+        client = Client(
+            id=id, name=name, method="none", scope="launch", launch_uri="https://app.example/l", **more
+        )
+        run(add_client(house.registry, client))
+    apps = json.loads(chen.get("/launcher/apps").body)["apps"]
+    assert apps == [{"id": "c1", "name": "Growth", "host": "app.example"}]
+    url = json.loads(chen.ask("/launcher/open", b'{"client":"c1","patient":"p1"}').body)["url"]
+    assert url.startswith("https://app.example/l?iss=")
+    assert "p1" not in url.partition("launch=")[2]
+    [kept] = LAUNCHES.list(house.registry)
+    assert kept.value.context == {"patient": "p1", "need_patient_banner": "true"}
+    for bad in (b'{"client":"c2","patient":"p1"}', b'{"client":"c1","patient":"p 1"}', b"{}", b"[", b"\xff"):
+        assert chen.ask("/launcher/open", bad).status == 400
+    assert (
+        chen.send("POST", "/launcher/open", b"{}", content_type="application/json", x_csrf="").status == 403
+    )
+    assert rosa.get("/launcher/apps").status == rosa.ask("/launcher/open").status == 403
+
+
     answer = read_consent(
         view,
         Form({

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
+import msgspec
+
 from careledger.primitives.errors import Invalid, NotPermitted
 from careledger.smart import launches
 from careledger.smart.accounts import DUTIES, FHIR_TYPE_OF, Account, Kind, list_accounts
@@ -41,7 +43,7 @@ from careledger.web.smart.dates import write_date
 from careledger.web.smart.messages import SmartAnswer
 from careledger.web.smart.mine import end_grants_of, read_key
 from careledger.web.smart.rendering import cookies_of, render
-from careledger.web.smart.screens import Form, People, go
+from careledger.web.smart.screens import Form, People, go, tell
 from careledger.web.smart.telling import name_of
 from careledger.web.smart.visits import Visit
 
@@ -257,17 +259,48 @@ async def show_launcher(people: People, visit: Visit, form: Form) -> SmartAnswer
 
 
 async def launch(people: People, visit: Visit, form: Form) -> SmartAnswer:
-    """The app opens with the context; the address carries an opaque value, never the patient (SMART App Launch 2.2)."""
+    """The app opens with the context."""
+    context = launches.read_context(form.one("patient"), form.one("encounter"), form.one("intent"))
+    url = await _begin_launch(people, visit, form.one("client"), context)
+    return SmartAnswer(303, b"", [(b"location", url.encode("ascii")), *cookies_of(visit)])
+
+
+async def list_apps(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """The same apps, for the chart's page: name, and the host that each opens at."""
+    apps = [
+        {"id": one.id, "name": one.name, "host": urlsplit(one.launch_uri).netloc}
+        for one in _launchable(people)
+    ]
+    return tell(visit, apps=apps)
+
+
+class AppOpened(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which app, with which patient."""
+
+    client: str
+    patient: str
+
+
+async def open_app(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """Where the app opens with the chart's patient. The page opens it in a tab of its own: no form leads there."""
+    try:
+        asked = msgspec.json.decode(visit.request.body, type=AppOpened)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Invalid("this is not what the page sends", code="launch-form") from None
+    context = launches.read_context(asked.patient, "", "")
+    return tell(visit, url=await _begin_launch(people, visit, asked.client, context))
+
+
+async def _begin_launch(people: People, visit: Visit, id: str, context: dict[str, str]) -> str:
+    """The app's address for this launch, with an opaque value, never the patient (SMART App Launch 2.2)."""
     account = visit.need().account
-    client = next((one for one in _launchable(people) if one.id == form.one("client")), None)
+    client = next((one for one in _launchable(people) if one.id == id), None)
     if client is None:
         raise Invalid("choose an app", code="launch-client")
-    context = launches.read_context(form.one("patient"), form.one("encounter"), form.one("intent"))
     asked = Launch(client=client.id, account=account.id, context={**context, "need_patient_banner": "true"})
     value = await launches.begin(people.registry, asked, visit.now_ms)
     separator = "&" if urlsplit(client.launch_uri).query else "?"
-    url = client.launch_uri + separator + urlencode({"iss": people.base, "launch": value})
-    return SmartAnswer(303, b"", [(b"location", url.encode("ascii")), *cookies_of(visit)])
+    return client.launch_uri + separator + urlencode({"iss": people.base, "launch": value})
 
 
 def _launchable(people: People) -> list[Client]:
