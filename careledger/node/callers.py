@@ -6,7 +6,6 @@ caller may not know of looks absent.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, NoReturn
 
@@ -79,10 +78,7 @@ def absent() -> NotFound:
     )
 
 
-Judge = Callable[[Asking], Decision]
-
-
-def demand(asking: Asking, decision: Decision) -> Decision:
+def demand(decision: Decision) -> Decision:
     """The decision, if it permits. Raises Denied, which is for `Caller.refuse`."""
     if not decision.permit:
         raise Denied(decision)

@@ -7,6 +7,7 @@ The commands of the same name on the command line are the operator's and ask no 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
@@ -28,7 +29,7 @@ from careledger.vault.model import (
     HOUSE_CHART,
     KEY_EVENT_TYPE,
     AccessEntry,
-    Snapshot,
+    Row,
     Version,
 )
 
@@ -42,6 +43,7 @@ STANDS_FOR: Final = {
     KEY_EVENT_TYPE: "AuditEvent",
 }
 """Leaves that are no FHIR resources, and of which type one must be allowed to see all in order to see them."""
+OWN: Final = "own-chart"
 WHOLE: Final = ("everything", "proof")
 """What an export of a chart needs, of every type in it."""
 
@@ -197,29 +199,35 @@ def judge_export(asking: Asking, chart: int, *, whole: bool) -> Decision:
     """The decision on a chart's access log and, for the `whole`, on every version in it. Raises Denied."""
     if chart == HOUSE_CHART:
         raise Invalid("the house's own chart is the operator's", hint="careledger chart export house")
-    decision = demand(asking, judge_log(asking, "search", chart))
+    decision = demand(judge_log(asking, "search", chart))
     if not whole:
         return decision
-    rows = asking.snapshot.rows(chart)
-    for type in sorted({row.type for row in rows} | {"Patient", "Consent", "AuditEvent"}):
+    rows: dict[str, list[Row]] = {"Patient": [], "Consent": [], "AuditEvent": []}
+    for row in asking.snapshot.rows(chart):
+        if not row.moved:
+            rows.setdefault(row.type, []).append(row)
+    for type in sorted(rows):
         for interaction in WHOLE:
-            demand(asking, judge_whole(asking, interaction, STANDS_FOR.get(type, type)))
-            _demand_all(asking, interaction, chart, type, asking.snapshot)
+            demand(judge_whole(asking, interaction, STANDS_FOR.get(type, type)))
+            _demand_all(asking, interaction, chart, type, rows[type])
     return asking.ruled[chart]
 
 
-def _demand_all(asking: Asking, interaction: str, chart: int, type: str, snapshot: Snapshot) -> None:
+def _demand_all(asking: Asking, interaction: str, chart: int, type: str, rows: Iterable[Row]) -> None:
     """Every version of the type in the chart is the caller's to see. Raises Denied."""
     seen = seen_versions(asking, interaction, chart, STANDS_FOR.get(type, type))
     part = asking.partition(interaction, STANDS_FOR.get(type, type), chart, asking.patients_in(chart))
     if seen is None:
-        demand(asking, asking.decision(part.otherwise, part.directive))
+        demand(asking.decision(part.otherwise, part.directive))
         return
     if type in STANDS_FOR:
         for condition in part.of_type(STANDS_FOR[type]).conditions:
-            demand(asking, asking.decision(condition.rule, condition.directive))
+            demand(asking.decision(condition.rule, condition.directive))
         return
-    for row in snapshot.rows(chart):
-        if row.type == type and not row.moved and not seen(row):
-            version = snapshot.version(row.type, row.id, row.version)
-            demand(asking, judge(asking, interaction, type, version))
+    if part.otherwise == OWN and not part.conditions:
+        return  # what stands in her chart is hers, wherever else it stands or has gone
+    for row in rows:
+        if not seen(row):
+            version = asking.snapshot.version(row.type, row.id, row.version)
+            demand(judge(asking, interaction, type, version))
+            raise Denied(asking.decision("no-directive"))
