@@ -75,7 +75,7 @@ class Site:
         if token:
             given[b"authorization"] = b"Bearer " + token.encode()
         if raw:
-            given |= {b"content-length": b"%d" % len(raw), b"content-type": b"application/json"}
+            given = {b"content-type": b"application/json", b"content-length": b"%d" % len(raw)} | given
         sent: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:

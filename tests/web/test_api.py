@@ -16,6 +16,7 @@ from careledger.ledger.export_verification import verify_export
 from careledger.ledger.verification import verify_receipt
 from careledger.node.log import _bounded
 from careledger.node.spools import SPOOLS_OF_CALLER_MAX
+from careledger.smart.accounts import Account, add_account
 from careledger.web.api import charts
 from careledger.web.api.app import ROUTES
 from tests.faults.killing import serving
@@ -52,6 +53,11 @@ def test_me_says_who_is_signed_in(site: Site) -> None:
     assert (me["mode"], me["is_demo"], me["language"]) == ("embedded", False, "en")
     assert site.ask("/api/me", site.token(), accept_language="fr, es-MX;q=0.9").json["language"] == "es"
     assert site.ask("/api/me", site.token("clinician")).json["fhir_user"] == "Practitioner/bo"
+    registry = site.api.parts.authority.server.registry
+    cem = Account(id="account-of-cem", kind="administrator", name="Cem", duties=("audit", "keys"))
+    site.node.run(add_account(registry, cem))
+    me = site.ask("/api/me", site.token("program", account="account-of-cem")).json
+    assert (me["kind"], me["name"], me["duties"]) == ("administrator", "Cem", ["audit", "keys"])
 
 
 def test_a_receipt_verifies_under_the_checkpoint(site: Site) -> None:
@@ -174,6 +180,28 @@ def test_the_access_log_tells_who_when_why_and_on_what_authority(site: Site) -> 
     assert [one["index"] for one in following["entries"]] == [first["next"] - 1, first["next"] - 2]
     assert site.ask("/api/charts/ada/accesses?count=9&before=x", site.token()).code == "parameter"
     assert site.ask("/api/charts/ada/accesses?since=1", site.token()).code == "parameter"
+
+
+def test_an_emergency_is_told_with_its_reason_and_opens_the_chart_for_its_time(tmp_path: Path) -> None:
+    reason = "unconscious after a fall, no relatives"
+    with site_of(tmp_path / "home") as site:
+        fill(site)
+        Device(site.node.command, "ada", bytes(range(32))).enrol()
+        device = Device(site.node.command, "ada", bytes(range(32)))
+        device.grant(deny=True, to=(site.node.service.context.home.did,), purpose=())
+        duty = site.token("clinician", purpose="ETREAT")
+        assert site.ask("/api/receipts/Observation/of-ada", duty).status == 404
+        sent = {"resourceType": "Parameters", "parameter": [{"name": "reason", "valueString": reason}]}
+        body = json.dumps(sent).encode()
+        opened = site.ask(
+            "/fhir/Patient/ada/$emergency-access", duty, "POST", body, content_type="application/fhir+json"
+        )
+        assert opened.status == 200, opened.body
+        assert site.ask("/api/receipts/Observation/of-ada", duty).status == 200
+        seen, entered = site.ask("/api/charts/ada/accesses?count=3", site.token()).json["entries"][1:]
+        assert (entered["action"], entered["reason"], entered["what"]) == ("emergency", reason, "")
+        assert (seen["rule"], seen["purpose"]) == ("emergency", "ETREAT")
+        assert site.ask("/api/charts/ada/export", site.token("clinician")).status == 404
 
 
 def test_a_query_is_shown_to_the_patient_without_its_values(site: Site) -> None:
