@@ -7,6 +7,8 @@ import errno
 import http.client
 import json
 import os
+import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -341,3 +343,25 @@ def test_who_waits_is_answered_when_the_process_ends(site: Site, monkeypatch: py
         assert site.node.run(leave()) == 200
     finally:
         site.api.parts.watching.is_leaving = False
+
+
+ODD = (
+    "ada", "", "0", "-1", "9" * 15, "x" * 129, "%00", "%ff", "%2e%2e", "a%2fb", "0" * 64, "did:careledger:" + "0" * 64,
+    "Patient", "*.*.*", "1.2.3", "%C3%A9", "%D9%A1", "records.anchor", "{}",
+)  # fmt: skip
+BODIES = (b"{}", b"[]", b'{"text":"00"}', b'{"sequence":99999999999999999999}', b'{"text":null}', b"[" * 999)
+
+
+def test_strange_requests_are_refused_in_one_form(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(charts, "WAIT_SECONDS", 0.0)
+    chance = random.Random(7)
+    tokens = (site.token(), site.token("clinician"), site.token("program"), "")
+    for _ in range(600):
+        route = chance.choice(ROUTES)
+        path = re.sub(r"\{[a-z]+\}", lambda _: chance.choice((*ODD, "ada", "ada")), route.path)
+        names = ("after", "before", "count", "since", "height", "q", "did", "zz")
+        query = "&".join(f"{chance.choice(names)}={chance.choice(ODD)}" for _ in range(chance.randrange(3)))
+        body = chance.choice(BODIES) if route.method == "POST" else None
+        reply = site.ask(f"{path}?{query}", chance.choice(tokens), route.method, body)
+        assert reply.status < 500, (path, query, body, reply.body)
+        assert reply.status < 400 or reply.code
