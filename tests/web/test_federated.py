@@ -118,7 +118,7 @@ def test_a_linked_person_signs_in_through_their_organisation(house, organisation
     mei = Browser(house)
     assert START in mei.get("/sign-in").body.decode()
     answer = sign_in(organisation, mei)
-    assert dict(answer.headers)[b"location"] == b"/app"
+    assert dict(answer.headers)[b"location"] == b"/welcome"
     assert "Mei Chen" in mei.get("/me").body.decode()
     assert "careledger-provider" not in mei.cookies
     (session,) = SESSIONS.list(house.registry)
@@ -149,9 +149,9 @@ def test_the_request_of_a_program_goes_on_after_it(house, organisation):
     mei, ticket = Browser(house), "t" * 43
     assert f"{START}?ticket={ticket}" in mei.get(f"/sign-in?ticket={ticket}").body.decode()
     answer = mei.get(organisation.sign_in(start(mei, ticket)))
-    assert dict(answer.headers)[b"location"].decode() == f"/oauth/continue?ticket={ticket}"
+    assert dict(answer.headers)[b"location"].decode() == f"/welcome?ticket={ticket}"
     answer = mei.get(organisation.sign_in(start(mei, "//evil.example")))
-    assert dict(answer.headers)[b"location"] == b"/app"
+    assert dict(answer.headers)[b"location"] == b"/welcome"
 
 
 def test_without_a_provider_there_is_no_button_and_no_route(organisation):

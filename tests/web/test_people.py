@@ -71,7 +71,8 @@ def test_onboarding_is_not_finished_before_the_printed_code_was_typed_back(house
     rosa.get("/me")
     assert WORDS["kit.missing"][0] in rosa.text
     rosa.post("/sign-out")
-    assert json.loads(rosa.sign_in().body) == {"next": "/kit"}
+    assert json.loads(rosa.sign_in().body) == {"next": ""}
+    assert headers_of(rosa.get("/welcome"))[b"location"] == "/kit"
     rosa.get("/kit")
     rosa.post("/kit")
     printed = rosa.shown_code()
@@ -79,6 +80,29 @@ def test_onboarding_is_not_finished_before_the_printed_code_was_typed_back(house
     assert rosa.post("/kit/rehearse", code=printed.lower()).status == 303
     rosa.get("/me")
     assert WORDS["kit.missing"][0] not in rosa.text
+
+
+def test_whoever_has_no_printed_code_is_reminded_at_each_sign_in_and_locked_out_of_nothing(house):
+    rosa, ticket = Browser(house), "A" * 43
+    code = house.invite(ROSA)
+    rosa.get("/enrol")
+    rosa.post("/enrol", code=code)
+    rosa.ceremony("create", "/passkey/options", "/passkey/answer")
+    for _ in range(2):
+        rosa.post("/sign-out")
+        rosa.sign_in()
+        assert headers_of(rosa.get(f"/welcome?ticket={ticket}"))[b"location"] == f"/kit?ticket={ticket}"
+        rosa.get(f"/kit?ticket={ticket}")
+        assert WORDS["kit.missing"][0] in rosa.text
+        assert f'<a href="/oauth/continue?ticket={ticket}">{WORDS["kit.later"][0]}</a>' in rosa.text
+    rosa.post("/kit", ticket=ticket)
+    assert f'name="ticket" value="{ticket}"' in rosa.text
+    answer = rosa.post("/kit/rehearse", code=rosa.shown_code(), ticket=ticket)
+    assert headers_of(answer)[b"location"] == f"/oauth/continue?ticket={ticket}"
+    assert (
+        headers_of(rosa.get(f"/welcome?ticket={ticket}"))[b"location"] == f"/oauth/continue?ticket={ticket}"
+    )
+    assert WORDS["kit.later"][0] not in rosa.get("/kit").body.decode()
 
 
 def test_strangers_see_one_sign_in_page_and_one_refusal(house):
@@ -104,10 +128,13 @@ def test_strangers_see_one_sign_in_page_and_one_refusal(house):
 
 
 def test_after_sign_in_the_browser_goes_to_our_own_pages_only(house):
-    browser = Browser(house)
+    browser, rosa = Browser(house), Browser(house).enrol(ROSA)
     ticket = "A" * 43
     browser.get(f"/sign-in?ticket={ticket}")
-    assert f'data-next="/oauth/continue?ticket={ticket}"' in browser.text
+    assert f'data-next="/welcome?ticket={ticket}"' in browser.text
+    assert (
+        headers_of(rosa.get(f"/welcome?ticket={ticket}"))[b"location"] == f"/oauth/continue?ticket={ticket}"
+    )
     for evil in (
         "https://evil.example",
         "//evil.example",
@@ -115,9 +142,12 @@ def test_after_sign_in_the_browser_goes_to_our_own_pages_only(house):
         "A" * 42 + "/",
         "javascript:alert(1)",
     ):
-        browser.get("/sign-in?ticket=" + evil.replace("/", "%2F").replace("\\", "%5C").replace(":", "%3A"))
-        assert 'data-next="/app"' in browser.text
+        said = "?ticket=" + evil.replace("/", "%2F").replace("\\", "%5C").replace(":", "%3A")
+        browser.get("/sign-in" + said)
+        assert 'data-next="/welcome"' in browser.text
         assert "evil" not in browser.text
+        assert headers_of(rosa.get("/welcome" + said))[b"location"] == "/app"
+        assert "evil" not in rosa.get("/kit" + said).body.decode()
 
 
 def test_a_browser_cannot_be_given_a_session_by_somebody_else(house):
@@ -239,7 +269,8 @@ def test_every_page_demands_what_the_table_says(house, place):
             location = headers_of(answer).get(b"location")
             assert answer.status in (401, 403) or location == "/sign-in", (kind, answer.status)
         elif method == "GET":
-            assert answer.status == 200, (kind, answer.status, browser.text)
+            goes_on = path == "/welcome" and headers_of(answer)[b"location"] == "/app"
+            assert answer.status == 200 or goes_on, (kind, answer.status, browser.text)
 
 
 def test_cookies_are_out_of_reach_of_scripts_and_other_sites():
@@ -402,6 +433,28 @@ def test_an_app_is_launched_with_an_opaque_value(house):
     assert chen.post("/launcher", client="c2", patient="p1").status == 400
 
 
+def test_an_app_is_launched_from_the_open_chart(house):
+    chen, rosa = Browser(house).enrol(CHEN), Browser(house).enrol(ROSA)
+    for id, name, more in (("c1", "Growth", {}), ("c2", "Off", {"is_disabled": True})):
+        client = Client(
+            id=id, name=name, method="none", scope="launch", launch_uri="https://app.example/l", **more
+        )
+        run(add_client(house.registry, client))
+    apps = json.loads(chen.get("/launcher/apps").body)["apps"]
+    assert apps == [{"id": "c1", "name": "Growth", "host": "app.example"}]
+    url = json.loads(chen.ask("/launcher/open", b'{"client":"c1","patient":"p1"}').body)["url"]
+    assert url.startswith("https://app.example/l?iss=")
+    assert "p1" not in url.partition("launch=")[2]
+    [kept] = LAUNCHES.list(house.registry)
+    assert kept.value.context == {"patient": "p1", "need_patient_banner": "true"}
+    for bad in (b'{"client":"c2","patient":"p1"}', b'{"client":"c1","patient":"p 1"}', b"{}", b"[", b"\xff"):
+        assert chen.ask("/launcher/open", bad).status == 400
+    assert (
+        chen.send("POST", "/launcher/open", b"{}", content_type="application/json", x_csrf="").status == 403
+    )
+    assert rosa.get("/launcher/apps").status == rosa.ask("/launcher/open").status == 403
+
+
 def test_what_is_reported_reaches_the_log_whole():
     stream = io.StringIO()
     log.configure(stream=stream)
@@ -433,28 +486,6 @@ def test_the_consent_page_shows_the_lines_of_its_text_and_lets_the_program_be_re
     assert "form-action 'self' https://app.example;" in headers_of(page)[b"content-security-policy"]
     assert "<b>Growth" not in text
     lines = re.findall(r"data-line>([^<]+)<", text)
-def test_an_app_is_launched_from_the_open_chart(house):
-    chen, rosa = Browser(house).enrol(CHEN), Browser(house).enrol(ROSA)
-    for id, name, more in (("c1", "Growth", {}), ("c2", "Off", {"is_disabled": True})):
-        client = Client(
-            id=id, name=name, method="none", scope="launch", launch_uri="https://app.example/l", **more
-        )
-        run(add_client(house.registry, client))
-    apps = json.loads(chen.get("/launcher/apps").body)["apps"]
-    assert apps == [{"id": "c1", "name": "Growth", "host": "app.example"}]
-    url = json.loads(chen.ask("/launcher/open", b'{"client":"c1","patient":"p1"}').body)["url"]
-    assert url.startswith("https://app.example/l?iss=")
-    assert "p1" not in url.partition("launch=")[2]
-    [kept] = LAUNCHES.list(house.registry)
-    assert kept.value.context == {"patient": "p1", "need_patient_banner": "true"}
-    for bad in (b'{"client":"c2","patient":"p1"}', b'{"client":"c1","patient":"p 1"}', b"{}", b"[", b"\xff"):
-        assert chen.ask("/launcher/open", bad).status == 400
-    assert (
-        chen.send("POST", "/launcher/open", b"{}", content_type="application/json", x_csrf="").status == 403
-    )
-    assert rosa.get("/launcher/apps").status == rosa.ask("/launcher/open").status == 403
-
-
     answer = read_consent(
         view,
         Form({

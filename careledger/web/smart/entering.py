@@ -1,4 +1,4 @@
-"""Coming in: sign in, enrol by an invitation, print and rehearse the recovery code, recover."""
+"""Coming in: sign in, enrol by an invitation, recover."""
 
 from __future__ import annotations
 
@@ -25,9 +25,6 @@ from careledger.smart.recovery import (
     check_ready,
     complete,
     find_ticket,
-    is_onboarded,
-    make_kit,
-    rehearse,
 )
 from careledger.smart.sessions import check_step_up, end_session, mark_verified
 from careledger.smart.tables import Table
@@ -40,6 +37,7 @@ from careledger.web.smart.visits import Visit
 
 HALF_DONE_MS: Final = 900_000
 HOME: Final = "/app"
+WELCOME: Final = "/welcome"
 """Where somebody is at home after signing in: the web application."""
 CONTINUE: Final = "/oauth/continue?ticket="
 """Where somebody goes on who had to sign in for a program's request."""
@@ -63,8 +61,8 @@ HALF_DONE: Final = Table("request", HalfDone, b"entering:")
 async def show_sign_in(people: People, visit: Visit, form: Form) -> SmartAnswer:
     """The page, the same for everybody. `ticket` is of a program's request that waits."""
     ticket = form.one("ticket")
-    own = f"/sign-in/provider?ticket={ticket}" if _TICKET.fullmatch(ticket) else "/sign-in/provider"
-    return render(visit, "sign_in", next=_next(ticket), provider=own if people.has_provider else "")
+    own = f"/sign-in/provider?ticket={ticket}" if is_ticket(ticket) else "/sign-in/provider"
+    return render(visit, "sign_in", next=arriving(ticket), provider=own if people.has_provider else "")
 
 
 async def begin(people: People, visit: Visit, form: Form) -> SmartAnswer:
@@ -80,8 +78,7 @@ async def sign_in(people: People, visit: Visit, form: Form) -> SmartAnswer:
         people.registry, people.party, visit.binding, visit.request.body, visit.now_ms
     )
     await take_in(people, visit, verified)
-    done = is_onboarded(people.registry, verified.account.id)
-    return tell(visit, next="" if done else "/kit")
+    return tell(visit, next="")
 
 
 async def step_up(people: People, visit: Visit, form: Form) -> SmartAnswer:
@@ -124,9 +121,19 @@ async def take_in(
     visit.take_in(cookie, signed_in)
 
 
-def _next(ticket: str) -> str:
+def arriving(ticket: str) -> str:
+    """Where whoever has just signed in arrives: the page that may remind them, then goes on (`onboarding`)."""
+    return f"{WELCOME}?ticket={ticket}" if is_ticket(ticket) else WELCOME
+
+
+def go_on_to(ticket: str) -> str:
     """Where to go after signing in: one of our own pages, never an address that somebody sent."""
-    return CONTINUE + ticket if _TICKET.fullmatch(ticket) else HOME
+    return CONTINUE + ticket if is_ticket(ticket) else HOME
+
+
+def is_ticket(text: str) -> bool:
+    """Whether it can be of a program's request."""
+    return _TICKET.fullmatch(text) is not None
 
 
 # Enrolling
@@ -195,28 +202,6 @@ def _half(people: People, visit: Visit) -> HalfDone:
     if found is None or visit.now_ms >= found.value.until_ms:
         raise NotFound("this took too long", hint="type your code again", code="entering-over")
     return found.value
-
-
-# The printed code
-
-
-async def show_kit(people: People, visit: Visit, form: Form) -> SmartAnswer:
-    """Where a new code is asked for."""
-    return render(visit, "kit", code="", done=is_onboarded(people.registry, visit.need().account.id))
-
-
-async def print_kit(people: People, visit: Visit, form: Form) -> SmartAnswer:
-    """A new code, shown once, to be typed back."""
-    signed_in = visit.need()
-    check_step_up(signed_in.session, visit.now_ms)
-    code = await make_kit(people.registry, signed_in.account.id, visit.now_ms)
-    return render(visit, "kit", code=code, done=False)
-
-
-async def rehearse_kit(people: People, visit: Visit, form: Form) -> SmartAnswer:
-    """It was typed back: onboarding is finished."""
-    await rehearse(people.registry, visit.need().account.id, form.one("code"), visit.now_ms)
-    return go(visit, "/me")
 
 
 # Recovering

@@ -15,7 +15,7 @@ from typing import Final
 from careledger.smart.federation import Answer, FederationRefused, begin, finish
 from careledger.smart.provider import Provider
 from careledger.smart.sessions import mark_verified
-from careledger.web.smart.entering import CONTINUE, HOME, take_in
+from careledger.web.smart.entering import arriving, take_in
 from careledger.web.smart.messages import SmartAnswer
 from careledger.web.smart.rendering import cookies_of
 from careledger.web.smart.screens import Form, People, Route, go
@@ -62,8 +62,7 @@ class Federated:
             await mark_verified(people.registry, visit.signed_in, visit.now_ms)
         else:
             await take_in(people, visit, finished.verified, verified_ms=finished.verified_ms)
-        ticket = finished.begun.ticket
-        return go(visit, CONTINUE + ticket if ticket else HOME)
+        return go(visit, arriving(finished.begun.ticket))
 
     def routes(self) -> Mapping[tuple[str, str], Route]:
         """Both."""

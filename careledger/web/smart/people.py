@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from careledger.smart.wording import LANGUAGES
-from careledger.web.smart import audit, deciding, desk, entering, here, mine, signing
+from careledger.web.smart import audit, deciding, desk, entering, here, mine, onboarding, signing
 from careledger.web.smart.messages import Handler, Routes, SmartAnswer, SmartRequest
 from careledger.web.smart.rendering import ASSETS, read_asset
 from careledger.web.smart.screens import Demand, Form, People, Route, go, guard
@@ -40,9 +40,10 @@ ROUTES: Final[Mapping[tuple[str, str], Route]] = MappingProxyType(
         ("POST", "/sign-out"): Route(entering.sign_out, "session", is_exit=True),
         ("POST", "/step-up/options"): Route(entering.begin, "session", is_json=True),
         ("POST", "/step-up/answer"): Route(entering.step_up, "session", is_json=True),
-        ("GET", "/kit"): Route(entering.show_kit, "session"),
-        ("POST", "/kit"): Route(entering.print_kit, "session"),
-        ("POST", "/kit/rehearse"): Route(entering.rehearse_kit, "session"),
+        ("GET", "/welcome"): Route(onboarding.welcome, "session"),
+        ("GET", "/kit"): Route(onboarding.show_kit, "session"),
+        ("POST", "/kit"): Route(onboarding.print_kit, "session"),
+        ("POST", "/kit/rehearse"): Route(onboarding.rehearse_kit, "session"),
         ("GET", "/me"): Route(mine.show_me, "session"),
         ("POST", "/me/passkeys/options"): Route(entering.begin_another, "session", is_json=True),
         ("POST", "/me/passkeys/answer"): Route(entering.add_another, "session", is_json=True),
