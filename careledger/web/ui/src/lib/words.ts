@@ -298,6 +298,7 @@ function composeDosage(dosage: Dosage): string {
 function sayTiming(timing: Timing | undefined): string {
   const { frequency, period, periodUnit } = timing?.repeat ?? {};
   if (frequency === undefined || period === undefined || periodUnit === undefined) return sayConcept(timing?.code);
+  if (period === 1 && periodUnit === "d") return frequency === 1 ? say(PHRASES.once) : say(PHRASES.daily, sayNumber(frequency));
   return say(PHRASES.times, sayNumber(frequency), sayNumber(period), sayUnit({ code: periodUnit }));
 }
 

@@ -132,6 +132,8 @@ export const PHRASES = {
   atLeast: { en: "{0} or more", es: "{0} o más" },
   atMost: { en: "up to {0}", es: "hasta {0}" },
   between: { en: "{0} to {1}", es: "de {0} a {1}" },
+  once: { en: "once a day", es: "una vez al día" },
+  daily: { en: "{0} times a day", es: "{0} veces al día" },
   times: { en: "{0} times in {1} {2}", es: "{0} veces en {1} {2}" },
   asNeeded: { en: "as needed", es: "si hace falta" },
   unnamed: { en: "without a name", es: "sin nombre" },
