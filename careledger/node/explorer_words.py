@@ -15,7 +15,15 @@ from careledger.contracts import CONTRACTS
 from careledger.contracts.actions import decode_actions
 from careledger.contracts.proposals import Body as ProposalBody
 from careledger.ledger.execution import ENVELOPE_REFUSALS_OF_EXECUTION
-from careledger.ledger.kernel import ED25519, ML_DSA_65, WEBAUTHN_ES256, WEBAUTHN_ML_DSA, Key, MessageKind
+from careledger.ledger.kernel import (
+    ED25519,
+    ML_DSA_65,
+    WEBAUTHN_ES256,
+    WEBAUTHN_ML_DSA,
+    Key,
+    MessageKind,
+    Rejected,
+)
 from careledger.ledger.transaction import BadAuthenticator, Malformed, TransactionTooLarge, UnknownAlgorithm
 from careledger.primitives.errors import CareLedgerError
 from careledger.primitives.hashing import sha256
@@ -71,9 +79,8 @@ def kinds() -> Mapping[int, MessageKind[Any]]:
 @lru_cache(1)
 def refusals() -> Mapping[int, tuple[str, str]]:
     """(code, reason) of every refusal by its number."""
-    envelope = (Malformed, TransactionTooLarge, BadAuthenticator, UnknownAlgorithm)
-    of_messages = [one for kind in kinds().values() for one in kind.refusals]
-    found = (*envelope, *ENVELOPE_REFUSALS_OF_EXECUTION, *of_messages)
+    found: list[type[Rejected]] = [Malformed, TransactionTooLarge, BadAuthenticator, UnknownAlgorithm]
+    found += [*ENVELOPE_REFUSALS_OF_EXECUTION, *(one for kind in kinds().values() for one in kind.refusals)]
     return MappingProxyType({one.number: (one.code, one.reason) for one in found})
 
 
