@@ -106,6 +106,9 @@ def test_her_passkey_becomes_the_key_of_her_chart(scene: Scene, algorithms: tupl
     assert answer.status == 200, answer.body
     assert scene.key.hex() == told["key"]
     assert "This passkey decides." in scene.rosa.get("/me").body.decode()
+    state = json.loads(scene.rosa.ask("/me/key/options").body)
+    assert (state["is_enrolled"], state["by_file"]) == (True, False)
+    assert [one["is_mine"] for one in state["passkeys"]] == [*[False] * len(algorithms), True]
 
 
 def test_nobody_but_her_with_her_own_device_enrols(scene: Scene) -> None:
@@ -128,6 +131,7 @@ def test_nobody_but_her_with_her_own_device_enrols(scene: Scene) -> None:
     for browser, body, status in cases:
         answer = browser.ask("/me/key/answer", json.dumps(body).encode())
         assert answer.status == status, (body, answer.body)
+    assert clinician.ask("/me/key/options").status == 403
     scene.rosa.csrf = "x"
     assert scene.rosa.ask("/me/key/answer", json.dumps(good).encode()).status == 403
     assert scene.key == b""

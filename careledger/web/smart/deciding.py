@@ -6,7 +6,9 @@ The node says what there is to sign; her browser signs it, and hands in nothing 
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -22,9 +24,9 @@ BODY_BYTES_MAX = 65_536
 
 
 class Chosen(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """One of the account's passkeys, by its credential id."""
+    """One of the account's passkeys, by its credential id; '' asks which there are."""
 
-    passkey: str
+    passkey: str = ""
 
 
 class Enrolment(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -37,9 +39,15 @@ class Enrolment(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 async def show_key(people: People, visit: Visit, form: Form) -> SmartAnswer:
-    """What the chosen passkey has to sign: for which chart, as which key, and which key it would follow."""
+    """What the chosen passkey has to sign: for which chart, as which key, and which key it would follow.
+
+    Where none is chosen: which there are, and which decides now.
+    """
     account = visit.need().account
     chosen = read_body(visit, Chosen)
+    if not chosen.passkey:
+        patient_of(account)
+        return tell(visit, **(await describe_deciding(people, account) or NOTHING))
     passkey = find_deciding(people.registry, account, to_bytes(chosen.passkey))
     prepared = await ask(people, "consent.prepare", {"patient": patient_of(account)})
     return tell(
@@ -65,6 +73,12 @@ async def enrol_key(people: People, visit: Visit, form: Form) -> SmartAnswer:
     }
     enrolled = await ask(people, "patient.enrol", params)
     return tell(visit, next="/me", key_id=enrolled["key_id"])
+
+
+NOTHING: Final[Mapping[str, object]] = MappingProxyType(
+    {"is_enrolled": False, "by_file": False, "passkeys": []}
+)
+"""For a patient without a chart here."""
 
 
 async def describe_deciding(people: People, account: Account) -> dict[str, object] | None:

@@ -1,28 +1,14 @@
 // The script of what a patient decides on our pages: her passkey becomes her chart's key; a program's consent is signed.
 
-import {
-  composeAs,
-  continuationChallenge,
-  enrolmentChallenge,
-  fromHex,
-  newKit,
-  prfInputs,
-  sign,
-  signWithKit,
-  toHex,
-  type Prepared,
-  type Terms,
-} from "../lib/directives.ts";
+import { composeAs, fromHex, prfInputs, sign, toHex, type Prepared, type Terms } from "../lib/directives.ts";
 import type { Bytes } from "../lib/encoding.ts";
+import { enrolPasskey } from "../lib/enrolling.ts";
 import { ask, NoGesture } from "../lib/gesture.ts";
 
 const page = document.body.dataset;
 const csrf = page["csrf"] ?? "";
 
 interface Told {
-  readonly prepared?: Prepared;
-  readonly passkey?: string;
-  readonly key?: string;
   readonly next?: string;
   readonly error?: string;
   readonly hint?: string;
@@ -69,36 +55,11 @@ async function guard(button: HTMLButtonElement, doing: () => Promise<void>): Pro
   }
 }
 
-/** The former key lets the new one follow: by a gesture, or by the printed kit, if that key is not at hand. */
-async function follow(prepared: Prepared, key: Bytes, kit: string): Promise<Bytes> {
-  if (prepared.key === "") return new Uint8Array();
-  if (kit !== "") return signWithKit(kit, key);
-  return (await ask(fromHex(prepared.credential), continuationChallenge(key))).signature;
-}
-
-/** This passkey decides from now on. Shows the kit, which nobody else has, before anything is enrolled. */
-async function enrol(passkey: string, kit: string): Promise<string> {
-  const { prepared, key } = await post("/me/key/options", { passkey });
-  if (prepared === undefined || key === undefined) throw new Error();
-  const encoded = fromHex(key);
-  const continues = await follow(prepared, encoded, kit);
-  const proof = await ask(fromHex(passkey), enrolmentChallenge(prepared, encoded), prfInputs(new Uint8Array(32)));
-  if (proof.secrets === undefined) throw new NoGesture();
-  const printed = newKit();
-  await post("/me/key/answer", {
-    passkey,
-    proof: toHex(proof.signature),
-    continues: toHex(continues),
-    recovery: toHex(printed.recovery),
-  });
-  return printed.code;
-}
-
 for (const button of document.querySelectorAll<HTMLButtonElement>("button[data-decide]")) {
   button.addEventListener("click", () => {
     void guard(button, async () => {
       const kit = document.querySelector<HTMLInputElement>("input[name='decision-kit']")?.value.trim() ?? "";
-      const code = await enrol(button.dataset["decide"] ?? "", kit);
+      const code = await enrolPasskey(post, button.dataset["decide"] ?? "", kit);
       const place = document.getElementById("decision-kit");
       if (place !== null) {
         place.textContent = code;
