@@ -38,7 +38,7 @@ export async function readRefusal(answer: Response): Promise<Refusal> {
   const issue = told.issue?.[0];
   const code = issue?.details?.coding?.[0]?.code ?? told.code ?? told.error ?? issue?.code ?? "refused";
   const message = issue?.details?.text ?? told.message ?? told.error_description ?? issue?.diagnostics ?? "";
-  return new Refusal(answer.status, code, message, told.hint ?? (issue?.details === undefined ? "" : (issue.diagnostics ?? "")));
+  return new Refusal(answer.status, code, message, told.hint ?? (issue?.details?.text === undefined ? "" : (issue.diagnostics ?? "")));
 }
 
 /** `fetch`, whose failures are `Unreachable`. */
