@@ -1,7 +1,7 @@
 """A received batch or transaction Bundle, read strictly but with its resources still as bytes.
 
-Only the frame is decoded at once: each resource is decoded in its turn, so that 20,000 of them do not hold up
-everybody else. Frame and resources together are read as strictly as one JSON document.
+Only where its entries lie is found at once: they, and each resource of theirs, are decoded in their turn, so that 20,000
+of them do not hold up everybody else. Frame, entries and resources together are read as strictly as one JSON document.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import msgspec
 
 from careledger.fhir import json
 from careledger.fhir.refusals import Refused, is_id
+from careledger.fhir.slices import Slices
+from careledger.primitives.errors import Invalid
 
 
 class EntryRequest(msgspec.Struct):
@@ -43,25 +45,40 @@ class Form(msgspec.Struct):
     entry: list[Entry] = []
 
 
+class _Outline(msgspec.Struct):
+    """A Bundle whose entries are still bytes."""
+
+    resourceType: str = ""
+    type: str = ""
+    entry: list[msgspec.Raw] = []
+
+
+ENTRIES_PER_STEP = 64
 _decode = msgspec.json.Decoder(Form).decode
+_decode_outline = msgspec.json.Decoder(_Outline).decode
+_decode_entry = msgspec.json.Decoder(Entry).decode
 
 
-def read_form(body: bytes, entries_max: int) -> Form:
+async def read_form(body: bytes, entries_max: int, slices: Slices) -> Form:
     """The Bundle's frame. Raises Invalid or Refused(400) for what is no Bundle to process, Refused(413) over the limit."""
     try:
-        form = _decode(body)
+        outline = _decode_outline(body)
+        _check_count(len(outline.entry), entries_max)
+        form = Form(outline.resourceType, outline.type, [])
+        between = Remainder(body)
+        for at in range(0, len(outline.entry), ENTRIES_PER_STEP):
+            if slices.due():
+                await slices.rest()
+            raws = outline.entry[at : at + ENTRIES_PER_STEP]
+            entries = [_decode_entry(raw) for raw in raws]
+            form.entry += entries
+            for raw in raws:
+                between.leave_out(bytes(raw))
+            _check_entries(raws, entries, body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         json.loads(body)  # raises with the place, if the JSON itself is at fault
         raise Refused(400, "structure", "The body is not a Bundle of entries.", where="Bundle") from None
-    if len(form.entry) > entries_max:
-        raise Refused(
-            413,
-            "too-costly",
-            f"The Bundle has more than {entries_max} entries.",
-            hint="Send it in parts.",
-            where="Bundle.entry",
-        )
-    json.loads(_frame(body, form))
+    json.loads(between.text())
     if form.resourceType != "Bundle":
         raise Refused(400, "invalid", "Only a Bundle can be posted to the base.", where="resourceType")
     if form.type not in ("transaction", "batch"):
@@ -75,18 +92,61 @@ def read_form(body: bytes, entries_max: int) -> Form:
     return form
 
 
+def _check_count(count: int, entries_max: int) -> None:
+    if count > entries_max:
+        raise Refused(
+            413,
+            "too-costly",
+            f"The Bundle has more than {entries_max} entries.",
+            hint="Send it in parts.",
+            where="Bundle.entry",
+        )
+
+
+def _check_entries(raws: list[msgspec.Raw], entries: list[Entry], body: bytes) -> None:
+    """Read some entries strictly, but for their resources. Raises Invalid, with the place in the whole body."""
+    frames = []
+    for raw, entry in zip(raws, entries, strict=True):
+        frame = Remainder(bytes(raw))
+        if entry.resource:
+            frame.leave_out(bytes(entry.resource))
+        frames.append(frame.text())
+    try:
+        json.loads(b'{"entry":[' + b",".join(frames) + b"]}")
+    except Invalid:
+        json.loads(_frame(body, _decode(body)))
+        raise
+
+
 def _frame(body: bytes, form: Form) -> bytes:
-    """The Bundle with its resources left out: what remains to be read strictly."""
-    parts, position = [], 0
+    """The Bundle with its resources left out."""
+    frame = Remainder(body)
     for entry in form.entry:
         if entry.resource:
-            raw = bytes(entry.resource)
-            start = body.index(raw, position)
-            parts.append(body[position:start])
-            parts.append(b"0")
-            position = start + len(raw)
-    parts.append(body[position:])
-    return b"".join(parts)
+            frame.leave_out(bytes(entry.resource))
+    return frame.text()
+
+
+class Remainder:
+    """JSON from which values are left out, in their order: what remains is read strictly by itself."""
+
+    __slots__ = ("_body", "_parts", "_position")
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self._parts: list[bytes] = []
+        self._position = 0
+
+    def leave_out(self, value: bytes) -> None:
+        """Put 0 in the place of the next occurrence of `value`."""
+        start = self._body.index(value, self._position)
+        self._parts.append(self._body[self._position : start])
+        self._parts.append(b"0")
+        self._position = start + len(value)
+
+    def text(self) -> bytes:
+        """What remains."""
+        return b"".join((*self._parts, self._body[self._position :]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,8 +59,8 @@ class Room:
 async def bundle(context: Context, request: FhirRequest, dispatch: Dispatch) -> FhirResponse:
     """Process a posted Bundle. 200 with a response Bundle; a transaction that fails is answered as its first error."""
     check_content_type(request)
-    form = read_form(request.body, context.limits.bundle_entries_max)
     slices = Slices(context.limits.slice_ms)
+    form = await read_form(request.body, context.limits.bundle_entries_max, slices)
     await slices.rest()
     room = Room(context.limits.bundle_answer_bytes)
     if form.type == "transaction":

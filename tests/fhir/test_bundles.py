@@ -221,6 +221,22 @@ def test_duplicates_within_an_entry_are_seen(client: Client) -> None:
         assert client.post("", raw.replace(old, new, 1)).status == 400
 
 
+def test_duplicates_around_the_entries_are_seen(client: Client) -> None:
+    """What is given twice is no Bundle, also where the second is like the first, or is far behind in a long one."""
+    raw = json.dumps(bundle(post(patient()))).encode()
+    entry = json.dumps(post(patient())).encode()
+    for old, new in (
+        (b'"type"', b'"type": "batch", "type"'),
+        (b'"entry"', b'"entry": [' + entry + b'], "entry"'),
+    ):
+        assert client.post("", raw.replace(old, new, 1)).status == 400
+    long = json.dumps(bundle(*[post(patient()) for _ in range(70)])).encode()
+    start, _, end = long.rpartition(b'"method"')
+    answer = client.post("", start + b'"method": "PUT", "method"' + end)
+    assert answer.status == 400
+    assert b"twice" in answer.body
+
+
 def test_empty_bundles_are_answered(client: Client) -> None:
     for kind in ("batch", "transaction"):
         assert of(client.post("", bundle(kind=kind))) == {
