@@ -156,7 +156,7 @@ function Seal({ sealed, isWaiting }: { readonly sealed: Sealed | undefined; read
   if (sealed?.block === undefined) return <span className="tag warn"><Trans>Not yet sealed in the ledger</Trans></span>;
   const when = sayMoment(new Date(sealed.block.time).toISOString());
   const height = sealed.block.height;
-  return <><Icon name="check" size={16} /> <Trans>in block {height} of the ledger, {when}</Trans></>;
+  return <><Icon name="check" size={16} /> <Trans>yes, the ledger as of block {height} ({when}) holds it</Trans></>;
 }
 
 /** What the patient said about this entry: it stands beside it, the entry stays as it was. */

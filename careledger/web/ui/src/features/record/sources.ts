@@ -64,7 +64,7 @@ const SOURCES: Readonly<Record<Exclude<Kind, "all" | "own">, readonly Source[]>>
 
 /** Bills, origins and other paper stand by themselves: among all the rest they would bury what happened. */
 const STORY: readonly Kind[] = ["visits", "problems", "medicines", "results", "allergies", "vaccines", "procedures", "documents", "plans"];
-const OWN: readonly string[] = ["Observation", "AllergyIntolerance", "MedicationStatement", "Communication"];
+const OWN: readonly string[] = ["Observation", "AllergyIntolerance", "MedicationStatement", "Communication", "DocumentReference"];
 
 const COUNTS: Readonly<Record<string, number>> = { Observation: 60, Provenance: 5 };
 const COUNT_STORY = 8;

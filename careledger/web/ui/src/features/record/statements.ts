@@ -17,6 +17,7 @@ export function markMistaken(entry: FhirResource): FhirResource | undefined {
     case "Observation":
     case "MedicationStatement":
     case "Communication":
+    case "DocumentReference":
       return { ...entry, status: "entered-in-error" };
     case "AllergyIntolerance": {
       // R4 ait-2: an allergy entered in error has no clinical status
