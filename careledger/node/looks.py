@@ -48,9 +48,18 @@ def read_sizes(context: Context, caller: Caller, patient: str) -> tuple[Decision
         decision = judge(asking, "read", "Patient", snapshot.current("Patient", patient))
         if chart is None or not decision.permit:
             return decision, None
-        return decision, Sizes(
-            snapshot.record_count(chart), snapshot.access_count(chart), snapshot.ledger_height
-        )
+        return decision, _sizes(snapshot, chart)
+
+
+def peek(context: Context, patient: str) -> Sizes | None:
+    """The sizes as they are, for who waits until they change: not to be told before it is decided again."""
+    with context.backend.snapshot() as snapshot:
+        chart = snapshot.chart_of(patient)
+        return None if chart is None else _sizes(snapshot, chart)
+
+
+def _sizes(snapshot: Snapshot, chart: int) -> Sizes:
+    return Sizes(snapshot.record_count(chart), snapshot.access_count(chart), snapshot.ledger_height)
 
 
 async def enter_watch(context: Context, caller: Caller, patient: str) -> None:

@@ -365,3 +365,24 @@ def test_strange_requests_are_refused_in_one_form(site: Site, monkeypatch: pytes
         reply = site.ask(f"{path}?{query}", chance.choice(tokens), route.method, body)
         assert reply.status < 500, (path, query, body, reply.body)
         assert reply.status < 400 or reply.code
+
+
+def test_what_was_waited_for_is_decided_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(charts, "POLL_SECONDS", 0.01)
+    with site_of(tmp_path / "home") as site:
+        fill(site)
+        device = Device(site.node.command, "ada", bytes(range(32)))
+        device.enrol()
+        token = site.token("clinician")
+        now = site.ask("/api/charts/ada/head", token).json
+        signed = device.signed(deny=True, to=("Practitioner/bo",), purpose=())
+
+        async def deny() -> int:
+            waiting = asyncio.ensure_future(
+                site.aask(f"/api/charts/ada/head?after={now['records']}.*.*", token)
+            )
+            await asyncio.sleep(0.05)
+            await site.node.service.command("consent.grant", signed, lambda _step: None)
+            return (await asyncio.wait_for(waiting, 10)).status
+
+        assert site.node.run(deny()) == 404
