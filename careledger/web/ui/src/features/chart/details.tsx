@@ -1,7 +1,7 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import type { DocumentReference, FhirResource, Observation } from "fhir/r4";
+import type { DocumentReference, Encounter, FhirResource, Observation, Reference } from "fhir/r4";
 import { type ReactElement, useState } from "react";
 import { Icon } from "../../components/icon.tsx";
 import { Loading, Problem } from "../../components/states.tsx";
@@ -25,12 +25,27 @@ interface Whole {
   readonly resource: FhirResource;
   /** How far its proof is: "pending", "anchored", "final", or "" if the node did not say. */
   readonly level: string;
+  /** Who wrote it, and where; of the visit where the entry itself does not say. */
+  readonly source: string;
 }
 
 /** The newest version with its level of proof. */
 async function readWhole(node: Node, type: string, id: string): Promise<Whole> {
   const answer = await node.send(`/fhir/${type}/${encodeURIComponent(id)}`, { headers: { "careledger-level": "?" } });
-  return { resource: (await answer.json()) as FhirResource, level: answer.headers.get("careledger-level") ?? "" };
+  const resource = (await answer.json()) as FhirResource;
+  return { resource, level: answer.headers.get("careledger-level") ?? "", source: await findWriter(node, resource) };
+}
+
+/** What the entry says of its writer; if it says nothing, what its visit says. */
+async function findWriter(node: Node, resource: FhirResource): Promise<string> {
+  const own = saySource(resource);
+  const visit = (resource as { readonly encounter?: Reference }).encounter?.reference ?? "";
+  if (own !== "" || !visit.startsWith("Encounter/")) return own;
+  try {
+    return saySource(resource, undefined, await node.read<Encounter>("Encounter", visit.slice(10)));
+  } catch {
+    return "";
+  }
 }
 
 /** One entry, all of it: in words, who wrote it, how sure it is, and the way to its proof. */
@@ -46,10 +61,9 @@ export function Details({ of, node, patient, onClose }: Props): ReactElement {
   );
 }
 
-function Shown({ resource, level, node, patient }: Whole & { readonly node: Node; readonly patient: string }): ReactElement {
+function Shown({ resource, level, source, node, patient }: Whole & { readonly node: Node; readonly patient: string }): ReactElement {
   const { i18n } = useLingui();
   const status = statusOf(resource);
-  const source = saySource(resource);
   return (
     <>
       <p className="row"><span className="tag">{sayKind(resource.resourceType)}</span>{status === "" ? null : <span className="tag">{sayStatus(status)}</span>}{isPatientStated(resource) ? <span className="tag warn"><Trans>stated by the patient</Trans></span> : null}</p>
@@ -59,13 +73,13 @@ function Shown({ resource, level, node, patient }: Whole & { readonly node: Node
         {listFacts(resource).map(({ name, value }) => <Fact key={name.id + value} name={i18n._(name)} value={value} />)}
         <dt><Trans>Entered here</Trans></dt><dd>{sayMoment(resource.meta?.lastUpdated)} · <Trans>version {resource.meta?.versionId ?? "1"}</Trans></dd>
       </dl>
-      {resource.resourceType === "Observation" ? <Trend observation={resource} node={node} patient={patient} /> : null}
-      {resource.resourceType === "DocumentReference" ? <Texts document={resource} /> : null}
-      <Versions resource={resource} node={node} />
       <div className={level === "pending" ? "notice warn" : "notice good"}>
         <p><Icon name="shield" size={18} /> <Level level={level} /></p>
         <p><Link to="/app/proof" state={{ entry: `${resource.resourceType}/${resource.id ?? ""}`, chart: patient }}><Trans>Check it in this browser</Trans></Link></p>
       </div>
+      {resource.resourceType === "Observation" ? <Trend observation={resource} node={node} patient={patient} /> : null}
+      {resource.resourceType === "DocumentReference" ? <Texts document={resource} /> : null}
+      <Versions resource={resource} node={node} />
     </>
   );
 }

@@ -32,9 +32,13 @@ function keyOf(concept: CodeableConcept): string {
   return tokenOf(concept) || (concept.text ?? "");
 }
 
-/** The number that a trend is drawn of: the value, or of several components the first. */
+const SYSTOLIC = "8480-6";
+
+/** The number that a trend is drawn of: the value, or of several parts the systolic pressure, else the first. */
 export function numberOf(one: Observation): number | undefined {
-  return one.valueQuantity?.value ?? one.component?.[0]?.valueQuantity?.value;
+  const parts = one.component ?? [];
+  const part = parts.find((each) => each.code.coding?.some((coding) => coding.code === SYSTOLIC)) ?? parts[0];
+  return one.valueQuantity?.value ?? part?.valueQuantity?.value;
 }
 
 /** The numbers of a series, oldest first. */

@@ -129,7 +129,7 @@ function Banner({ person, chart, allergies, patient, emergency }: Omit<ShownProp
       <div className="row small">
         <span className={allergies === "" ? "soft" : "allergies"}>{allergies === "" ? (isNone ? <Trans>No allergy known</Trans> : <Trans>No allergy on record</Trans>) : <Trans>Allergies: {allergies}</Trans>}</span>
         <Numbers person={person} />
-        <span className="soft">{emergency === undefined ? <Trans>You see what the patient allows; what is closed looks as if it were not there.</Trans> : <Trans>You see everything.</Trans>}</span>
+        <span className="soft">{emergency === undefined ? <Trans>You see what the patient allows; the rest looks as if it were not there.</Trans> : <Trans>You see everything.</Trans>}</span>
       </div>
     </div>
   );

@@ -91,7 +91,7 @@ function Form({ children, isBusy, isReady, label, isGrave = false, onSend }: { r
     event.preventDefault();
     if (isReady) onSend();
   };
-  return <form onSubmit={submit}>{children}<Button type="submit" {...(isGrave ? { color: "red" } : {})} disabled={!isReady} loading={isBusy} autoFocus>{label}</Button></form>;
+  return <form onSubmit={submit}>{children}<Button type="submit" {...(isGrave ? { color: "red" } : {})} disabled={!isReady} loading={isBusy}>{label}</Button></form>;
 }
 
 function Why({ value, onChange, label }: { readonly value: string; readonly onChange: (text: string) => void; readonly label: string }): ReactElement {
@@ -122,7 +122,7 @@ function Stop({ toNext, ...parts }: Parts & { readonly toNext: (code: StopCode |
   return (
     <Form {...parts} isReady isGrave label={t`Stop it now`} onSend={() => parts.onSend(toNext(code, told))}>
       <label className="field"><Trans>Reason</Trans>
-        <select value={code} onChange={(event) => setCode(STOP_CODES.find((one) => one === event.target.value) ?? "")}>
+        <select className="first" value={code} onChange={(event) => setCode(STOP_CODES.find((one) => one === event.target.value) ?? "")}>
           <option value="">{t`No longer needed`}</option>
           {STOP_CODES.map((one) => <option key={one} value={one}>{words[one]}</option>)}
         </select>
@@ -132,10 +132,10 @@ function Stop({ toNext, ...parts }: Parts & { readonly toNext: (code: StopCode |
   );
 }
 
-function DoseFields({ dose, onChange }: { readonly dose: Dose; readonly onChange: (dose: Dose) => void }): ReactElement {
+function DoseFields({ dose, onChange, isFirst = false }: { readonly dose: Dose; readonly onChange: (dose: Dose) => void; readonly isFirst?: boolean }): ReactElement {
   return (
     <div className="fields">
-      <label className="field"><Trans>Amount</Trans><input inputMode="decimal" value={dose.amount} maxLength={10} onChange={(event) => onChange({ ...dose, amount: event.target.value })} /></label>
+      <label className="field"><Trans>Amount</Trans><input className={isFirst ? "first" : undefined} inputMode="decimal" value={dose.amount} maxLength={10} onChange={(event) => onChange({ ...dose, amount: event.target.value })} /></label>
       <label className="field"><Trans>Unit</Trans><input value={dose.unit} maxLength={40} onChange={(event) => onChange({ ...dose, unit: event.target.value })} /></label>
       <label className="field"><Trans>Times a day</Trans><input inputMode="numeric" value={dose.times} maxLength={3} onChange={(event) => onChange({ ...dose, times: event.target.value })} /></label>
       <label className="row wide"><input type="checkbox" checked={dose.isAsNeeded} onChange={(event) => onChange({ ...dose, isAsNeeded: event.target.checked })} /> <Trans>as needed</Trans></label>
@@ -150,17 +150,17 @@ function Change({ first, toNext, ...parts }: Parts & { readonly first: Dose; rea
   const [why, setWhy] = useState("");
   return (
     <Form {...parts} isReady={isDose(dose)} label={t`Change the dose`} onSend={() => parts.onSend(toNext(dose, why))}>
-      <DoseFields dose={dose} onChange={setDose} />
+      <DoseFields dose={dose} onChange={setDose} isFirst />
       <Why value={why} onChange={setWhy} label={t`Why (may be empty)`} />
     </Form>
   );
 }
 
-function Days({ days, onChange }: { readonly days: number; readonly onChange: (days: number) => void }): ReactElement {
+function Days({ days, onChange, isFirst = false }: { readonly days: number; readonly onChange: (days: number) => void; readonly isFirst?: boolean }): ReactElement {
   const { t } = useLingui();
   return (
     <label className="field"><Trans>For</Trans>
-      <select value={days} onChange={(event) => onChange(Number(event.target.value))}>
+      <select className={isFirst ? "first" : undefined} value={days} onChange={(event) => onChange(Number(event.target.value))}>
         {[7, 14, 30, 90, 180, 365].map((one) => <option key={one} value={one}>{t`${one} days`}</option>)}
       </select>
     </label>
@@ -173,7 +173,7 @@ function Renew({ toNext, ...parts }: Parts & { readonly toNext: (days: number, w
   const [why, setWhy] = useState("");
   return (
     <Form {...parts} isReady label={t`Renew`} onSend={() => parts.onSend(toNext(days, why))}>
-      <Days days={days} onChange={setDays} />
+      <Days days={days} onChange={setDays} isFirst />
       <Why value={why} onChange={setWhy} label={t`Note (may be empty)`} />
     </Form>
   );
@@ -187,7 +187,7 @@ function New({ toNext, ...parts }: Parts & { readonly toNext: (name: string, dos
   const [why, setWhy] = useState("");
   return (
     <Form {...parts} isReady={name.trim() !== "" && isDose(dose)} label={t`Prescribe`} onSend={() => parts.onSend(toNext(name.trim(), dose, days, why))}>
-      <label className="field"><Trans>Medicine, with its strength</Trans><input value={name} maxLength={200} autoFocus onChange={(event) => setName(event.target.value)} /></label>
+      <label className="field"><Trans>Medicine, with its strength</Trans><input className="first" value={name} maxLength={200} onChange={(event) => setName(event.target.value)} /></label>
       <DoseFields dose={dose} onChange={setDose} />
       <Days days={days} onChange={setDays} />
       <Why value={why} onChange={setWhy} label={t`What for (may be empty)`} />

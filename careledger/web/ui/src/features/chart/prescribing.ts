@@ -30,8 +30,8 @@ function note({ who, now, why }: Hand): Annotation {
   return { authorReference: who, time: now.toISOString(), text: why };
 }
 
-function noted(request: MedicationRequest, hand: Hand): Annotation[] {
-  return hand.why === "" ? (request.note ?? []) : [...(request.note ?? []), note(hand)];
+function noted(request: MedicationRequest, hand: Hand): Pick<MedicationRequest, "note"> {
+  return hand.why === "" ? {} : { note: [...(request.note ?? []), note(hand)] };
 }
 
 /** Without its narrative, which would go on telling what was before. */
@@ -47,7 +47,7 @@ export function stop(request: MedicationRequest, code: StopCode | "", hand: Hand
 
 /** The next version: another dose from now on. What was said of the old dose goes, all of it: half of it would contradict the new one. */
 export function changeDose(request: MedicationRequest, dose: Dose, hand: Hand): MedicationRequest {
-  return { ...bare(request), dosageInstruction: [toDosage(dose)], note: noted(request, hand), recorder: hand.who };
+  return { ...bare(request), dosageInstruction: [toDosage(dose)], ...noted(request, hand), recorder: hand.who };
 }
 
 /**
@@ -56,8 +56,8 @@ export function changeDose(request: MedicationRequest, dose: Dose, hand: Hand): 
  */
 export function renew(request: MedicationRequest, days: number, hand: Hand): MedicationRequest {
   const validityPeriod = { start: day(hand.now, 0), end: day(hand.now, days) };
-  const going = { authoredOn: hand.now.toISOString(), dispenseRequest: { ...request.dispenseRequest, validityPeriod }, requester: hand.who, recorder: hand.who };
-  if (request.status === "active") return { ...bare(request), ...going, note: noted(request, hand) };
+  const going: Partial<MedicationRequest> = { authoredOn: hand.now.toISOString(), dispenseRequest: { ...request.dispenseRequest, validityPeriod }, requester: hand.who, recorder: hand.who };
+  if (request.status === "active") return { ...bare(request), ...going, ...noted(request, hand) };
   const { id, meta: _meta, statusReason: _reason, identifier: _identifier, encounter: _encounter, note: _note, ...kept } = bare(request);
   const before: Reference = { reference: `MedicationRequest/${id ?? ""}` };
   return { ...kept, ...going, status: "active", priorPrescription: before, ...(hand.why === "" ? {} : { note: [note(hand)] }) };

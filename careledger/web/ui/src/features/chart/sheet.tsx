@@ -3,7 +3,7 @@ import { type ReactElement, type ReactNode, useEffect, useId, useRef } from "rea
 import { Icon } from "../../components/icon.tsx";
 import "./sheet.css";
 
-/** A dialog: at the side on a desk, from below on a phone. The browser keeps the focus in it and gives it back; Escape closes. */
+/** A dialog: at the side on a desk, from below on a phone. The browser keeps the focus in it and gives it back; Escape closes. What has the class `first` has it first. */
 export function Sheet({ title, children, onClose, isWide = false }: { readonly title: ReactNode; readonly children: ReactNode; readonly onClose: () => void; readonly isWide?: boolean }): ReactElement {
   const { t } = useLingui();
   const dialog = useRef<HTMLDialogElement>(null);
@@ -11,6 +11,7 @@ export function Sheet({ title, children, onClose, isWide = false }: { readonly t
   useEffect(() => {
     const shown = dialog.current;
     shown?.showModal();
+    shown?.querySelector<HTMLElement>(".first, .first input")?.focus(); // else the way out has the focus
     return () => shown?.close();
   }, []);
   return (

@@ -2,10 +2,11 @@ import { Trans, useLingui } from "@lingui/react/macro";
 import type { Observation } from "fhir/r4";
 import type { ReactElement, ReactNode } from "react";
 import type { Node, Page } from "../../lib/node.ts";
-import { sayConcept, sayDate, sayObservation } from "../../lib/words.ts";
+import { sayDate, sayObservation } from "../../lib/words.ts";
 import { Further } from "./lists.tsx";
 import { type Flag, flagOf, group, numbersOf, pointsOf, type Series, trendOf } from "./measures.ts";
 import { Nothing, type Opener, Part } from "./parts.tsx";
+import { shorten } from "./short.ts";
 
 interface Values {
   readonly page: Page<Observation>;
@@ -29,7 +30,7 @@ function Measured({ page, node, patient, onOpen, name, title, nothing }: Values 
   return (
     <Part title={title}>
       {found.length === 0 ? <Nothing>{nothing}</Nothing> : <ul>{found.map((series) => <li key={series.key}><Measure series={series} onOpen={onOpen} /></li>)}</ul>}
-      <Further name={name} page={page} node={node} patient={patient}><Trans>Older tests too</Trans></Further>
+      <Further name={name} page={page} node={node} patient={patient}><Trans>Older ones too</Trans></Further>
     </Part>
   );
 }
@@ -38,7 +39,7 @@ function Measure({ series, onOpen }: { readonly series: Series; readonly onOpen:
   const flag = flagOf(series.newest);
   return (
     <button type="button" className="line measure" onClick={() => onOpen(series.newest)}>
-      <span><span className="what">{sayConcept(series.newest.code)}</span><span className="more small soft"> {sayDate(series.newest.effectiveDateTime ?? series.newest.effectivePeriod?.start)}</span></span>
+      <span><span className="what">{shorten(series.newest.code)}</span><span className="more small soft"> {sayDate(series.newest.effectiveDateTime ?? series.newest.effectivePeriod?.start)}</span></span>
       <span className="amount">{sayObservation(series.newest)} <FlagWord flag={flag} /><Trend series={series} /></span>
       <Spark numbers={numbersOf(series)} />
     </button>
