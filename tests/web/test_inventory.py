@@ -143,7 +143,11 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str, st
             found = {}
             for method, path in sorted(places):
                 named = path.replace("{type}", "Patient").replace("{id}", "x").replace("{vid}", "1")
-                named = named.replace("{height}", "0").replace("{hash}", "0" * 64)
+                named = (
+                    named.replace("{height}", "0")
+                    .replace("{hash}", "0" * 64)
+                    .replace("{directive}", "0" * 64)
+                )
                 kinds = ["", "patient", "clinician", "administrator"] if smart.is_mine(path) else [""]
                 for kind in kinds:
                     found[kind, method, path] = await site.ask(method, named, kind)
