@@ -14,7 +14,7 @@ from playwright.sync_api import ConsoleMessage, Page
 from tests.e2e.node import ROOT
 from tests.e2e.smart import Clinic
 
-AXE = ROOT / ".cache" / "ui" / "node_modules" / "axe-core" / "axe.min.js"
+AXE = (ROOT / ".venv").resolve().parent / ".cache" / "ui" / "node_modules" / "axe-core" / "axe.min.js"
 PHONE = {"width": 360, "height": 740}
 WARD = {"width": 1280, "height": 720}
 SERIOUS = ("serious", "critical")
