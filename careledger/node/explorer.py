@@ -7,9 +7,11 @@ limit: a page of blocks, a search that looks back only so far and says from wher
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final
 
 from careledger.contracts.identity import CHANGED, ORGANISATION, REGISTERED, SUBJECTS, Subject
@@ -46,10 +48,14 @@ from careledger.vault.snapshot import VaultSnapshot
 PAGE_MAX: Final = 100
 SHOWN_MAX: Final = 500
 """Transactions of a block that are shown with it; the others are asked for by their hashes."""
+TYPED_MAX: Final = 100
+"""Transactions of a block whose types are counted in its line."""
 LOOK_BACK: Final = 500
-"""Blocks that one search looks through."""
+LOOKED_AT_MAX: Final = 5_000
+"""Blocks that one search looks through, and transactions."""
 FOUND_MAX: Final = 50
 RATE_BLOCKS: Final = 50
+MEMBERS_SECONDS: Final = 2.0
 QUERY_MAX: Final = 100
 _HEIGHT = re.compile(r"[0-9]{1,15}", re.ASCII)
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -70,12 +76,38 @@ class Placed:
     code: int
 
 
+@dataclass(slots=True)
+class Members:
+    """The organisations as of some seconds ago: to list them takes a look at everybody who was ever registered."""
+
+    clock: Callable[[], float] = time.monotonic
+    _listed: list[dict[str, Any]] = field(default_factory=list)
+    _at: float = -MEMBERS_SECONDS
+
+    def get(self, list_now: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+        """Those that are kept, or anew."""
+        if self.clock() - self._at >= MEMBERS_SECONDS:
+            self._listed, self._at = list_now(), self.clock()
+        return self._listed
+
+
 class Explorer:
-    """One view of the ledger. Use within the snapshot's lifetime."""
+    """One view of the ledger. Use within the snapshot's lifetime; `members` outlives it."""
 
-    __slots__ = ("_genesis", "_kv", "_names", "_schema", "_state", "height", "is_network", "time_ms")
+    __slots__ = (
+        "_genesis",
+        "_kv",
+        "_members",
+        "_names",
+        "_schema",
+        "_state",
+        "height",
+        "is_network",
+        "time_ms",
+    )
 
-    def __init__(self, snapshot: VaultSnapshot) -> None:
+    def __init__(self, snapshot: VaultSnapshot, members: Members | None = None) -> None:
+        self._members = members or Members()
         self._kv: KV = snapshot.ledger()
         self._state = Overlay(snapshot.state)
         self._names: dict[bytes, str] = {}
@@ -117,14 +149,15 @@ class Explorer:
             return 0
 
     def list_organisations(self) -> list[dict[str, Any]]:
-        """Every organisation as it is now, in the order of admission; at most 10,000."""
-        named = [
-            CHANGED.decode(event.data).subject
-            for event in index.scan_events(self._kv, REGISTERED.name, 0, 2**63)
-        ]
+        """Every organisation, in the order of admission: of the first 10,000 that were registered, and who validates."""
+        return self._members.get(self._list_organisations)
+
+    def _list_organisations(self) -> list[dict[str, Any]]:
+        events = index.scan_events(self._kv, REGISTERED.name, 0, 2**63)
+        named = [CHANGED.decode(event.data).subject for event in islice(events, index.EVENTS_MAX)]
         seats = [seat.organisation for seat in get_seats(self._state)]
         found = []
-        for did in list(dict.fromkeys([*named, *seats]))[: index.EVENTS_MAX]:
+        for did in dict.fromkeys([*named, *seats]):
             subject = SUBJECTS.get(self._state, did)
             if subject is not None and subject.kind == ORGANISATION:
                 found.append(_organisation(did, subject))
@@ -146,7 +179,7 @@ class Explorer:
 
     def _line(self, block: Block) -> dict[str, Any]:
         types: dict[str, int] = {}
-        for data in block.transactions[:SHOWN_MAX]:
+        for data in block.transactions[:TYPED_MAX]:
             for name in _types_of(data):
                 types[name] = types.get(name, 0) + 1
         return {
@@ -254,7 +287,8 @@ class Explorer:
     def list_validators(self) -> list[dict[str, Any]]:
         """Every validator that is active or jailed, the heaviest first; none on an embedded ledger."""
         addresses = [seat.address for seat in get_seats(self._state)]
-        for event in index.scan_events(self._kv, VALIDATOR_CHANGED.name, 0, 2**63):
+        events = index.scan_events(self._kv, VALIDATOR_CHANGED.name, 0, 2**63)
+        for event in islice(events, index.EVENTS_MAX):
             changed: ValidatorChanged = VALIDATOR_CHANGED.schema.decode(event.data)
             addresses.append(changed.address)
         found = []
@@ -320,8 +354,8 @@ class Explorer:
     def _look_back(self, before: int | None, fits: Fits) -> dict[str, Any]:
         top = self.height if before is None else min(before - 1, self.height)
         found: list[dict[str, Any]] = []
-        height = top
-        while height > max(0, top - LOOK_BACK) and len(found) < FOUND_MAX:
+        height, left = top, LOOKED_AT_MAX
+        while height > max(0, top - LOOK_BACK) and len(found) < FOUND_MAX and left > 0:
             try:
                 block = self._block(height)
             except NotFound:
@@ -329,6 +363,7 @@ class Explorer:
             for at, data in enumerate(block.transactions[:SHOWN_MAX]):
                 if _fits(data, fits):
                     found.append(self._transaction(Placed(height, at, data, block.codes[at])))
+            left -= len(block.transactions)
             height -= 1
         return _found(transactions=found, next=height + 1 if height > 0 else None)
 

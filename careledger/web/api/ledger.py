@@ -32,7 +32,7 @@ async def overview(parts: Parts, request: ApiRequest, found: Found) -> FhirRespo
     check_reader(parts, request)
     request.parameters()
     with parts.reader.snapshot() as snapshot:
-        return answer(Explorer(snapshot).overview())
+        return answer(Explorer(snapshot, parts.members).overview())
 
 
 async def blocks(parts: Parts, request: ApiRequest, found: Found) -> FhirResponse:
@@ -129,4 +129,4 @@ async def search(parts: Parts, request: ApiRequest, found: Found) -> FhirRespons
         raise Invalid("a search needs q", hint="q=HEIGHT, HASH, DID or type of message", code="parameter")
     before = read_number(given["before"], "before") if "before" in given else None
     with parts.reader.snapshot() as snapshot:
-        return answer(Explorer(snapshot).search(given["q"], before))
+        return answer(Explorer(snapshot, parts.members).search(given["q"], before))

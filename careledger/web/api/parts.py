@@ -14,6 +14,7 @@ from careledger.fhir.messages import FhirResponse
 from careledger.node.authorisation import Authority
 from careledger.node.callers import Caller
 from careledger.node.config import Config
+from careledger.node.explorer import Members
 from careledger.node.worker import Call
 from careledger.smart.limits import Limiter
 from careledger.vault.snapshot import VaultReader
@@ -81,6 +82,7 @@ class Parts:
     network: Kept
     signing: Kept
     watching: Watching = field(default_factory=Watching)
+    members: Members = field(default_factory=Members)
     clock: Callable[[], float] = time.monotonic
 
     def caller(self, request: ApiRequest) -> Caller:
