@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
+import base64
 import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.verifier.twins import EXPORTS, ROOT, STANDALONE
+from tests.verifier.twins import EXPORTS, STANDALONE
+from tests.web_ui.running import LIB, find_packages
 
-PROOF = ROOT / "careledger" / "web" / "ui" / "src" / "lib" / "proof"
 TESTS = Path(__file__).parent / "proof"
 LIMIT_S = 120
 
@@ -45,25 +44,13 @@ class Said:
     shown: dict[str, Any] = field(default_factory=dict)
 
 
-def tools() -> Any:
-    """tools/build_ui.py."""
-    if str(ROOT / "tools") not in sys.path:
-        sys.path.insert(0, str(ROOT / "tools"))
-    return importlib.import_module("build_ui")
-
-
 class Browser:
     """The sources in a folder of their own, beside the packages that they need."""
 
     def __init__(self, folder: Path) -> None:
-        build = tools()
-        self.node, npm = build.find_node()
-        self.modules = build.CACHE / "node_modules"
-        if not (self.modules / "@noble" / "post-quantum").is_dir():
-            with build.only_one():
-                build.fetch(self.node, npm)
+        self.node, self.modules = find_packages()
         self.folder = folder
-        shutil.copytree(PROOF, folder / "lib" / "proof")
+        shutil.copytree(LIB / "proof", folder / "lib" / "proof")
         shutil.copytree(TESTS, folder / "tests")
         (folder / "package.json").write_text('{"type":"module"}')
         (folder / "node_modules").symlink_to(self.modules)
@@ -107,6 +94,11 @@ class Browser:
         ]
 
 
+def trust_of(moved: Said) -> bytes:
+    """The trust file to which `advanceLight` came."""
+    return base64.b64decode(moved.shown["trust"])
+
+
 def describe(case: Case, keep: Any) -> dict[str, Any]:
     """A case as judge.ts reads it: an altered file is its original, and where it differs."""
     line: dict[str, Any] = {"kind": case.kind, "trust": keep(case.trust)}
@@ -114,11 +106,20 @@ def describe(case: Case, keep: Any) -> dict[str, Any]:
     line |= {name: value for name in ("key", "now_ms") if (value := getattr(case, name)) is not None}
     if case.original is None:
         return line | {"file": keep(case.file)}
-    start = len(os.path.commonprefix((case.original, case.file)))
+    start = count_common(case.original, case.file)
     left, right = case.original[start:], case.file[start:]
-    end = len(os.path.commonprefix((left[::-1], right[::-1])))
+    end = count_common(left[::-1], right[::-1])
     put = right[: len(right) - end]
     return line | {"file": keep(case.original), "splice": [start, len(case.original) - end, put.hex()]}
+
+
+def count_common(one: bytes, other: bytes) -> int:
+    """How many bytes both begin with."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one[:middle] == other[:middle] else (low, middle - 1)
+    return low
 
 
 def stand_alone(case: Case) -> Said:
@@ -133,9 +134,11 @@ def stand_alone(case: Case) -> Said:
         return Said("refused", str(refused))
 
 
-def compare(browser: Browser, cases: Sequence[Case], limit_s: int = LIMIT_S) -> list[tuple[Said, Said]]:
-    """Both verdicts of each case; fails if any differ."""
-    pairs = list(zip(browser.judge(cases, limit_s), map(stand_alone, cases), strict=True))
+def compare(
+    browser: Browser, cases: Sequence[Case], said: Sequence[Said] = (), limit_s: int = LIMIT_S
+) -> list[tuple[Said, Said]]:
+    """The browser's verdict of each case and verify.py's (what it `said` already); fails if any differ."""
+    pairs = list(zip(browser.judge(cases, limit_s), said or map(stand_alone, cases), strict=True))
     apart = [
         f"case {number}: the browser says {one.level} ({one.reason}), verify.py {other.level} ({other.reason})"
         for number, (one, other) in enumerate(pairs)

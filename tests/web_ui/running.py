@@ -18,8 +18,8 @@ LIMIT_S = 60
 sys.path.insert(0, str(ROOT / "tools"))
 
 
-def run_tests(name: str, **environment: str) -> str:
-    """What `node --test` says of tests/web_ui/lib/NAME, in TAP. The packages are fetched if they are not there yet."""
+def find_packages() -> tuple[Path, Path]:
+    """(node, node_modules). The packages are fetched if they are not there yet."""
     import build_definitions
     import build_ui
 
@@ -29,10 +29,16 @@ def run_tests(name: str, **environment: str) -> str:
     node, npm = build_definitions.find_node()
     with build_ui.only_one():
         build_ui.fetch(node, npm)
+    return node, build_ui.CACHE / "node_modules"
+
+
+def run_tests(name: str, **environment: str) -> str:
+    """What `node --test` says of tests/web_ui/lib/NAME, in TAP."""
+    node, modules = find_packages()
     with tempfile.TemporaryDirectory(prefix="careledger-lib-") as place:
         shutil.copytree(LIB, Path(place) / "lib")
         shutil.copyfile(Path(__file__).parent / "lib" / name, Path(place) / "lib" / name)
-        (Path(place) / "node_modules").symlink_to(build_ui.CACHE / "node_modules")
+        (Path(place) / "node_modules").symlink_to(modules)
         (Path(place) / "package.json").write_text('{"type":"module"}')
         command = [str(node), "--test", "--test-reporter=tap", str(Path(place) / "lib" / name)]
         done = subprocess.run(

@@ -75,8 +75,42 @@ test("receipts", async () => {
   assert.equal(receipts.cases.length, 41);
 });
 
+/** Other spellings of the same receipt, and what only JavaScript would take for it. */
+const SPELLINGS: Readonly<Record<string, (text: string) => string>> = {
+  "a space": (text) => ` ${text}`,
+  "a line feed": (text) => `${text}\n`,
+  "a byte order mark": (text) => `\ufeff${text}`,
+  "another order": (text) => JSON.stringify(Object.fromEntries(Object.entries(JSON.parse(text)).reverse())),
+  "an escape": (text) => text.replace("careledger/receipt", "\\u0063areledger/receipt"),
+  "a key twice": (text) => text.replace('{"anchor"', '{"anchor":0,"anchor"'),
+  "half a character": (text) => text.replace(/"author":"[^"]*"/, '"author":"\\ud800"'),
+  "a number of another form": (text) => text.replace(/"index":(\d+)/, '"index":$1.0'),
+  "minus nothing": (text) => text.replace(/"index":\d+/, '"index":-0'),
+  "a number without end": (text) => text.replace(/"index":\d+/, `"index":1${"0".repeat(400)}`),
+  "a field of every object": (text) => text.replace('"anchor":{', '"__proto__":{},"anchor":{'),
+  "nesting without end": () => `${'{"a":'.repeat(100_000)}1${"}".repeat(100_000)}`,
+  nothing: () => "",
+};
+
+test("a receipt has one spelling", async () => {
+  const held = receipts.cases[0];
+  for (const [name, change] of Object.entries(SPELLINGS)) {
+    const changed = change(held.receipt);
+    assert.notEqual(changed, held.receipt, name);
+    const verdict = await verifyReceipt(utf8(changed), utf8(receipts.trusts[held.trust]));
+    const codes = name === "a field of every object" ? ["fields"] : ["not-json", "not-canonical"];
+    assert.ok(!verdict.ok && codes.includes(verdict.code), `${name}: ${JSON.stringify(verdict)}`);
+  }
+  const halved = utf8(held.receipt).map((byte) => (byte === 0x61 ? 0xff : byte)); // no UTF-8
+  assert.equal((await verifyReceipt(halved, utf8(receipts.trusts[held.trust]))).ok, false);
+  const large = new Uint8Array(1_000_001).fill(0x20);
+  const verdict = await verifyReceipt(large, utf8(receipts.trusts[held.trust]));
+  assert.equal(verdict.ok ? "" : verdict.code, "too-large");
+});
+
 const EXPORT_CODES: Readonly<Record<string, string>> = {
   "entry-removed": "heads-apart",
+  "other-note": "note-chain",
   "access-cut": "heads-apart",
   "entry-withheld": "withheld",
   "version-dropped": "entry-version",
@@ -154,6 +188,9 @@ test("logs", async () => {
   for (const { index, path, size } of inclusion) {
     assert.equal(hex(logRoot(leaves[index], index, size, concat(...path.map(unhex)))), roots[size]);
   }
+  const alone = leafHash(leaves[0]);
+  assert.equal(await codeOf(() => logRoot(leaves[0], 1, 1, new Uint8Array())), "index-outside");
+  assert.deepEqual(logRoot(leaves[0], 0, 1, new Uint8Array()), alone);
   for (const { new: now, old, path } of consistency) {
     const check = (way: Bytes, root = roots[now]) =>
       checkConsistency(old, unhex(roots[old]), now, unhex(root), way);

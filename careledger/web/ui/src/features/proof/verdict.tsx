@@ -5,7 +5,7 @@ import { type ReactElement, type ReactNode, useState } from "react";
 import { Icon } from "../../components/icon.tsx";
 import { LANGUAGES, RECORDS } from "../../lib/directive_words.ts";
 import { locale } from "../../lib/i18n.ts";
-import type { AsOf, ExportFacts, Level, LightFacts, ReceiptFacts, Refusal } from "../../lib/proof/index.ts";
+import type { ExportFacts, Level, LightFacts, ReceiptFacts, Refusal } from "../../lib/proof/index.ts";
 import { reasonOf } from "./reasons.ts";
 
 /** Green or red, in one sentence, read out when it comes. */
@@ -30,12 +30,12 @@ const LEVELS: Readonly<Record<Level, MessageDescriptor>> = {
 };
 
 /** How sure, and as of when. */
-export function Surely({ level, asOf }: { readonly level: Level; readonly asOf: AsOf }): ReactElement {
+export function Surely({ level, asOf }: { readonly level: Level; readonly asOf: LightFacts["asOf"] }): ReactElement {
   const { i18n } = useLingui();
   return (
     <>
       <dt><Trans>How sure</Trans></dt><dd>{i18n._(LEVELS[level])}</dd>
-      <dt><Trans>As of</Trans></dt><dd>{momentOf(asOf.timeMs)} · <Trans>block {asOf.height} of the ledger {asOf.chain}</Trans></dd>
+      <dt><Trans>As of</Trans></dt><dd>{asOf.timeMs !== null && <>{momentOf(asOf.timeMs)} · </>}<Trans>block {asOf.height} of the ledger {asOf.chain}</Trans></dd>
     </>
   );
 }

@@ -125,7 +125,11 @@ export const TEXT = object(
     effect: oneOf("deny", "permit"),
     format: oneOf("careledger/directive/1", "careledger/directive/2"),
     from_day: DAY,
-    grantees: list(object({ kind: oneOf("client", "organisation", "practitioner", "role"), value: ANY }), 0, UNLIMITED),
+    grantees: list(
+      object({ kind: oneOf("client", "organisation", "practitioner", "role"), value: ANY }),
+      0,
+      UNLIMITED,
+    ),
     handle: DIGEST,
     labels: CODINGS,
     nonce: ANY,

@@ -23,6 +23,14 @@ export function parse<T>(data: Uint8Array, form: Form<T>, what: string, most = I
   return form(readCanonical(data, what, most), what);
 }
 
+/** The JSON of an answer, however it is spelled: for what proves itself. */
+export function readLoose(data: Uint8Array, what: string): unknown {
+  need(data.length <= EXPORT_MAX, "too-large", what);
+  const value = readJson(readText(data) ?? "");
+  need(value !== undefined, "not-json", what);
+  return value;
+}
+
 /** The JSON that re-encodes to exactly these bytes: no other spacing, order, escape, or repeated key. */
 export function readCanonical(data: Uint8Array, what: string, most: number): unknown {
   need(data.length <= most, "too-large", what);

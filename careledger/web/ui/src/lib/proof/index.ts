@@ -68,8 +68,9 @@ export function verifyExport(
 }
 
 /**
- * The trust file to keep in place of this one. `file` is, of a network, headers that lead from it to a newer one (the
- * signed part of a receipt without `past`, `path` and `time`); of an embedded ledger, an export that continues it.
+ * The trust file to keep in place of this one. `file` is what `/api/ledger/trust` answers for the trusted height; or, of
+ * a network, any receipt or export of now, whose signed headers lead to it; of an embedded ledger, an export that
+ * continues it.
  */
 export function advanceLight(
   trust: Uint8Array,

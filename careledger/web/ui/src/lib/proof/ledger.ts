@@ -117,10 +117,15 @@ async function checkOperator(
   const entry = historyEntry(block, state);
   need(isSame(logRoot(entry, block.height, size, signed.path), root), "block-outside");
   need(size !== trust.size || isSame(root, trust.root), "fork");
+  return { level: readLevel(trust, signers), size, root };
+}
+
+/** How sure these signers make a checkpoint: no less than the reader demands. Keys of one name count once. */
+export function readLevel(trust: EmbeddedTrust, signers: ReadonlySet<string>): Level {
   const witnesses = new Set([...signers].filter((name) => !trust.operators.has(name)).map(readName));
   const isWitnessed = trust.witnessCount !== null && witnesses.size >= trust.witnessCount;
   need(isWitnessed || trust.level !== "witnessed", "not-witnessed");
-  return { level: isWitnessed ? "witnessed" : "anchored", size, root };
+  return isWitnessed ? "witnessed" : "anchored";
 }
 
 /** The name of a signer, of which several keys count once. */

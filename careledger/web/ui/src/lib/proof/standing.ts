@@ -48,7 +48,7 @@ function follow(
   state: Bytes,
 ): void {
   const { said } = kept;
-  const value = said === undefined ? null : takeSaid(mandate, said, 0);
+  const value = said === undefined ? null : enc(takeSaid(mandate, said, 0));
   checkPlace(["ledger", "followed", followed], value, kept, state);
   const ends = said?.status === 1 ? [said.key, said.revocation] : [];
   need(ends.length === kept.withdrawn.length, "standing-withdrawn");
