@@ -19,7 +19,8 @@ export function EmergencyForm({ patient, onDone }: { readonly patient: string; r
   const [words, setWords] = useState("");
   const [number, setNumber] = useState(patient);
   const reason = foldReason(chosen, words);
-  const isShort = reason.length < REASON_MIN || chosen === "" || (chosen === other(t) && words.trim().length < REASON_MIN);
+  const other = t`Another emergency (say which)`;
+  const isShort = reason.length < REASON_MIN || chosen === "" || (chosen === other && words.trim().length < REASON_MIN);
   const breaking = useMutation({
     mutationFn: () => breakGlass(node, number.trim(), reason.slice(0, REASON_MAX)),
     onSuccess: (begun) => {
@@ -42,7 +43,7 @@ export function EmergencyForm({ patient, onDone }: { readonly patient: string; r
       )}
       <fieldset>
         <legend><Trans>Why (needed)</Trans></legend>
-        {[t`Life or limb is in danger`, t`The patient cannot answer`, t`I need what is closed to treat safely now`, other(t)].map((one) => (
+        {[t`Life or limb is in danger`, t`The patient cannot answer`, t`I need what is closed to treat safely now`, other].map((one) => (
           <label key={one}><input type="radio" name="reason" checked={chosen === one} onChange={() => setChosen(one)} /> {one}</label>
         ))}
       </fieldset>
@@ -53,10 +54,6 @@ export function EmergencyForm({ patient, onDone }: { readonly patient: string; r
       <Button type="submit" color="red" disabled={isShort || number.trim() === ""} loading={breaking.isPending}><Trans>Open in an emergency</Trans></Button>
     </form>
   );
-}
-
-function other(t: ReturnType<typeof useLingui>["t"]): string {
-  return t`Another emergency (say which)`;
 }
 
 /** The button that leads to the form, in a sheet. */
@@ -94,7 +91,7 @@ export function Countdown({ emergency }: { readonly emergency: Emergency }): Rea
     void navigate({ to: "/app/chart", replace: true, state: { chart: emergency.patient } });
   };
   return (
-    <div className="notice bad row apart" role="region" aria-label={t`Emergency access`}>
+    <div className="notice bad row apart countdown" role="region" aria-label={t`Emergency access`}>
       <span><Icon name="warning" size={18} /> <strong><Trans>Emergency access.</Trans></strong> <Trans>Everything is open to you; each look is logged as an emergency, and the patient sees it.</Trans></span>
       <span className="row"><span role="timer" className="strong"><Trans>{sayLeft(emergency.untilMs - nowMs)} left</Trans></span>
         <button type="button" className="quiet-button" onClick={end}><Trans>I do not need it any more</Trans></button></span>

@@ -1,0 +1,140 @@
+import type { FhirResource, MedicationRequest, Observation } from "fhir/r4";
+import { describe, expect, it } from "vitest";
+import { isOpenable } from "./apps.tsx";
+import { foldReason, sayLeft } from "./emergency.ts";
+import { listFacts } from "./facts.ts";
+import { understand } from "./finding.ts";
+import { flagOf, group, numberOf, pointsOf, trendOf } from "./measures.ts";
+import { decodeText } from "./notes.ts";
+import { show } from "./prescribe.tsx";
+import { begin, changeDose, EMPTY_DOSE, fromDosage, isDose, renew, stop, toDosage } from "./prescribing.ts";
+import { type Chart, readChart } from "./reading.ts";
+import type { Node, Search } from "../../lib/node.ts";
+import { shorten } from "./short.ts";
+
+const HAND = { who: { reference: "Practitioner/chen", display: "Dr. Chen" }, now: new Date("2026-11-23T10:00:00Z"), why: "" };
+const REQUEST: MedicationRequest = {
+  resourceType: "MedicationRequest", id: "m1", meta: { versionId: "3" }, status: "active", intent: "order", text: { status: "generated", div: "<div>old</div>" },
+  medicationCodeableConcept: { text: "Carvedilol 25 mg" }, subject: { reference: "Patient/p1" }, identifier: [{ value: "rx-1" }],
+  dosageInstruction: [{ text: "twice a day", timing: { repeat: { frequency: 2, period: 1, periodUnit: "d" } } }],
+};
+
+describe("what was typed into the search", () => {
+  it.each([
+    ["okafor ruth", [[["name", "okafor"], ["name", "ruth"]]]],
+    ["1973-08-04", [[["birthdate", "1973-08-04"]]]],
+    ["okafor 1973", [[["name", "okafor"], ["birthdate", "1973"]]]],
+    ["3/4/1980", [[["birthdate", "1980-03-04,1980-04-03"]]]],
+    ["24.12.1980", [[["birthdate", "1980-12-24"]]]],
+    ["CL7863424", [[["name", "CL7863424"]], [["identifier", "CL7863424"]]]],
+    ["   ", []],
+  ])("%s", (text, searches) => expect(understand(text)).toEqual(searches));
+});
+
+function value(number: number, more: Partial<Observation> = {}): Observation {
+  return { resourceType: "Observation", status: "final", code: { coding: [{ system: "http://loinc.org", code: "2345-7" }] }, valueQuantity: { value: number, unit: "mg/dL" }, ...more };
+}
+
+describe("measurements", () => {
+  it("are flagged as the laboratory said, and by its range where it said nothing", () => {
+    const range = { referenceRange: [{ low: { value: 70, unit: "mg/dL" }, high: { value: 99, unit: "mg/dL" } }] };
+    expect(flagOf(value(120, range))).toBe("high");
+    expect(flagOf(value(60, range))).toBe("low");
+    expect(flagOf(value(80, range))).toBe("");
+    expect(flagOf(value(80))).toBe("");
+    expect(flagOf(value(120, { ...range, interpretation: [{ coding: [{ code: "N" }] }] }))).toBe("");
+    expect(flagOf(value(80, { interpretation: [{ coding: [{ code: "HH" }] }] }))).toBe("critical");
+    expect(flagOf(value(6, { referenceRange: [{ high: { value: 5, unit: "mmol/L" } }] }))).toBe(""); // another unit: no word
+  });
+  it("are grouped by code, the newest first, without what was entered in error", () => {
+    const [series, ...others] = group([value(9), value(7, { status: "entered-in-error" }), value(5)]);
+    expect(others).toEqual([]);
+    expect(series?.all).toHaveLength(2);
+    expect(series === undefined ? 0 : trendOf(series)).toBe(1);
+  });
+  it("are drawn, pressures by the systolic one", () => {
+    const part = (code: string, number: number) => ({ code: { coding: [{ code }] }, valueQuantity: { value: number } });
+    expect(numberOf({ resourceType: "Observation", status: "final", code: {}, component: [part("8462-4", 80), part("8480-6", 120)] })).toBe(120);
+    expect(pointsOf([1, 3, 2], 10, 4)).toBe("0.0,4.0 5.0,0.0 10.0,2.0");
+    expect(pointsOf([2, 2], 10, 4)).toBe("0.0,2.0 10.0,2.0");
+    expect(pointsOf([2], 10, 4)).toBe("");
+  });
+  it("have names that a line has room for", () => {
+    expect(shorten({ text: "Glucose [Mass/volume] in Serum or Plasma" })).toBe("Glucose");
+    expect(shorten({ text: "Glucose [Mass/volume] in Urine by Test strip" })).toBe("Glucose in Urine by Test strip");
+    expect(shorten({ coding: [{ system: "http://loinc.org", code: "85354-9", display: "Blood pressure panel" }] })).toBe("Blood pressure");
+  });
+});
+
+describe("a change of a medicine", () => {
+  it("stops with its reason, by who stopped it, and without the old narrative", () => {
+    const next = stop(REQUEST, "sintol", { ...HAND, why: "rash" });
+    expect(next).toMatchObject({ id: "m1", meta: { versionId: "3" }, status: "stopped", recorder: HAND.who, statusReason: { text: "rash", coding: [{ code: "sintol" }] } });
+    expect(next.text).toBeUndefined();
+    expect(stop(REQUEST, "", HAND).statusReason).toEqual({});
+  });
+  it("replaces all that was said of the old dose", () => {
+    const dose = { ...EMPTY_DOSE, amount: "1,5", unit: "tablet", times: "3", words: "with food" };
+    const next = changeDose(REQUEST, dose, HAND);
+    expect(next.dosageInstruction).toEqual([{ patientInstruction: "with food", timing: { repeat: { frequency: 3, period: 1, periodUnit: "d" } }, doseAndRate: [{ doseQuantity: { value: 1.5, unit: "tablet" } }] }]);
+    expect(next).not.toHaveProperty("note"); // an empty list is no FHIR
+    expect(changeDose(REQUEST, dose, { ...HAND, why: "pain" }).note).toHaveLength(1);
+  });
+  it("renews what holds as its next version, and what ended as a new order after it", () => {
+    expect(renew(REQUEST, 30, HAND)).toMatchObject({ id: "m1", status: "active", dispenseRequest: { validityPeriod: { start: "2026-11-23", end: "2026-12-23" } } });
+    const again = renew({ ...REQUEST, status: "stopped", statusReason: { text: "rash" } }, 30, HAND);
+    expect(again).toMatchObject({ status: "active", priorPrescription: { reference: "MedicationRequest/m1" } });
+    for (const gone of ["id", "meta", "identifier", "statusReason", "note"]) expect(again).not.toHaveProperty(gone);
+  });
+  it("wants a dose that is one", () => {
+    expect(isDose(EMPTY_DOSE)).toBe(false);
+    expect(isDose({ ...EMPTY_DOSE, words: "as told" })).toBe(true);
+    expect(isDose({ ...EMPTY_DOSE, amount: "a lot" })).toBe(false);
+    expect(isDose({ ...EMPTY_DOSE, amount: "1", times: "1.5" })).toBe(false);
+    const dose = { amount: "2", unit: "puff", times: "4", isAsNeeded: true, words: "before sport" };
+    expect(fromDosage(toDosage(dose))).toEqual(dose);
+  });
+  it("stands in the chart at once, and leaves it when it ends", () => {
+    const page = { resources: [REQUEST], included: [], total: 1, next: "" };
+    const chart = { medicines: page } as unknown as Chart;
+    expect(show(chart, stop(REQUEST, "", HAND)).medicines).toMatchObject({ resources: [], total: 0 });
+    const added = show(chart, { ...begin("p1", "Aspirin", EMPTY_DOSE, 30, HAND), id: "m2" }).medicines;
+    expect([added.resources.map((one) => one.id), added.total]).toEqual([["m2", "m1"], 2]);
+  });
+});
+
+describe("the chart", () => {
+  it("is read by one request, and of a patient who is not there nothing is shown", async () => {
+    const asked: (readonly Search[])[] = [];
+    const empty = { resources: [], included: [], total: 0, next: "" };
+    const node = { searches: async (searches: readonly Search[]) => { asked.push(searches); return searches.map(() => empty); } };
+    const chart = await readChart(node as unknown as Node, "p1");
+    expect(chart.patient).toBeUndefined();
+    expect(asked).toHaveLength(1);
+    for (const { type, parameters } of asked[0] ?? []) {
+      expect(parameters[0]).toEqual(type === "Patient" ? ["_id", "p1"] : ["patient", "p1"]);
+      if (type !== "Patient") expect(Number(parameters.find(([name]) => name === "_count")?.[1])).toBeLessThanOrEqual(48);
+    }
+  });
+  it("tells of an entry what it says, and nothing empty", () => {
+    const entry: FhirResource = value(95, { note: [{ text: "fasting" }] });
+    expect(listFacts(entry).map((fact) => fact.value)).toEqual(["95 mg/dL", "fasting"]);
+  });
+  it("shows plain text of documents and no other format", () => {
+    expect(decodeText({ contentType: "text/plain; charset=utf-8", data: btoa("<script>alert(1)</script>") })).toBe("<script>alert(1)</script>");
+    expect(decodeText({ contentType: "text/html", data: btoa("<p>") })).toBeUndefined();
+    expect(decodeText({ contentType: "text/plain", data: "%" })).toBeUndefined();
+  });
+});
+
+describe("emergencies and apps", () => {
+  it("count down in words that a glance takes in", () => {
+    expect([sayLeft(14_399_500), sayLeft(61_000), sayLeft(-5)]).toEqual(["4:00:00", "1:01", "0:00"]);
+    expect(foldReason("Danger", "  two \n lines ")).toBe("Danger: two lines");
+  });
+  it("open apps by encrypted pages alone", () => {
+    expect(isOpenable("https://app.example/launch?launch=x")).toBe(true);
+    expect(isOpenable("http://localhost:4000/l")).toBe(true);
+    for (const bad of ["javascript:alert(1)", "data:text/html,x", "http://app.example/", "//app.example", "app:open"]) expect(isOpenable(bad)).toBe(false);
+  });
+});
