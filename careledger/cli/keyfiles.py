@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TypeVar
 
@@ -58,6 +59,23 @@ def read_key(path: Path) -> tuple[KeyFile, PatientKey]:
         return found, PatientKey(from_base64(found.seed))
     except CareLedgerError:
         raise _unreadable(path, "patient's", "patient enrol") from None
+
+
+def read_kit(path: Path) -> PatientKey:
+    """The key of a printed kit, whose code the file holds. Raises without a word of it."""
+    try:
+        with path.open("rb") as file:
+            code = file.read(KEY_FILE_BYTES_MAX).decode("ascii")
+        digits = code.replace("-", "").replace(" ", "").strip().lower()
+        if re.fullmatch("[0-9a-f]{64}", digits) is None:
+            raise ValueError
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}", hint="--kit names a file") from None
+    except ValueError:
+        raise UsageError(
+            f"{path} holds no code of a kit", hint="64 digits, as the page showed them"
+        ) from None
+    return PatientKey(bytes.fromhex(digits))
 
 
 K = TypeVar("K")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,10 @@ def enrol(
     key: Annotated[
         Path | None, Parameter(name="--key", help="The key file of the enrolment before, if there is one.")
     ] = None,
+    kit: Annotated[
+        Path | None,
+        Parameter(name="--kit", help="Instead: a file with the code of her passkey's printed kit."),
+    ] = None,
     options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
 ) -> None:
     """Make a key in this process, write it to a file of hers, and enrol its public half in her chart.
@@ -43,15 +48,18 @@ def enrol(
         raise UsageError(
             "a key needs a file", hint="careledger patient enrol PATIENT --key-out FILE --home DIR"
         )
+    if key is not None and kit is not None:
+        raise UsageError("one key lets another follow", hint="--key FILE or --kit FILE")
     former = keyfiles.read_key(key) if key is not None else None
+    printed = keyfiles.read_kit(kit) if kit is not None else None
     call, patient = calls.Calls(options), calls.compute_patient_id(patient)
     prepared = call("consent.prepare", patient=patient)
     if former is not None:
         keyfiles.check_ledger(former[0], prepared["chain"])
-    elif prepared["key"]:
+    elif prepared["key"] and printed is None:
         raise Conflict(
             "this chart has an enrolled key, which must sign its successor",
-            hint="add --key FILE, the key file of the enrolment before",
+            hint="add --key FILE, the key file of the enrolment before, or --kit FILE with the code of a passkey's kit",
             code="enrolled",
         )
     seed = os.urandom(SEED_BYTES)
@@ -59,7 +67,8 @@ def enrol(
     keyfiles.write_key(
         key_out, seed, chain=prepared["chain"], organisation=prepared["organisation"], home=call.home
     )
-    continues = former[1].bind(continuation(new.public)) if former is not None else b""
+    letting = former[1] if former is not None else printed
+    continues = letting.bind(continuation(new.public)) if letting is not None else b""
     try:
         result = call("patient.enrol", patient=patient, key=new.public, continues=continues)
     except Unavailable:
@@ -72,3 +81,25 @@ def enrol(
     print_result({**result, "file": str(key_out)}, as_json=options.json, text=result["key_id"])
     if not options.json:
         note(f"{key_out} is the only copy of the key: keep it, and keep a copy elsewhere")
+
+
+@app.command
+def follow(
+    key_id: Annotated[str, Parameter(name="KEY_ID", help="Of the key that shall follow: 32 hex digits.")],
+    /,
+    *,
+    key: Annotated[Path | None, Parameter(name="--key", help="The key file that decides now.")] = None,
+    as_json: Annotated[bool, Parameter(name="--json", help="Print JSON, errors too.")] = False,
+) -> None:
+    """Let another key follow this key file: print its word, for the page on which her passkey is enrolled.
+
+    Asks no node. Whoever is given this word can enrol that one key in her chart, and no other.
+    """
+    from careledger.cli import keyfiles
+
+    if re.fullmatch("[0-9a-f]{32}", key_id) is None:
+        raise UsageError("this is no key's id", hint="32 hex digits, as the page shows them")
+    if key is None:
+        raise UsageError("only her key lets another follow", hint="--key FILE, as `patient enrol` wrote it")
+    word = keyfiles.read_key(key)[1].bind(key_id.encode()).hex()
+    print_result({"key_id": key_id, "word": word}, as_json=as_json, text=word)

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from careledger.access.directives import compute_key_id
+from careledger.access.patient_keys import PatientKey
 from careledger.cli import calls
 from careledger.cli.run import run
 from careledger.contracts.consent import ENTRY, Entry
@@ -19,7 +21,9 @@ from careledger.node import client
 from tests.faults.killing import serving
 from tests.faults.rig import PASSPHRASE, new_home, node_of, observation, patient
 from tests.fhir.deciding import caller
+from tests.ledger.passkeys import Passkey
 from tests.node.consenting import ELSEWHERE
+from tests.node.passkey_device import PasskeyDevice
 
 Call = Callable[..., tuple[int, str, str]]
 TERMS = ("--to", ELSEWHERE, "--purpose", "TREAT", "--until", "2999-12-31")
@@ -329,3 +333,36 @@ def test_what_would_silently_mean_something_else_is_told(call: Call, home: Path)
     done(call, "patient", "enrol", "berta", "--key-out", "b")
     code, _, err = call("consent", "grant", "anna", *TERMS, "--key", "b")
     assert code == 4 and "newest enrolment" in err
+
+
+def test_a_passkey_follows_a_key_file_and_a_key_file_the_kit(call: Call, home: Path, tmp_path: Path) -> None:
+    done(call, "patient", "enrol", "anna", "--key-out", "anna.key")
+    kit = PatientKey(b"k" * 32)
+    with node_of(home) as node:
+        device = PasskeyDevice(node.command, "anna", Passkey("anna"))
+        word = done(call, "patient", "follow", compute_key_id(device.key), "--key", "anna.key").strip()
+        device.enrol(bytes.fromhex(word), recovery=kit.public)
+        device.grant()
+    assert call("consent", "grant", "anna", "--to", "role:nurse", "--purpose", "TREAT", "--until", "2999-12-31",
+                "--key", "anna.key")[0] == 4  # fmt: skip
+    assert call("patient", "enrol", "anna", "--key-out", "next.key", "--key", "anna.key")[0] == 6
+    (tmp_path / "kit").write_text("-".join(["6b6b6b6b"] * 8) + "\n")
+    done(call, "patient", "enrol", "anna", "--key-out", "next.key", "--kit", "kit")
+    done(call, "consent", "grant", "anna", "--to", "role:nurse", "--purpose", "TREAT", "--until", "2999-12-31",
+         "--key", "next.key")  # fmt: skip
+    assert [one["bound"] for one in listed(call)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("follow", "xyz", "--key", "anna.key"),
+        ("follow", "ab" * 16),
+        ("enrol", "anna", "--key-out", "next.key", "--kit", "absent"),
+        ("enrol", "anna", "--key-out", "next.key", "--kit", "anna.key"),
+        ("enrol", "anna", "--key-out", "next.key", "--kit", "anna.key", "--key", "anna.key"),
+    ],
+)
+def test_what_lets_no_key_follow_is_told(call: Call, home: Path, words: tuple[str, ...]) -> None:
+    done(call, "patient", "enrol", "anna", "--key-out", "anna.key")
+    assert call("patient", *words)[0] == 2

@@ -48,7 +48,7 @@ def test_a_patient_enrols_her_passkey_signs_an_apps_consent_and_withdraws_it(
         enrol(page, house, None)
         page.get_by_role("button", name="Decide with this passkey").click()
         page.get_by_text("From now on this passkey decides.").wait_for()
-        kit = page.locator("#decision-kit").inner_text()
+        kit = page.locator("#printed-kit").inner_text()
         assert len(kit.replace("-", "")) == 64
         page.goto(
             app.request(redirect_uri=CALLBACK, scope="openid launch/patient offline_access patient/*.rs")

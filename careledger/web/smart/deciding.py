@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from careledger.access.directives import compute_key_id
 from careledger.primitives.errors import Invalid, NotFound, NotPermitted, Unavailable
 from careledger.smart.accounts import Account
 from careledger.smart.controllers import encode_key, find_deciding, patient_of
@@ -91,7 +92,12 @@ async def describe_deciding(people: People, account: Account) -> dict[str, objec
         return None
     key, credential = prepared["key"], prepared["credential"]
     passkeys = [
-        {"id": one.id.hex(), "label": one.label, "is_mine": one.id == credential}
+        {
+            "id": one.id.hex(),
+            "label": one.label,
+            "is_mine": one.id == credential,
+            "key_id": compute_key_id(encode_key(one, people.party)),
+        }
         for one in list_passkeys(people.registry, account.id)
         if one.prf
     ]

@@ -323,7 +323,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "event.unlinked": ("unlinked an account from the provider", "separó una cuenta del proveedor"),
         "event.audit-read": ("read this log", "leyó este registro"),
         # deciding by passkey
-        "decide": ("Who may see my record", "Quién puede ver mi historial"),
+        "decide": ("A key of your own", "Una llave propia"),
         "decide.text": (
             "With one of your passkeys you can sign who may see your record, and take it back. The organisation cannot sign for you.",
             "Con una de sus llaves de acceso puede firmar quién puede ver su historial, y retirarlo. La organización no puede firmar por usted.",
@@ -335,8 +335,12 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "Ya decide una llave de acceso. Para cambiarla necesita esa llave, o su código impreso.",
         ),
         "decide.by-key-file": (
-            "A key file decides: use it with the command line.",
-            "Decide un archivo de clave: úselo con la línea de órdenes.",
+            "A key file decides. To let a passkey follow it, run careledger patient follow with the number beside the passkey.",
+            "Decide un archivo de clave. Para que le siga una llave, ejecute careledger patient follow con el número junto a la llave.",
+        ),
+        "decide.word": (
+            "What careledger patient follow printed",
+            "Lo que mostró careledger patient follow",
         ),
         "decide.kit-lost": (
             "Code of its kit, if you have lost that passkey",

@@ -13,12 +13,14 @@ export interface Deciding {
   readonly label: string;
   /** It is the one that decides now. */
   readonly is_mine: boolean;
+  /** For `careledger patient follow`, where a key file decides. */
+  readonly key_id: string;
 }
 
 /** How it stands before anything is done: `POST /me/key/options` with {}. */
 export interface KeyState {
   readonly is_enrolled: boolean;
-  /** A key file decides: no page can let a passkey follow it. */
+  /** A key file decides: `careledger patient follow` gives its word. */
   readonly by_file: boolean;
   /** Empty if none of hers can derive keys (PRF). */
   readonly passkeys: readonly Deciding[];
@@ -29,6 +31,9 @@ interface Chosen {
   readonly key: string;
 }
 
+/** An ML-DSA-65 signature in hex. */
+const WORD_OF_KEY_FILE = /^[0-9a-f]{6618}$/;
+
 /** Posts JSON to our own pages, with the session's token in `x-csrf`; throws where the node refuses. */
 export type Tell = (path: string, content: object) => Promise<unknown>;
 
@@ -38,13 +43,14 @@ export async function readKeyState(tell: Tell): Promise<KeyState> {
 
 /**
  * The passkey of this id decides from now on; the code of its printed kit comes back, which nobody else has: show it once.
- * Where a key is enrolled, that one says yes by a gesture first, or, if it is lost, `kit` (the code of its kit) does. Throws
- * NoGesture, RangeError for what is no code of a kit, and what `tell` throws.
+ * Where a key is enrolled, that one says yes by a gesture first, or `word` does: the code of its kit, if it is lost, or what
+ * `careledger patient follow` printed, if it is a key file. Throws NoGesture, RangeError for what is neither, and what `tell`
+ * throws.
  */
-export async function enrolPasskey(tell: Tell, passkey: string, kit = ""): Promise<string> {
+export async function enrolPasskey(tell: Tell, passkey: string, word = ""): Promise<string> {
   const { prepared, key } = (await tell("/me/key/options", { passkey })) as Chosen;
   const encoded = fromHex(key);
-  const continues = await follow(prepared, encoded, kit);
+  const continues = await follow(prepared, encoded, word);
   // PRF is evaluated on nothing in particular: a device that gives nothing now would give no directive its key.
   const proof = await ask(fromHex(passkey), enrolmentChallenge(prepared, encoded), prfInputs(new Uint8Array(32)));
   if (proof.secrets === undefined) throw new NoGesture();
@@ -58,8 +64,10 @@ export async function enrolPasskey(tell: Tell, passkey: string, kit = ""): Promi
   return printed.code;
 }
 
-async function follow(prepared: Prepared, key: Bytes, kit: string): Promise<Bytes> {
+async function follow(prepared: Prepared, key: Bytes, word: string): Promise<Bytes> {
   if (prepared.key === "") return new Uint8Array();
-  if (kit !== "") return signWithKit(kit, key);
+  const digits = word.replaceAll(/\s/g, "");
+  if (WORD_OF_KEY_FILE.test(digits)) return fromHex(digits);
+  if (digits !== "" || prepared.credential === "") return signWithKit(digits, key);
   return (await ask(fromHex(prepared.credential), continuationChallenge(key))).signature;
 }

@@ -58,9 +58,9 @@ async function guard(button: HTMLButtonElement, doing: () => Promise<void>): Pro
 for (const button of document.querySelectorAll<HTMLButtonElement>("button[data-decide]")) {
   button.addEventListener("click", () => {
     void guard(button, async () => {
-      const kit = document.querySelector<HTMLInputElement>("input[name='decision-kit']")?.value.trim() ?? "";
+      const kit = document.querySelector<HTMLInputElement>("[name='decision-kit']")?.value.trim() ?? "";
       const code = await enrolPasskey(post, button.dataset["decide"] ?? "", kit);
-      const place = document.getElementById("decision-kit");
+      const place = document.getElementById("printed-kit");
       if (place !== null) {
         place.textContent = code;
         place.hidden = false;
