@@ -50,10 +50,18 @@ export function joinWords(parts: readonly (string | undefined)[], between = ", "
 // Numbers
 
 const MOST_DIGITS = 6;
+const numberFormats = new Map<string, Intl.NumberFormat>();
+
+/** Making a formatter takes a hundred times as long as using it, and a chart has hundreds of dates: each is made once. */
+function once<T>(made: Map<string, T>, key: string, make: () => T): T {
+  const found = made.get(key) ?? make();
+  made.set(key, found);
+  return found;
+}
 
 /** A number as written in this language: at most six digits that mean something. */
 export function sayNumber(value: number): string {
-  return new Intl.NumberFormat(locale(), { maximumSignificantDigits: MOST_DIGITS }).format(value);
+  return once(numberFormats, locale(), () => new Intl.NumberFormat(locale(), { maximumSignificantDigits: MOST_DIGITS })).format(value);
 }
 
 export function sayUnit(quantity: Quantity | Age | undefined): string {
@@ -96,8 +104,10 @@ export function sayMonth(text: string | undefined): string {
   return text?.length === 4 ? text : sayDate(text, { month: "long", year: "numeric" });
 }
 
+const dateFormats = new Map<string, Intl.DateTimeFormat>();
+
 function format(moment: Date, options: Intl.DateTimeFormatOptions): string {
-  return new Intl.DateTimeFormat(locale(), options).format(moment);
+  return once(dateFormats, locale() + JSON.stringify(options), () => new Intl.DateTimeFormat(locale(), options)).format(moment);
 }
 
 /** The moment that a FHIR date names (its beginning, if it is less exact). Undefined for what is none. */
