@@ -6,7 +6,10 @@ The cases are vectors/passkeys.json too, for other implementations.
 from __future__ import annotations
 
 import json
+import random
+from base64 import urlsafe_b64decode
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ import pytest
 from careledger.ledger.kernel import WEBAUTHN_ML_DSA
 from tests.ledger.passkeys import AT, ED, UP, UV, Passkey
 from tests.verifier.passkey_chart import SHOWN, Holder, Small, enrol_passkey
-from tests.verifier.synthetic_chart import Patient, SyntheticChart, b64
+from tests.verifier.synthetic_chart import Patient, SyntheticChart, b64, canonical
 from tests.verifier.test_exports import permitted
 from tests.verifier.twins import ROOT, export_verdict, export_verdicts
 
@@ -185,3 +188,36 @@ def test_both_verifiers_say_what_the_vectors_say() -> None:
     for case in vectors["cases"]:
         said = export_verdict(case["export"].encode(), vectors["trusts"][case["trust"]].encode())
         assert said == case["expected"], case["name"]
+
+
+def alter(data: bytes, draw: random.Random) -> bytes:
+    """One byte other, gone or more; or cut; or a length that lies."""
+    at = draw.randrange(len(data))
+    return draw.choice(
+        (
+            data[:at] + bytes([data[at] ^ 1 << draw.randrange(8)]) + data[at + 1 :],
+            data[:at] + data[at + 1 :],
+            data[:at] + draw.randbytes(1) + data[at:],
+            data[:at],
+            data[: at & ~3] + draw.choice((bytes(4), b"\0\0\0\x40", b"\xff" * 4)) + data[(at & ~3) + 4 :],
+        )
+    )
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_a_custodian_enters_both_say_the_same(seed: int) -> None:
+    """Leaves of every kind of damage, rightly committed: the verifiers agree, and take none of another key or binding."""
+    draw = random.Random(seed)
+    for _ in range(25):
+        chart = Chart()
+        enrol_passkey(chart, ADA)
+        chart.decide(ADA, **SHOWN)
+        number = draw.choice((-1, -2))
+        leaf = json.loads(chart.entries[number].body)
+        name = draw.choice(["key", "proof", "credential"] if number == -2 else ["binding", "salt", "key"])
+        data = alter(urlsafe_b64decode(leaf[name] + "=="), draw)
+        leaf[name] = b64(data)
+        chart.entries[number] = replace(chart.entries[number], body=canonical(leaf).decode())
+        verdict = export_verdict(chart.export(), chart.checkpoint())
+        is_free = (name in ("credential", "key") and number == -1) or name == "credential"
+        assert verdict == "refused" or is_free, (name, data.hex())
