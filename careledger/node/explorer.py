@@ -1,14 +1,14 @@
 """The ledger as anybody of the network may see it: blocks, transactions in words, organisations, validators, search.
 
 Read from a view of the index, in whatever process answers; nothing of a chart is opened. All that is asked for has a
-limit: a page of blocks, a search that looks back only so far and says from where to go on.
+limit. What a text names is `explorer_search`'s part.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
@@ -31,7 +31,7 @@ from careledger.ledger.genesis import GENESIS, NETWORK, Genesis, compute_chain_i
 from careledger.ledger.kernel import Key
 from careledger.ledger.log import consistency_path
 from careledger.ledger.store.kv import KV
-from careledger.ledger.transaction import Body, Transaction, compute_id, decode_transaction
+from careledger.ledger.transaction import Transaction, compute_id, decode_transaction
 from careledger.node.explorer_words import (
     describe_did,
     describe_key,
@@ -42,7 +42,7 @@ from careledger.node.explorer_words import (
 )
 from careledger.primitives.encoding import Schema
 from careledger.primitives.errors import CareLedgerError, Corrupt, Invalid, NotFound
-from careledger.primitives.types import Did, did_text, parse_did
+from careledger.primitives.types import Did, did_text
 from careledger.vault.snapshot import VaultSnapshot
 
 PAGE_MAX: Final = 100
@@ -50,20 +50,10 @@ SHOWN_MAX: Final = 500
 """Transactions of a block that are shown with it; the others are asked for by their hashes."""
 TYPED_MAX: Final = 100
 """Transactions of a block whose types are counted in its line."""
-LOOK_BACK: Final = 500
-LOOKED_AT_MAX: Final = 5_000
-"""Blocks that one search looks through, and transactions."""
-FOUND_MAX: Final = 50
 RATE_BLOCKS: Final = 50
 MEMBERS_SECONDS: Final = 2.0
-QUERY_MAX: Final = 100
-_HEIGHT = re.compile(r"[0-9]{1,15}", re.ASCII)
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 STATUSES: Final[Mapping[int, str]] = {ACTIVE: "active", JAILED: "jailed"}
-
-
-Fits = Callable[[Body, Sequence[str]], bool]
-"""Whether a transaction, by its body and the types of its messages, is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +85,13 @@ class Explorer:
     """One view of the ledger. Use within the snapshot's lifetime; `members` outlives it."""
 
     __slots__ = (
-        "_genesis",
-        "_kv",
-        "_members",
-        "_names",
-        "_schema",
-        "_state",
-        "height",
-        "is_network",
-        "time_ms",
-    )
+        "_genesis", "_kv", "_members", "_names", "_schema", "height", "is_network", "state", "time_ms",
+    )  # fmt: skip
 
     def __init__(self, snapshot: VaultSnapshot, members: Members | None = None) -> None:
         self._members = members or Members()
         self._kv: KV = snapshot.ledger()
-        self._state = Overlay(snapshot.state)
+        self.state = Overlay(snapshot.state)
         self._names: dict[bytes, str] = {}
         self._genesis = _read_genesis(self._kv.get(index.GENESIS_KEY) or b"")
         self.is_network = self._genesis.mode == NETWORK
@@ -134,7 +116,7 @@ class Explorer:
             "genesis_ms": self._genesis.time_ms,
             "block_interval_ms": self._interval_ms(),
             "organisations": organisations,
-            "validators": len(get_seats(self._state)),
+            "validators": len(get_seats(self.state)),
             "message_types": sorted(kind.name for kind in kinds().values()),
         }
 
@@ -144,7 +126,7 @@ class Explorer:
         if self.height - first < 2:
             return 0
         try:
-            return (self.time_ms - self._block(first).time_ms) // (self.height - first)
+            return (self.time_ms - self.block(first).time_ms) // (self.height - first)
         except NotFound:
             return 0
 
@@ -155,12 +137,12 @@ class Explorer:
     def _list_organisations(self) -> list[dict[str, Any]]:
         events = index.scan_events(self._kv, REGISTERED.name, 0, 2**63)
         named = [CHANGED.decode(event.data).subject for event in islice(events, index.EVENTS_MAX)]
-        seats = [seat.organisation for seat in get_seats(self._state)]
+        seats = [seat.organisation for seat in get_seats(self.state)]
         found = []
         for did in dict.fromkeys([*named, *seats]):
-            subject = SUBJECTS.get(self._state, did)
+            subject = SUBJECTS.get(self.state, did)
             if subject is not None and subject.kind == ORGANISATION:
-                found.append(_organisation(did, subject))
+                found.append(describe_organisation(did, subject))
         return found
 
     # Blocks
@@ -171,13 +153,13 @@ class Explorer:
         blocks = []
         for height in range(top, max(-1, top - min(count, PAGE_MAX)), -1):
             try:
-                blocks.append(self._line(self._block(height)))
+                blocks.append(self.line(self.block(height)))
             except NotFound:  # this node began with a snapshot: it has no older ones
                 return {"blocks": blocks, "next": None}
         last = top - len(blocks) + 1
         return {"blocks": blocks, "next": last if blocks and last > 0 else None}
 
-    def _line(self, block: Block) -> dict[str, Any]:
+    def line(self, block: Block) -> dict[str, Any]:
         types: dict[str, int] = {}
         for data in block.transactions[:TYPED_MAX]:
             for name in _types_of(data):
@@ -193,9 +175,9 @@ class Explorer:
 
     def show_block(self, height: int) -> dict[str, Any]:
         """A block with its transactions. Raises NotFound."""
-        block = self._block(height)
+        block = self.block(height)
         shown = [
-            self._transaction(Placed(height, at, data, block.codes[at]))
+            self.describe(Placed(height, at, data, block.codes[at]))
             for at, data in enumerate(block.transactions[:SHOWN_MAX])
         ]
         founding = (
@@ -206,7 +188,7 @@ class Explorer:
             for one in getattr(block, "evidence", ())
         ]
         return {
-            **self._line(block),
+            **self.line(block),
             "chain": self.chain,
             "previous": height - 1 if height else None,
             "evidence": evidence,
@@ -215,7 +197,7 @@ class Explorer:
             "left_out": len(block.transactions) - len(shown),
         }
 
-    def _block(self, height: int) -> Block:
+    def block(self, height: int) -> Block:
         if not 0 <= height <= self.height:
             raise NotFound(f"there is no block {height}", hint=f"the newest is {self.height}")
         data = self._kv.get(index.block_key(height))
@@ -240,20 +222,20 @@ class Explorer:
         """A transaction by its hash, with its bytes. Raises Invalid, NotFound."""
         if not _HASH.fullmatch(id):
             raise Invalid("this is no transaction's hash", hint="64 hex digits")
-        found = self._find(bytes.fromhex(id))
+        found = self.find(bytes.fromhex(id))
         if found is None:
             raise NotFound("there is no such transaction on this ledger", hint="hashes stand in the blocks")
-        return self._transaction(found) | {"chain": self.chain, "raw": found.data.hex()}
+        return self.describe(found) | {"chain": self.chain, "raw": found.data.hex()}
 
-    def _find(self, id: bytes) -> Placed | None:
+    def find(self, id: bytes) -> Placed | None:
         place = self._kv.get(index.transaction_key(id))
         if place is None:
             return None
         height, position = int.from_bytes(place[:8], "big"), int.from_bytes(place[8:], "big")
-        block = self._block(height)
+        block = self.block(height)
         return Placed(height, position, block.transactions[position], block.codes[position])
 
-    def _transaction(self, found: Placed) -> dict[str, Any]:
+    def describe(self, found: Placed) -> dict[str, Any]:
         shown: dict[str, Any] = {
             "height": found.height,
             "position": found.position,
@@ -280,20 +262,20 @@ class Explorer:
         """The name of an organisation on the ledger, '' for everybody else."""
         known = self._names.get(did)
         if known is None:
-            subject = SUBJECTS.get(self._state, Did(did))
+            subject = SUBJECTS.get(self.state, Did(did))
             known = self._names[did] = "" if subject is None else subject.name
         return known
 
     def list_validators(self) -> list[dict[str, Any]]:
         """Every validator that is active or jailed, the heaviest first; none on an embedded ledger."""
-        addresses = [seat.address for seat in get_seats(self._state)]
+        addresses = [seat.address for seat in get_seats(self.state)]
         events = index.scan_events(self._kv, VALIDATOR_CHANGED.name, 0, 2**63)
         for event in islice(events, index.EVENTS_MAX):
             changed: ValidatorChanged = VALIDATOR_CHANGED.schema.decode(event.data)
             addresses.append(changed.address)
         found = []
         for address in dict.fromkeys(addresses):
-            one = VALIDATORS.get(self._state, address)
+            one = VALIDATORS.get(self.state, address)
             if one is not None and one.status in STATUSES:
                 found.append(
                     {
@@ -307,95 +289,12 @@ class Explorer:
                 )
         return sorted(found, key=lambda one: (-one["weight"], one["address"]))
 
-    # Search
-
-    def search(self, text: str, before: int | None) -> dict[str, Any]:
-        """What a text names: a height, a hash, a DID, an organisation's name, a type of message. Raises Invalid.
-
-        Transactions of a DID or type are looked for in the newest blocks below `before`; `next` says from where to go on.
-        """
-        wanted = text.strip()
-        if not 0 < len(wanted) <= QUERY_MAX:
-            raise Invalid(f"a search has 1 to {QUERY_MAX} characters", code="parameter")
-        if _HEIGHT.fullmatch(wanted):
-            is_there = int(wanted) <= self.height
-            return _found(blocks=[self._line(self._block(int(wanted)))] if is_there else [])
-        if _HASH.fullmatch(wanted.lower()):
-            return self._by_hash(bytes.fromhex(wanted.lower()))
-        if wanted.startswith("did:"):
-            return self._by_did(parse_did(wanted), before)
-        if any(kind.name == wanted for kind in kinds().values()):
-            return self._look_back(before, lambda body, names: wanted in names)
-        named = [one for one in self.list_organisations() if wanted.casefold() in one["name"].casefold()]
-        return _found(organisations=named[:FOUND_MAX])
-
-    def _by_hash(self, wanted: bytes) -> dict[str, Any]:
-        found = self._find(wanted)
-        if found is not None:
-            return _found(transactions=[self._transaction(found)])
-        for height in range(self.height, max(-1, self.height - LOOK_BACK), -1):
-            try:
-                block = self._block(height)
-            except NotFound:
-                break
-            if block.app_hash == wanted:
-                return _found(blocks=[self._line(block)])
-        return _found()
-
-    def _by_did(self, did: Did, before: int | None) -> dict[str, Any]:
-        subject = SUBJECTS.get(self._state, did)
-        if subject is None:
-            return _found()
-        found = self._look_back(before, lambda body, names: body.sponsor == did)
-        if subject.kind == ORGANISATION:
-            found["organisations"] = [_organisation(did, subject)]
-        return found
-
-    def _look_back(self, before: int | None, fits: Fits) -> dict[str, Any]:
-        top = self.height if before is None else min(before - 1, self.height)
-        found: list[dict[str, Any]] = []
-        height, left = top, LOOKED_AT_MAX
-        while height > max(0, top - LOOK_BACK) and len(found) < FOUND_MAX and left > 0:
-            try:
-                block = self._block(height)
-            except NotFound:
-                return _found(transactions=found)
-            for at, data in enumerate(block.transactions[:SHOWN_MAX]):
-                if _fits(data, fits):
-                    found.append(self._transaction(Placed(height, at, data, block.codes[at])))
-            left -= len(block.transactions)
-            height -= 1
-        return _found(transactions=found, next=height + 1 if height > 0 else None)
-
 
 @lru_cache(4)
 def _read_genesis(data: bytes) -> Genesis:
     if not data:
         raise Corrupt("the ledger's genesis is missing", hint="run `careledger fsck`")
     return GENESIS.decode(data)
-
-
-def _found(
-    *,
-    blocks: Sequence[Any] = (),
-    transactions: Sequence[Any] = (),
-    organisations: Sequence[Any] = (),
-    next: int | None = None,
-) -> dict[str, Any]:
-    return {
-        "blocks": list(blocks),
-        "transactions": list(transactions),
-        "organisations": list(organisations),
-        "next": next,
-    }
-
-
-def _fits(data: bytes, fits: Fits) -> bool:
-    try:
-        _, body = decode_transaction(data)
-    except CareLedgerError:
-        return False
-    return fits(body, [name_message(one) for one in body.messages])
 
 
 def _types_of(data: bytes) -> list[str]:
@@ -410,7 +309,7 @@ def _signatures(transaction: Transaction) -> list[dict[str, str]]:
     return [describe_key(Key(one.algorithm, one.key)) for one in transaction.authenticators]
 
 
-def _organisation(did: Did, subject: Subject) -> dict[str, Any]:
+def describe_organisation(did: Did, subject: Subject) -> dict[str, Any]:
     return {
         "did": did_text(did),
         "name": subject.name,

@@ -12,10 +12,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from careledger.access.tokens import TokenVerifier
 from careledger.ledger.export_verification import verify_export
 from careledger.ledger.verification import verify_receipt
+from careledger.node.callers import Caller, Packed, unpack
 from careledger.node.log import _bounded
 from careledger.node.spools import SPOOLS_OF_CALLER_MAX
 from careledger.smart.accounts import Account, add_account
@@ -386,3 +389,18 @@ def test_what_was_waited_for_is_decided_again(tmp_path: Path, monkeypatch: pytes
             return (await asyncio.wait_for(waiting, 10)).status
 
         assert site.node.run(deny()) == 404
+
+
+def test_a_caller_reaches_the_writer_as_they_are(site: Site) -> None:
+    scope = "launch/patient openid patient/Condition.rs patient/Observation.rs?category=http://terminology.hl7.org/CodeSystem/observation-category|laboratory"
+    token = site.token(
+        scope=scope, roles=("nurse", "ward 7"), did="did:careledger:" + "ab" * 32, practitioner="bo"
+    )
+    read = site.api.parts.authority.server
+    verifier = TokenVerifier(
+        site.issuer.public_key, read.organisation, site.node.service.context.home.file.chain_id, lambda _: False, read.now_ms
+    )  # fmt: skip
+    actor = verifier.read(token.encode())
+    assert actor.scopes.outside and actor.roles
+    packed = msgspec.msgpack.decode(msgspec.msgpack.encode(Caller(actor, bytes(16)).pack()), type=Packed)
+    assert unpack(packed) == Caller(actor, bytes(16))

@@ -131,6 +131,8 @@ def test_the_explorer_is_for_who_is_signed_in_unless_it_is_open(site: Site, tmp_
         assert open_site.ask("/api/me").status == open_site.ask("/api/network").status == 401
         assert not open_site.api.is_open("/api/charts/ada/head")
         assert open_site.ask("/api/ledger", "x" * 40).status == 401, "a bad token is refused all the same"
+        searches = [open_site.ask("/api/ledger/search?q=1").status for _ in range(61)]
+        assert (searches[0], searches[-1]) == (200, 429)
         statuses = [open_site.ask("/api/ledger/validators").status for _ in range(600)]
         assert statuses[0] == 200 and statuses[-1] == 429 and "retry-after" in open_site.ask(PATHS[0]).headers
 

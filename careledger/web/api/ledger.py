@@ -10,12 +10,15 @@ from careledger.fhir.messages import FhirResponse
 from careledger.ledger.proof_files import encode_binary
 from careledger.ledger.verification import read_any_trust
 from careledger.node.explorer import PAGE_MAX, Explorer
+from careledger.node.explorer_search import search as find
 from careledger.primitives.errors import Invalid, NotPermitted
-from careledger.smart.limits import PAGES_OF_ADDRESS
+from careledger.smart.limits import PAGES_OF_ADDRESS, Limit
 from careledger.web.api.messages import ApiRequest, answer, answer_kept, read_count, read_number
 from careledger.web.api.parts import Found, Parts
 
 COUNT_DEFAULT: Final = 20
+SEARCHES_OF_ADDRESS: Final = Limit(rate=2, burst=60)
+"""A search looks at some hundred blocks."""
 
 
 def check_reader(parts: Parts, request: ApiRequest) -> None:
@@ -128,5 +131,6 @@ async def search(parts: Parts, request: ApiRequest, found: Found) -> FhirRespons
     if "q" not in given:
         raise Invalid("a search needs q", hint="q=HEIGHT, HASH, DID or type of message", code="parameter")
     before = read_number(given["before"], "before") if "before" in given else None
+    parts.limiter.use(SEARCHES_OF_ADDRESS, "searches", request.address)
     with parts.reader.snapshot() as snapshot:
-        return answer(Explorer(snapshot, parts.members).search(given["q"], before))
+        return answer(find(Explorer(snapshot, parts.members), given["q"], before))
