@@ -96,6 +96,7 @@ async function authorise(kind: Kind, purpose: string): Promise<Issued> {
     ...(purpose === "" ? {} : { purpose_of_use: purpose }),
   });
   const answer = await reach(`/oauth/authorize?${query}`);
+  await answer.arrayBuffer(); // empty; taken, so that the browser does not call the request broken off
   const came = new URL(answer.url);
   const said = (name: string): string => came.searchParams.get(name) ?? "";
   if (came.origin !== origin || came.pathname !== CALLBACK) throw new Refusal(answer.status, "authorisation-refused", "", "");
