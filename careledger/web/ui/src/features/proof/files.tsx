@@ -1,9 +1,11 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import { Button } from "@mantine/core";
-import { type DragEvent, type ReactElement, useRef, useState } from "react";
+import { type DragEvent, type ReactElement, useState } from "react";
 import type { Facts } from "../../lib/proof/answering.ts";
 import type { ExportFacts, ReceiptFacts } from "../../lib/proof/index.ts";
 import { type Chosen, judge, type Judged, readChosen } from "./judging.ts";
+import { ScannedSheet } from "./scanned.tsx";
+import { readCode } from "./sheet-code.ts";
 import { ExportFactsList, momentOf, numberOf, Raw, ReceiptFactsList, Refused, Sentence } from "./verdict.tsx";
 
 /** Proof files of anybody, checked by this browser alone: nothing is sent anywhere, and no network is needed. */
@@ -23,25 +25,28 @@ export function Files(): ReactElement {
     setBusy(true);
     setJudged(await judge(others, trust.data).finally(() => setBusy(false)));
   };
+  const [scanned] = useState(() => readCode(location.hash));
   const hasProof = others.some((file) => file.kind !== "unknown");
   return (
-    <section className="card stack">
-      <h2><Trans>A proof file that you were given</Trans></h2>
-      <p><Trans>Choose the proof (a receipt or a copy of a record) and the trust file of its ledger. Your browser checks them by itself: nothing leaves this device.</Trans></p>
-      <Drop onFiles={(chosen) => void add(chosen)} />
-      {files.length === 0 ? null : <ChosenFiles files={files} onForget={(name) => { setJudged(undefined); setFiles(files.filter((file) => file.name !== name)); }} />}
-      {files.length > 0 && trust === undefined ? <p className="notice warn"><Trans>The trust file is missing: it says which ledger you believe. Ask whoever gave you the proof, or better somebody independent; on this site it is under “Download and print”.</Trans></p> : null}
-      {trust !== undefined && !hasProof ? <p className="notice warn"><Trans>Now choose the proof as well.</Trans></p> : null}
-      <p><Button disabled={trust === undefined || !hasProof} loading={isBusy} onClick={() => void check()}><Trans>Check</Trans></Button></p>
-      {judged?.map((one) => <Verdict key={one.name} judged={one} />)}
-    </section>
+    <>
+      {scanned === undefined ? null : <ScannedSheet scanned={scanned} judged={judged ?? []} />}
+      <section className="card stack">
+        <h2><Trans>A proof file that you were given</Trans></h2>
+        <p><Trans>Choose the proof (a receipt or a copy of a record) and the trust file of its ledger. Your browser checks them by itself: nothing leaves this device.</Trans></p>
+        <Drop onFiles={(chosen) => void add(chosen)} />
+        {files.length === 0 ? null : <ChosenFiles files={files} onForget={(name) => { setJudged(undefined); setFiles(files.filter((file) => file.name !== name)); }} />}
+        {files.length > 0 && trust === undefined ? <p className="notice warn"><Trans>The trust file is missing: it says which ledger you believe. Ask whoever gave you the proof, or better somebody independent; on this site it is under “Download and print”.</Trans></p> : null}
+        {trust !== undefined && !hasProof ? <p className="notice warn"><Trans>Now choose the proof as well.</Trans></p> : null}
+        <p><Button disabled={trust === undefined || !hasProof} loading={isBusy} onClick={() => void check()}><Trans>Check</Trans></Button></p>
+        {judged?.map((one) => <Verdict key={one.name} judged={one} />)}
+      </section>
+    </>
   );
 }
 
 function Drop({ onFiles }: { readonly onFiles: (files: Iterable<File>) => void }): ReactElement {
   const { t } = useLingui();
   const [isOver, setOver] = useState(false);
-  const input = useRef<HTMLInputElement>(null);
   const drop = (event: DragEvent): void => {
     event.preventDefault();
     setOver(false);
@@ -50,7 +55,7 @@ function Drop({ onFiles }: { readonly onFiles: (files: Iterable<File>) => void }
   return (
     <div className={isOver ? "drop over" : "drop"} onDragOver={(event) => { event.preventDefault(); setOver(true); }} onDragLeave={() => setOver(false)} onDrop={drop}>
       <label className="field"><Trans>Files (several at once, or drop them here)</Trans>
-        <input ref={input} type="file" multiple aria-label={t`Proof files and trust file`} onChange={(event) => { if (event.target.files !== null) onFiles([...event.target.files]); event.target.value = ""; }} />
+        <input type="file" multiple aria-label={t`Proof files and trust file`} onChange={(event) => { if (event.target.files !== null) onFiles([...event.target.files]); event.target.value = ""; }} />
       </label>
     </div>
   );

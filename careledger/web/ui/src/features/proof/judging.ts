@@ -1,5 +1,6 @@
 import type { Facts } from "../../lib/proof/answering.ts";
 import type { FileKind, Verdict } from "../../lib/proof/index.ts";
+import { sealOf } from "./seal.ts";
 import { verify } from "./verifier.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -18,6 +19,8 @@ export interface Judged {
   readonly kind: FileKind;
   readonly verdict: Verdict<Facts>;
   readonly tookMs: number;
+  /** Of a receipt that holds: the seal of its entry. */
+  readonly seal: string;
   /** Whether nothing had gone since an earlier copy was checked too. */
   readonly hasEarlier: boolean;
 }
@@ -49,13 +52,13 @@ export async function judge(files: readonly Chosen[], trust: Bytes): Promise<rea
   for (const file of receipts) {
     const body = receipts.length === 1 && bodies.length === 1 ? bodies[0]?.data : undefined;
     const found = await verify({ kind: "receipt", files: { file: file.data, trust, ...(body === undefined ? {} : { body }) } });
-    judged.push({ name: file.name, kind: file.kind, ...found, hasEarlier: false });
+    judged.push({ name: file.name, kind: file.kind, ...found, seal: found.verdict.ok ? await sealOf(file.data) : "", hasEarlier: false });
   }
   for (const kind of KINDS_OF_EXPORT) {
     const [newest, earlier] = files.filter((file) => file.kind === kind).sort((a, b) => b.height - a.height);
     if (newest === undefined) continue;
     const found = await verify({ kind: "export", files: { file: newest.data, trust, ...(earlier === undefined ? {} : { earlier: earlier.data }) } });
-    judged.push({ name: newest.name, kind, ...found, hasEarlier: earlier !== undefined });
+    judged.push({ name: newest.name, kind, ...found, seal: "", hasEarlier: earlier !== undefined });
   }
   return judged;
 }
