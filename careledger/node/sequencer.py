@@ -19,7 +19,7 @@ from careledger.node.accesses import AccessEntries, AccessQueue
 from careledger.node.group import Group, Handed, NextBlock, encode_event
 from careledger.node.heads import head_changes, write_heads
 from careledger.node.home import OpenHome
-from careledger.node.waiting import SyncTimes, Waiting
+from careledger.node.waiting import SyncTimes, Waiting, in_slices
 from careledger.node.workers import Workers
 from careledger.primitives.errors import CareLedgerError, Unavailable
 from careledger.vault import journal as journal_frames
@@ -306,7 +306,7 @@ class Sequencer:
             group = Group(home, home.writer.begin())
             for one in waiting:
                 try:
-                    group.check(one.commit, self._clock_ms())
+                    await in_slices(group.check(one.commit, self._clock_ms()), SLICE_SECONDS)
                 except NextBlock:
                     later.append(one)
                     continue
@@ -337,12 +337,8 @@ class Sequencer:
 
     async def _apply(self, group: Group, one: Waiting) -> None:
         """Put the commit into the group, giving way to other requests every few milliseconds."""
-        started = time.monotonic()
-        for _ in one.work(group) if one.work else group.apply(one.commit):
-            if time.monotonic() - started > SLICE_SECONDS:
-                self._stage(group)
-                await asyncio.sleep(0)
-                started = time.monotonic()
+        steps = one.work(group) if one.work else group.apply(one.commit)
+        await in_slices(steps, SLICE_SECONDS, lambda: self._stage(group))
 
     def _stage(self, group: Group) -> None:
         """Journal what the group has so far; without effect until its last frame."""
@@ -394,7 +390,7 @@ class Sequencer:
         seen = {chart: home.access.frontier(chart).copy() for chart in changed}
         changes = head_changes(home, home.writer.touched_heads(), ())
         root = await write_heads(home, txn, changes, seen, self._give_way)
-        home.writer.flush()
+        await in_slices(home.writer.flush_steps(), SLICE_SECONDS)
         transactions = [t for one in accepted for t in one.commit.transactions]
         now_ms = max(self._clock_ms(), group.newest_ms, self._entries.newest_ms)
         block = home.execute(txn, root if changes or seen else None, transactions, now_ms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -76,3 +77,14 @@ class AnchorTimes:
             if left <= 0:
                 return 1000 * seconds
         return 0.0
+
+
+async def in_slices(steps: Iterator[None], seconds: float, pause: Callable[[], None] | None = None) -> None:
+    """Take the steps; where so many seconds are over, `pause` and give way to what waits."""
+    started = time.monotonic()
+    for _ in steps:
+        if time.monotonic() - started > seconds:
+            if pause is not None:
+                pause()
+            await asyncio.sleep(0)
+            started = time.monotonic()

@@ -5,7 +5,7 @@ Nothing here decides: refusals happen before. Everything happens inside one LMDB
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import lmdb
@@ -290,14 +290,19 @@ class IndexWriter:
 
     def flush(self) -> None:
         """Seal the new rows and write the state of each chart that was touched."""
+        for _ in self.flush_steps():
+            pass
+
+    def flush_steps(self) -> Iterator[None]:
+        """As `flush`, a segment a step; nothing may be added between the first and the last."""
         txn = self._open()
         for state in self._touched.values():
             if state.new_rows:
-                self._seal_rows(state)
+                yield from self._seal_rows(state)
             head = CHART.pack(state.handle, state.epoch, state.rows, state.tail_first)
             txn.put(CHART_KEY.pack(state.number), head + state.frontier.to_bytes(), db=self._tables.chart)
 
-    def _seal_rows(self, state: ChartState) -> None:
+    def _seal_rows(self, state: ChartState) -> Iterator[None]:
         txn, table = self._open(), self._tables.row
         keys = self._chart_keys(state.number)
         rows, first = state.new_rows, state.rows - len(state.new_rows)
@@ -316,6 +321,7 @@ class IndexWriter:
             at += len(part)
             if len(part) >= SEGMENT_ROWS:
                 state.tail_first = first + at
+            yield
 
     def _tail(self, state: ChartState, stop: int, keys: ChartKeys) -> list[Row]:
         rows: list[Row] = []
