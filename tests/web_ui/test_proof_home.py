@@ -115,16 +115,18 @@ def test_the_browser_follows_an_embedded_ledger_from_checkpoint_to_checkpoint(
         Case("light", continued(trust, first), last),
         Case("light", continued(first, last), trust),
         Case("light", continued(first, last, is_other=True), first),
+        Case("light", continued(first, without_a_key(last)), first),
         Case("light", continued(first, last), without_a_key(first)),
     ]
     said = browser.judge(asked)
     assert [trust_of(one) for one in said[:3]] == [last, last, trust]
     assert [one.code for one in said[3:6]] == ["older-checkpoint", "consistency-sizes", "consistency-root"]
-    assert said[6].code == "note-signer", "a key of which the reader does not know"
+    assert said[6].code == "trust-unsigned", "a key of the operator's has not signed"
+    assert said[7].code == "note-signer", "a key of which the reader does not know"
 
 
 def without_a_key(trust: bytes) -> bytes:
-    """The trust file of a reader who knows the operator's first key alone."""
+    """The trust file with the operator's first key, and signature, alone."""
     file = json.loads(trust)
     lines = file["note"].splitlines(keepends=True)
     return canonical(file | {"keys": file["keys"][:1], "note": "".join(lines[:5])})
