@@ -42,12 +42,13 @@ export async function readKeyState(tell: Tell): Promise<KeyState> {
 }
 
 /**
- * The passkey of this id decides from now on; the code of its printed kit comes back, which nobody else has: show it once.
+ * The passkey of this id decides from now on. `show` gets the code of its printed kit, which nobody else has, before anything
+ * is handed in: an answer that is lost on its way takes no kit along.
  * Where a key is enrolled, that one says yes by a gesture first, or `word` does: the code of its kit, if it is lost, or what
  * `careledger patient follow` printed, if it is a key file. Throws NoGesture, RangeError for what is neither, and what `tell`
  * throws.
  */
-export async function enrolPasskey(tell: Tell, passkey: string, word = ""): Promise<string> {
+export async function enrolPasskey(tell: Tell, passkey: string, word: string, show: (code: string) => void): Promise<void> {
   const { prepared, key } = (await tell("/me/key/options", { passkey })) as Chosen;
   const encoded = fromHex(key);
   const continues = await follow(prepared, encoded, word);
@@ -55,13 +56,13 @@ export async function enrolPasskey(tell: Tell, passkey: string, word = ""): Prom
   const proof = await ask(fromHex(passkey), enrolmentChallenge(prepared, encoded), prfInputs(new Uint8Array(32)));
   if (proof.secrets === undefined) throw new NoGesture();
   const printed = newKit();
+  show(printed.code);
   await tell("/me/key/answer", {
     passkey,
     proof: toHex(proof.signature),
     continues: toHex(continues),
     recovery: toHex(printed.recovery),
   });
-  return printed.code;
 }
 
 async function follow(prepared: Prepared, key: Bytes, word: string): Promise<Bytes> {

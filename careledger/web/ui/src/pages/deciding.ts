@@ -55,17 +55,20 @@ async function guard(button: HTMLButtonElement, doing: () => Promise<void>): Pro
   }
 }
 
+function showKit(code: string): void {
+  const place = document.getElementById("printed-kit");
+  if (place === null) return;
+  place.textContent = code;
+  place.hidden = false;
+  place.closest("section")?.querySelector("[data-kit-text]")?.removeAttribute("hidden");
+}
+
 for (const button of document.querySelectorAll<HTMLButtonElement>("button[data-decide]")) {
   button.addEventListener("click", () => {
     void guard(button, async () => {
-      const kit = document.querySelector<HTMLInputElement>("[name='decision-kit']")?.value.trim() ?? "";
-      const code = await enrolPasskey(post, button.dataset["decide"] ?? "", kit);
-      const place = document.getElementById("printed-kit");
-      if (place !== null) {
-        place.textContent = code;
-        place.hidden = false;
-        place.closest("section")?.querySelector("[data-kit-text]")?.removeAttribute("hidden");
-      }
+      const word = document.querySelector<HTMLInputElement>("[name='decision-kit']")?.value.trim() ?? "";
+      await enrolPasskey(post, button.dataset["decide"] ?? "", word, showKit);
+      button.hidden = true;
       say(button.dataset["done"] ?? "");
     });
   });
