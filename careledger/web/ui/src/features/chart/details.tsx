@@ -79,7 +79,7 @@ function Shown({ resource, level, source, node, patient }: Whole & { readonly no
       </div>
       {resource.resourceType === "Observation" ? <Trend observation={resource} node={node} patient={patient} /> : null}
       {resource.resourceType === "DocumentReference" ? <Texts document={resource} /> : null}
-      <Versions resource={resource} node={node} />
+      <Versions resource={resource} node={node} patient={patient} />
     </>
   );
 }
@@ -113,11 +113,11 @@ function Texts({ document }: { readonly document: DocumentReference }): ReactEle
 }
 
 /** What it said before, on demand. */
-function Versions({ resource, node }: { readonly resource: FhirResource; readonly node: Node }): ReactElement | null {
+function Versions({ resource, node, patient }: { readonly resource: FhirResource; readonly node: Node; readonly patient: string }): ReactElement | null {
   const [isWanted, setWanted] = useState(false);
   const { i18n } = useLingui();
   const read = useQuery({
-    queryKey: ["chart", "versions", resource.resourceType, resource.id, resource.meta?.versionId],
+    queryKey: ["chart", patient, "versions", resource.resourceType, resource.id, resource.meta?.versionId],
     queryFn: () => node.history(resource.resourceType, resource.id ?? ""),
     enabled: isWanted,
   });

@@ -1,5 +1,5 @@
 import { Trans, useLingui } from "@lingui/react/macro";
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate } from "@tanstack/react-router";
 import type { FhirResource, Patient } from "fhir/r4";
 import { lazy, type ReactElement, Suspense, useEffect, useState } from "react";
@@ -45,11 +45,21 @@ function Opened({ patient }: { readonly patient: string }): ReactElement {
   const emergency = useEmergency(patient);
   const node = emergency?.node ?? present.node;
   useLive(patient);
+  useForgetting(patient, emergency !== undefined);
   const read = useQuery({ queryKey: ["chart", patient, "page", emergency === undefined ? "" : "emergency"], queryFn: () => readChart(node, patient) });
   if (read.isPending) return <><h1><Trans>Chart</Trans></h1><Loading /></>;
   if (read.isError) return <><h1><Trans>Chart</Trans></h1><Problem error={read.error} onRetry={() => void read.refetch()} /></>;
   if (read.data.patient === undefined) return <Closed patient={patient} />;
   return <Shown chart={read.data} person={read.data.patient} node={node} patient={patient} emergency={emergency} />;
+}
+
+/** What an emergency showed leaves the memory with the emergency. */
+function useForgetting(patient: string, isEmergency: boolean): void {
+  const queries = useQueryClient();
+  useEffect(() => {
+    if (!isEmergency) return undefined;
+    return () => queries.removeQueries({ queryKey: ["chart", patient], predicate: ({ queryKey }) => queryKey[2] !== "page" || queryKey[3] === "emergency" });
+  }, [queries, patient, isEmergency]);
 }
 
 /** Absent and closed look alike: the node does not tell which, and neither does this page. */
@@ -87,12 +97,12 @@ function Shown({ chart, person, node, patient, emergency }: ShownProps): ReactEl
         <div>
           <Problems {...each} page={chart.problems} />
           <Allergies page={chart.allergies} onOpen={setOpened} />
-          <Visits {...each} page={chart.visits} />
-          <Vaccines {...each} page={chart.vaccines} />
+          <Notes {...each} page={chart.notes} />
         </div>
         <div>
           <Medicines {...each} page={chart.medicines} allergies={allergies} />
-          <Notes {...each} page={chart.notes} />
+          <Visits {...each} page={chart.visits} />
+          <Vaccines {...each} page={chart.vaccines} />
         </div>
         <div>
           <Vitals {...each} page={chart.vitals} />
