@@ -9,13 +9,14 @@ import { Loading, Problem } from "../../components/states.tsx";
 import { patientOf, usePresent } from "../../lib/context.ts";
 import { splitReference } from "../../lib/history.ts";
 import type { Node } from "../../lib/node.ts";
-import { dateOf, joinWords, saySource, sayDate, sayKind, sayTitle } from "../../lib/words.ts";
+import { dateOf, joinWords, saySource, sayDate, sayKind } from "../../lib/words.ts";
 import { composeEntry, identify, type Occasion } from "./composing.ts";
+import { Documents } from "./documents.tsx";
 import { Facts } from "./entry.tsx";
 import { listFacts } from "./facts.ts";
 import { FieldInput } from "./field.tsx";
-import { checkFilled, CORRECTION, type Filled, type Form, FORMS } from "./forms.ts";
-import { sayTest } from "./tests.ts";
+import { checkFilled, completeChoices, CORRECTION, type Filled, type Form, FORMS } from "./forms.ts";
+import { titleOf } from "./titles.ts";
 import "./record.css";
 import "./adding.css";
 
@@ -61,11 +62,10 @@ function Correcting({ type, id }: { readonly type: string; readonly id: string }
   if (read.isPending) return <Loading />;
   if (read.data === undefined) return <><h1><Trans>This is wrong</Trans></h1><Problem error={read.error} onRetry={() => void read.refetch()} /></>;
   const entry = read.data;
-  const title = entry.resourceType === "Observation" ? sayTest(entry.code) : sayTitle(entry);
   const shown = (
     <div className="card">
       <p className="soft small">{joinWords([sayKind(type), sayDate(dateOf(entry)), saySource(entry)], " · ")}</p>
-      <p className="strong">{title}</p>
+      <p className="strong">{titleOf(entry)}</p>
       <Facts facts={listFacts(entry).slice(0, 4)} />
     </div>
   );
@@ -85,7 +85,7 @@ function Filling({ form, wrong, above, onBack }: FillingProps): ReactElement {
   const { node, session } = usePresent();
   const patient = patientOf(session);
   const queries = useQueryClient();
-  const [filled, setFilled] = useState<Filled>(() => fillFirst(form));
+  const [filled, setFilled] = useState<Filled>(fillFirst);
   const [isChecked, setChecked] = useState(false);
   const [draft, setDraft] = useState<{ readonly entry: FhirResource; readonly occasion: Occasion } | undefined>(undefined);
   const heading = useRef<HTMLHeadingElement>(null);
@@ -95,17 +95,18 @@ function Filling({ form, wrong, above, onBack }: FillingProps): ReactElement {
   });
   const step = keep.isSuccess ? "kept" : draft === undefined ? "fill" : "look";
   useEffect(() => heading.current?.focus(), [step]);
-  const wrongs = isChecked ? checkFilled(form, filled, Date.now()) : {};
+  const whole = completeChoices(form, filled);
+  const wrongs = isChecked ? checkFilled(form, whole, Date.now()) : {};
   const submit = (event: FormEvent<HTMLFormElement>): void => {
     event.preventDefault();
     setChecked(true);
-    const [first] = Object.keys(checkFilled(form, filled, Date.now()));
+    const [first] = Object.keys(checkFilled(form, whole, Date.now()));
     if (first !== undefined) {
       event.currentTarget.querySelector<HTMLElement>(`[name="${first}"]`)?.focus();
       return;
     }
     const occasion = { patient, nowMs: Date.now(), uuid: crypto.randomUUID(), wrong };
-    setDraft({ entry: composeEntry(form.key, filled, occasion), occasion });
+    setDraft({ entry: composeEntry(form.key, whole, occasion), occasion });
   };
   if (step === "kept") return <Kept heading={heading} isCorrection={wrong !== ""} />;
   return (
@@ -115,8 +116,8 @@ function Filling({ form, wrong, above, onBack }: FillingProps): ReactElement {
       {above}
       {draft === undefined ? (
         <form noValidate className="stack" onSubmit={submit}>
-          {form.fields(filled).map((field) => (
-            <FieldInput key={field.key} field={field} value={filled[field.key] ?? ""} problem={wrongs[field.key]} onChange={(value) => setFilled({ ...filled, [field.key]: value })} />
+          {form.fields(whole).map((field) => (
+            <FieldInput key={field.key} field={field} value={whole[field.key] ?? ""} problem={wrongs[field.key]} onChange={(value) => setFilled({ ...filled, [field.key]: value })} />
           ))}
           <div className="row">
             <Button type="submit" size="md"><Trans>Go on</Trans></Button>
@@ -128,8 +129,9 @@ function Filling({ form, wrong, above, onBack }: FillingProps): ReactElement {
           <h2><Trans>This will stand in your record</Trans></h2>
           <div className="card">
             <p className="soft small">{sayKind(draft.entry.resourceType)} · <Trans>added by you</Trans></p>
-            <p className="strong">{draft.entry.resourceType === "Observation" ? sayTest(draft.entry.code) : sayTitle(draft.entry)}</p>
+            <p className="strong">{titleOf(draft.entry)}</p>
             <Facts facts={listFacts(draft.entry)} />
+            <Documents entry={draft.entry} />
           </div>
           <p className="soft"><Trans>You can take it back later; it then stays readable as taken back.</Trans></p>
           {keep.isError ? <Problem error={keep.error} /> : null}
@@ -157,11 +159,10 @@ function Kept({ heading, isCorrection }: { readonly heading: React.Ref<HTMLHeadi
   );
 }
 
-/** Now, and the first of each list that must be chosen. */
-function fillFirst(form: Form): Filled {
+/** What begins filled in: it is now. */
+function fillFirst(): Filled {
   const local = new Date(Date.now() - new Date().getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
-  const first = form.fields({}).flatMap((field) => (field.kind === "choice" && field.isRequired ? [[field.key, field.choices?.[0]?.value ?? ""] as const] : []));
-  return { when: local, ...Object.fromEntries(first) };
+  return { when: local };
 }
 
 /** FHIR's conditional create: if an answer was lost and it is tried again, the node finds the entry by its identifier. */

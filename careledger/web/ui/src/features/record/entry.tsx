@@ -7,11 +7,12 @@ import { Icon } from "../../components/icon.tsx";
 import { Loading, Problem } from "../../components/states.tsx";
 import { patientOf, usePresent } from "../../lib/context.ts";
 import type { Bundle } from "../../lib/node.ts";
-import { findSource, isPatientStated, joinWords, sayKind, sayMoment, sayTitle } from "../../lib/words.ts";
+import { findSource, isPatientStated, joinWords, sayKind, sayMoment } from "../../lib/words.ts";
 import { Documents } from "./documents.tsx";
 import { type Fact, listFacts, listParts } from "./facts.ts";
 import { readStatements } from "./statements.ts";
-import { explainTest, sayTest } from "./tests.ts";
+import { explainTest } from "./tests.ts";
+import { titleOf } from "./titles.ts";
 import { Withdraw } from "./withdraw.tsx";
 import { visitOf } from "./sources.ts";
 import "./entry.css";
@@ -73,7 +74,7 @@ function Whole({ versions, reference, patient }: WholeProps): ReactElement {
   return (
     <>
       <p className="soft small kind">{sayKind(newest.resourceType)}</p>
-      <h2 id="entry-title">{isTest ? sayTest(newest.code) : sayTitle(newest)}</h2>
+      <h2 id="entry-title">{titleOf(newest)}</h2>
       {isTest && explainTest(newest.code) !== "" ? <p className="soft">{explainTest(newest.code)}</p> : null}
       <Facts facts={listFacts(newest)} />
       <Parts entry={newest} />

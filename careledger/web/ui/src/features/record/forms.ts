@@ -111,6 +111,15 @@ export const CORRECTION: Form = {
   ],
 };
 
+/** With a choice for every list that must have one: the first, where nothing of the list is chosen. */
+export function completeChoices(form: Form, filled: Filled): Filled {
+  const missing = form.fields(filled).flatMap((field) => {
+    const isChosen = field.choices?.some((one) => one.value === filled[field.key]) === true;
+    return field.kind === "choice" && field.isRequired && !isChosen ? [[field.key, field.choices?.[0]?.value ?? ""] as const] : [];
+  });
+  return { ...filled, ...Object.fromEntries(missing) };
+}
+
 /** A number as people type it, with a point or a comma; undefined for what is none. */
 export function readNumber(text: string): number | undefined {
   const plain = text.trim().replace(",", ".");

@@ -1,14 +1,15 @@
 import { Plural, Trans, useLingui } from "@lingui/react/macro";
 import type { DiagnosticReport, Encounter, FhirResource, Observation } from "fhir/r4";
-import type { ReactElement } from "react";
+import { type ReactElement, useState } from "react";
 import { Icon } from "../../components/icon.tsx";
-import { findSource, isPatientStated, joinWords, sayConcepts, sayDate, sayDosage, sayKind, sayObservation, sayStatus, sayTitle, statusOf } from "../../lib/words.ts";
+import { findSource, isPatientStated, joinWords, sayConcepts, sayDate, sayDosage, sayKind, sayObservation, sayStatus, statusOf } from "../../lib/words.ts";
 import { DRAWINGS } from "./kinds.ts";
 import type { Moment } from "./moments.ts";
 import { EntryButton } from "./opening.tsx";
 import { storedMs } from "./sealing.ts";
 import { visitOf } from "./sources.ts";
 import { sayTest } from "./tests.ts";
+import { titleOf } from "./titles.ts";
 
 const VALUES_SHOWN = 3;
 
@@ -67,36 +68,33 @@ function Foot({ entry, visits, isPending }: { readonly entry: FhirResource; read
 /** Values that were taken together: the first in a line, all on demand. */
 function Values({ moment }: { readonly moment: Moment }): ReactElement {
   const { t } = useLingui();
+  const [isOpen, setOpen] = useState(false);
   const { group, values, entry } = moment;
   const names = { single: "", report: titleOf(entry), "vital-signs": t`Vital signs`, laboratory: t`Laboratory values`, answers: t`Questions and answers` };
   const kind = group === "report" ? sayKind("DiagnosticReport") : "";
   const said = values.slice(0, VALUES_SHOWN).map((one) => joinWords([sayTest(one.code), sayObservation(one)], " "));
   const more = values.length - said.length;
   return (
-    <details>
+    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary className="entry">
         <Head date={moment.date} kind={kind} title={names[group]} />
         <span className="detail">{said.join(" · ")}{more > 0 ? <> · <Plural value={more} one="# more" other="# more" /></> : null}</span>
       </summary>
-      <ul className="plain values">
+      {isOpen ? <ul className="plain values">
         {group === "report" ? <li><EntryButton reference={`${entry.resourceType}/${entry.id}`}><Trans>The report itself</Trans></EntryButton></li> : null}
         {values.map((one) => (
           <li key={one.id}>
             <EntryButton reference={`Observation/${one.id}`}><span>{sayTest(one.code)}</span> <strong>{sayObservation(one)}</strong></EntryButton>
           </li>
         ))}
-      </ul>
+      </ul> : null}
     </details>
   );
 }
 
-function titleOf(entry: FhirResource): string {
-  return entry.resourceType === "Observation" ? sayTest(entry.code) : sayTitle(entry);
-}
-
 /** The line's second half: the value, the dose, the reason, the status. */
 function summarise(entry: FhirResource): string {
-  const status = sayStatus(statusOf(entry));
+  const status = statusOf(entry) === "entered-in-error" ? "" : sayStatus(statusOf(entry));
   switch (entry.resourceType) {
     case "Observation":
       return shorten(sayObservation(entry as Observation));

@@ -1,9 +1,10 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import type { FhirResource } from "fhir/r4";
 import type { ReactElement } from "react";
-import { dateOf, findSource, isPatientStated, joinWords, sayConcepts, sayDate, sayDosage, sayPeriod, sayStatus, sayTitle, statusOf } from "../../lib/words.ts";
+import { dateOf, findSource, isPatientStated, joinWords, sayConcepts, sayDate, sayDosage, sayPeriod, sayStatus, statusOf } from "../../lib/words.ts";
 import { worstOf } from "./facts.ts";
 import { EntryButton } from "./opening.tsx";
+import { titleOf } from "./titles.ts";
 
 /** One entry in a list of somebody's health: what it is, since when, how it stands, whose word it is. A tap opens it. */
 export function HealthRow({ entry, visit }: { readonly entry: FhirResource; readonly visit: FhirResource | undefined }): ReactElement {
@@ -15,7 +16,7 @@ export function HealthRow({ entry, visit }: { readonly entry: FhirResource; read
   return (
     <li>
       <EntryButton reference={`${entry.resourceType}/${entry.id}`}>
-        <span className="title">{sayTitle(entry)}</span>
+        <span className="title">{titleOf(entry)}</span>
         <span className="detail">{joinWords([more(entry), when(entry), worst === undefined ? "" : i18n._(worst)], " · ")}</span>
         <span className="soft small">{from === "" ? null : <Trans>From {from}</Trans>}</span>
       </EntryButton>

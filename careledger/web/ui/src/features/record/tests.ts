@@ -31,6 +31,7 @@ const TESTS: readonly Test[] = [
   test("2708-6 59408-5", "Oxygen in the blood", "Oxígeno en la sangre", "How much of its oxygen the blood carries.", "Cuánto oxígeno lleva la sangre."),
   test("72514-3", "Pain", "Dolor", "How strong you said your pain was, from 0 to 10.", "Qué intensidad de dolor indicó usted, de 0 a 10."),
   test("72166-2", "Smoking", "Tabaco", "Whether you smoke or have smoked.", "Si fuma o ha fumado."),
+  test("75325-1", "Symptom", "Síntoma", "", ""),
   test("4548-4", "Long-term blood sugar (HbA1c)", "Azúcar a largo plazo (HbA1c)", "The average blood sugar of the last two to three months.", "El promedio de azúcar en la sangre de los últimos dos o tres meses."),
   test("2339-0 2345-7 1558-6 41653-7", "Blood sugar (glucose)", "Azúcar en la sangre (glucosa)", "How much sugar was in the blood at that moment.", "Cuánto azúcar había en la sangre en ese momento."),
   test("6299-2 3094-0", "Urea nitrogen (kidneys)", "Nitrógeno ureico (riñones)", "Waste that the kidneys remove from the blood.", "Un desecho que los riñones retiran de la sangre."),
