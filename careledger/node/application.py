@@ -223,7 +223,7 @@ class NodeApplication:
         self, request: schema.RequestPrepareProposal
     ) -> schema.ResponsePrepareProposal:
         """A block of what executes. Raises Unavailable if this node cannot follow the ledger any more."""
-        self._sequencer.check_health()
+        await self._sequencer.ready()
         bytes_max = min(request.max_tx_bytes, BLOCK_BYTES_MAX)
         candidates = await self._pool.candidates(bytes_max)
         known = frozenset(candidates)
@@ -243,7 +243,7 @@ class NodeApplication:
         self, request: schema.RequestProcessProposal
     ) -> schema.ResponseProcessProposal:
         """Whether every transaction executes, in this order; what came out is kept for when it is decided."""
-        self._sequencer.check_health()
+        await self._sequencer.ready()
         replica = self._home.replica
         decided = self._decided(request, tuple(request.txs))
         if decided.height != replica.height + 1 or decided.time_ms < replica.time_ms:

@@ -24,8 +24,9 @@ from careledger.node import founding
 from careledger.node.finality import Headers
 from careledger.node.group import Group, apply_event, ledger_refuses, sequence_moved
 from careledger.node.home import OpenHome
+from careledger.node.persevering import PerseveringSequencer
 from careledger.node.profile import ProfileDiffers, check_profile
-from careledger.node.sequencer import ACCESS_ANCHOR_SECONDS, HANDED, Sequencer
+from careledger.node.sequencer import ACCESS_ANCHOR_SECONDS, HANDED
 from careledger.node.waiting import AnchorTimes, Waiting
 from careledger.primitives.errors import CareLedgerError, Conflict, Corrupt, NotFound, Unavailable
 from careledger.vault import journal as journal_frames
@@ -53,7 +54,7 @@ class Ordering(Protocol):
         Unavailable while there is no room."""
 
 
-class NetworkSequencer(Sequencer):
+class NetworkSequencer(PerseveringSequencer):
     """As `Sequencer`; the engine's application calls `begin_block`, `commit_block` and `abort_block`."""
 
     def __init__(
@@ -67,6 +68,7 @@ class NetworkSequencer(Sequencer):
         self._ordering = ordering
         self._headers = headers
         self._finals: dict[bytes, asyncio.Future[int]] = {}
+        self._deciding: Decided | None = None
         self._decided: Finalised | None = None
         self._is_committing = False
         self._submitted_at = 0.0
@@ -209,16 +211,16 @@ class NetworkSequencer(Sequencer):
     # Blocks
 
     async def begin_block(self, decided: Decided) -> Finalised:
-        """Execute a decided block; nothing is durable or visible before `commit_block`."""
-        await self._busy.acquire()
+        """Execute a decided block; nothing is durable or visible before `commit_block`. While the disk takes nothing it
+        waits: the engine decides nothing more before it is answered."""
+        await self._take_turn()
         try:
             await self._grant_views()
             self._check_failed()
             check_profile(self._home)
-            txn = self._home.writer.begin()
-            done = self._home.replica.finalise(LmdbKV(txn, self._home.tables.ledger), decided)
-            self._decided = done
-            return done
+            self._deciding = decided
+            self._decided = await self._until_possible(self._execute)
+            return self._decided
         except BaseException:
             self._home.abort()
             self._busy.release()
@@ -231,18 +233,10 @@ class NetworkSequencer(Sequencer):
             raise Corrupt("the engine commits what was not executed", hint="restart the node")
         self._decided, self._is_committing = None, True  # from here on it is not aborted
         try:
-            txn = home.writer.txn
-            if txn is None:
-                raise RuntimeError("no block is open")
-            landed = home.outbox.settle(home, txn)
-            self._abandon_staged()
-            home.journal.append(journal_frames.COMMITTED, [pack_record(records.BLOCK, done.block)])
-            self._index_accesses(txn, home.view + 1)
-            await self._sync()
-            now_ms = time.monotonic_ns() // 1_000_000
-            txn.put(COMMITTED_KEY, now_ms.to_bytes(8, "big"), db=home.tables.meta)
-            home.writer.commit()
-            home.access.applied()
+            flight = home.outbox.flight
+            await self._keep(done)
+            now = home.outbox.flight
+            has_landed = flight is not None and (now is None or now.seq != flight.seq)
         except BaseException as failure:  # also its connection's end: nobody knows what the disk holds
             self._fail(failure)
             home.abort()
@@ -251,13 +245,44 @@ class NetworkSequencer(Sequencer):
             self._is_committing = False
             self._busy.release()
         self.block_at = time.monotonic()
-        if landed is not None:
+        if has_landed:
             self._landed += 1
             self.anchor_times.landed(self.block_at)
         self._tell(done)
         self._wake.set()
         self._check_program()
         return done
+
+    async def _keep(self, done: Finalised) -> None:
+        """The executed block in journal and index. What the index cannot take, it takes from the journal as soon as it
+        can; where there is no room in the journal, the block is executed anew when there is."""
+        home, is_journalled = self._home, False
+        while not is_journalled:
+            try:
+                txn = home.writer.txn
+                if txn is None:
+                    raise RuntimeError("no block is open")
+                home.outbox.settle(home, txn)
+                self._abandon_staged()
+                home.journal.append(journal_frames.COMMITTED, [pack_record(records.BLOCK, done.block)])
+                is_journalled = True
+                self._index_accesses(txn, home.view + 1)
+                await self._sync()
+                now_ms = time.monotonic_ns() // 1_000_000
+                txn.put(COMMITTED_KEY, now_ms.to_bytes(8, "big"), db=home.tables.meta)
+                home.writer.commit()
+                home.access.applied()
+            except (lmdb.Error, Unavailable) as failure:
+                await self._pause(failure)
+                if is_journalled:
+                    await self._sync()
+                await self._until_possible(home.reload if is_journalled else self._execute)
+
+    def _execute(self) -> Finalised:
+        if self._deciding is None:
+            raise RuntimeError("no block is decided")
+        txn = self._home.writer.begin()
+        return self._home.replica.finalise(LmdbKV(txn, self._home.tables.ledger), self._deciding)
 
     def abort_block(self) -> None:
         """The engine went away between the two: it will decide the same block again."""
