@@ -10,9 +10,9 @@ export function KeyNotice({ hasKey, hasPasskey }: { readonly hasKey: boolean; re
   return (
     <div className="notice warn stack">
       {hasPasskey ? <p><Trans>This browser says that its passkeys cannot make keys (PRF). Use the device on which you made your passkey.</Trans></p> : hasKey ? (
-        <p><Trans>Your decisions are signed with a key file. It is used on the command line (<span className="mono">careledger consent grant</span>), or you let a passkey decide instead: <a href="/me#decisions">My account</a>, “Who may see my record”.</Trans></p>
+        <p><Trans>Your decisions are signed with a key file. It is used on the command line (<span className="mono">careledger consent grant</span>), or you let a passkey decide instead: <a href="/me#decisions">My account</a>, “A key of your own”.</Trans></p>
       ) : (
-        <p><Trans>Before you decide for the first time, let your passkey decide: <a href="/me#decisions">My account</a>, “Who may see my record”. It takes one touch, and a sheet of paper to keep.</Trans></p>
+        <p><Trans>Before you decide for the first time, let your passkey decide: <a href="/me#decisions">My account</a>, “A key of your own”. It takes one touch, and a sheet of paper to keep.</Trans></p>
       )}
       <details>
         <summary><Trans>My device cannot do that</Trans></summary>

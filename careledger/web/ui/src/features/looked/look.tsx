@@ -1,10 +1,10 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import { type ReactElement, useState } from "react";
+import { CLIENT } from "../../lib/oauth.ts";
 import { Complaint } from "./complaint.tsx";
-import { type Entry, type Look, seenIn } from "./log.ts";
+import { type Entry, type Look, seenIn, typeOf } from "./log.ts";
 import { Shown } from "./seen.tsx";
 import { actionOf, Amount, Authority, houseOf, Marks, Person, purposeOf, recordsOf, timeOf } from "./words.tsx";
-import { typeOf } from "./log.ts";
 
 /** One sitting of one person: who, when, why, by what right, and how much; the single entries behind a fold. */
 export function LookCard({ look }: { readonly look: Look }): ReactElement {
@@ -19,7 +19,7 @@ export function LookCard({ look }: { readonly look: Look }): ReactElement {
       </p>
       <p>
         <Span look={look} /> · <Trans>for {purposeOf(first.purpose)}</Trans>
-        {first.client === "" || look.kind === "house" ? null : <span className="soft"> · <Trans>with the program “{first.client}”</Trans></span>}
+        {first.client === "" || first.client === CLIENT || look.kind === "house" ? null : <span className="soft"> · <Trans>with the program “{first.client}”</Trans></span>}
       </p>
       {reason === "" ? null : <p><Trans>Reason given: “{reason}”</Trans></p>}
       <p><Amount seen={seenIn(look.entries)} /></p>
@@ -37,13 +37,16 @@ function Span({ look }: { readonly look: Look }): ReactElement {
   return <>{from === to ? <time>{to}</time> : <><time>{from}</time> – <time>{to}</time></>}</>;
 }
 
+/** What says by itself what it was about. */
+const TOLD: ReadonlySet<string> = new Set(["audit", "consents", "everything", "export", "watch"]);
+
 function Steps({ look }: { readonly look: Look }): ReactElement {
   const { t, i18n } = useLingui();
   const [isNamed, setNamed] = useState(false);
   const hasNames = look.entries.some((entry) => entry.resources.length > 0);
   const say = (entry: Entry): string => {
     const action = actionOf(entry);
-    const type = typeOf(entry.what);
+    const type = TOLD.has(entry.action) ? "" : typeOf(entry.what);
     return [typeof action === "string" ? action : i18n._(action), type === "" ? "" : recordsOf(type)].filter((part) => part !== "").join(": ");
   };
   return (
