@@ -83,12 +83,12 @@ NOTHING: Final[Mapping[str, object]] = MappingProxyType(
 
 
 async def describe_deciding(people: People, account: Account) -> dict[str, object] | None:
-    """For her page: which of her passkeys can decide, and which does. None for who has no chart here."""
+    """For her page: which of her passkeys can decide, and which does. None without a chart here, or while nobody can be asked."""
     if people.call is None or account.kind != "patient":
         return None
     try:
         prepared = await people.call("consent.prepare", {"patient": patient_of(account)})
-    except (NotFound, NotPermitted):
+    except (NotFound, NotPermitted, Unavailable):
         return None
     key, credential = prepared["key"], prepared["credential"]
     passkeys = [

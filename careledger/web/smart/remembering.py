@@ -12,7 +12,7 @@ import msgspec
 
 from careledger.access.directives import DAY_MS, decode_text
 from careledger.contracts.consent import compute_revocation_hash
-from careledger.primitives.errors import Conflict, Invalid, NotFound, NotPermitted
+from careledger.primitives.errors import Conflict, Invalid, NotFound, NotPermitted, Unavailable
 from careledger.smart.accounts import Account
 from careledger.smart.consenting import ConsentAnswer, ConsentView, read_answer
 from careledger.smart.controllers import patient_of
@@ -44,7 +44,7 @@ async def can_sign(people: People, account: Account) -> bool:
         return False
     try:
         prepared = await people.call("consent.prepare", {"patient": patient_of(account)})
-    except (NotFound, NotPermitted):
+    except (NotFound, NotPermitted, Unavailable):
         return False
     return bool(prepared["credential"])
 
