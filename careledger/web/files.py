@@ -7,13 +7,14 @@ Types, under which a string never becomes code (docs/decisions/0040-the-web-appl
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Final
+
+from careledger.primitives.hashing import sha256
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; font-src 'self'; connect-src 'self'; "
@@ -107,6 +108,6 @@ def make_file(name: str, plain: bytes, packed: bytes) -> File:
         headers += PAGE_HEADERS
     elif name.endswith(".js"):  # a worker obeys the policy of its own file
         headers.append(PAGE_HEADERS[0])
-    etag = b'"%b"' % hashlib.sha256(plain).hexdigest()[:32].encode()
+    etag = b'"%b"' % sha256(plain).hex()[:32].encode()
     route = "/assets/{name}" if is_asset else "/" if name == PAGE else f"/{name}"
     return File(plain, packed, tuple(headers), etag, route)

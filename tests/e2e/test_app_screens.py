@@ -87,4 +87,6 @@ def test_signing_out_leaves_nothing_on_the_screen_or_in_the_browser(clinic: Clin
         }""")
         assert all(path == "/" or path.startswith("/assets/") for path in kept), kept
         page.go_back()
-        page.get_by_text("A health record that nobody can quietly change").wait_for()
+        page.locator("main h1").wait_for()
+        assert not person.page.get_by_role("button", name="Sign out").count()
+        assert page.locator("main li, main table").count() == 0

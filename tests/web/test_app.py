@@ -75,7 +75,6 @@ def test_queries_keep_order_and_repetition(node, port):
 @pytest.mark.parametrize(
     "target",
     [
-        "/",
         "/fhirx",
         "/fhir%2FPatient",
         "/FHIR",

@@ -32,7 +32,6 @@ export function createAppRouter(beginning: Beginning) {
     defaultPendingComponent: Waiting,
     defaultErrorComponent: Stumbled,
     defaultPendingMs: 150,
-    scrollRestoration: true,
   });
 }
 

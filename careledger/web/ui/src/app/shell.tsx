@@ -19,7 +19,10 @@ export function Shell(): ReactElement {
   const first = useRef(true);
   useEffect(() => {
     if (first.current) first.current = false;
-    else main.current?.focus({ preventScroll: true });
+    else {
+      main.current?.focus({ preventScroll: true });
+      scrollTo(0, 0); // the router's own memory of places would stay in sessionStorage
+    }
     document.title = "CareLedger";
   }, [path]);
   const isAlone = session === null && path === "/";
