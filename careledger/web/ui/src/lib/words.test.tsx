@@ -1,0 +1,56 @@
+import type { Condition, Encounter, Observation } from "fhir/r4";
+import { afterEach, describe, expect, it } from "vitest";
+import { speak } from "./i18n.ts";
+import { dateOf, findSource, sayConcept, sayDate, sayDosage, sayObservation, sayPeriod, sayQuantity, sayRange, saySource, sayStatus, sayTitle, statusOf } from "./words.ts";
+
+afterEach(() => speak("en"));
+
+describe("dates", () => {
+  it("are as exact as they are recorded, and a day is that day everywhere", () => {
+    expect(["2022", "2022-04", "2022-04-02", "nonsense", undefined].map((one) => sayDate(one))).toEqual(["2022", "April 2022", "Apr 2, 2022", "", ""]);
+    expect(sayPeriod({ start: "2022-04-02", end: "2022-04-02" })).toBe("Apr 2, 2022");
+    expect(sayPeriod({ start: "2022-04-02" })).toBe("since Apr 2, 2022");
+  });
+
+  it("follow the language", async () => {
+    await speak("es");
+    expect([sayDate("2022-04"), sayQuantity({ value: 37.4, code: "Cel" }), sayStatus("resolved")]).toEqual(["abril de 2022", "37,4 °C", "superado"]);
+  });
+});
+
+describe("values", () => {
+  it("are told with their units, and pressure as people say it", () => {
+    const part = (code: string, value: number) => ({ code: { coding: [{ system: "http://loinc.org", code }] }, valueQuantity: { value, code: "mm[Hg]" } });
+    const pressure = { component: [part("8480-6", 128), part("8462-4", 82)] } as unknown as Observation;
+    expect(sayObservation(pressure)).toBe("128/82 mmHg");
+    expect(sayQuantity({ value: 5, comparator: "<", unit: "mg/L" })).toBe("< 5 mg/L");
+    expect(sayRange({ low: { value: 3.5 }, high: { value: 5.1, unit: "mmol/L" } })).toBe("3.5 to 5.1 mmol/L");
+    expect(sayObservation({ dataAbsentReason: { text: "lost" } } as unknown as Observation)).toBe("no value");
+  });
+
+  it("loses the catalogue's sorts and nothing else", () => {
+    expect(["Gingivitis (disorder)", "Streptococcus (group A)"].map((text) => sayConcept({ text }))).toEqual(["Gingivitis", "Streptococcus (group A)"]);
+    expect(sayDosage([{ text: "1 at night" }, { doseAndRate: [{ doseQuantity: { value: 2, unit: "mL" } }], asNeededBoolean: true }])).toBe("1 at night; 2 mL, as needed");
+  });
+});
+
+describe("where an entry comes from", () => {
+  const visit: Encounter = { resourceType: "Encounter", status: "finished", class: {}, participant: [{ individual: { reference: "Practitioner/1", display: "Dr. Peña" } }], serviceProvider: { reference: "Organization/1", display: "Salt Harbor" } };
+  const problem: Condition = { resourceType: "Condition", subject: { reference: "Patient/maria" }, code: { text: "Asthma" }, onsetDateTime: "2020", clinicalStatus: { coding: [{ code: "active" }] } };
+
+  it("is its author, else its visit, and nobody where none is named", () => {
+    expect([saySource(visit), saySource(problem, undefined, visit), saySource(problem)]).toEqual(["Dr. Peña · Salt Harbor", "Dr. Peña · Salt Harbor", ""]);
+    expect(saySource({ ...problem, recorder: { reference: "Practitioner/9" } }, new Map([["Practitioner/9", "Dr. Osei"]]))).toBe("Dr. Osei");
+  });
+
+  it("is never the patient unless they are named as its source", () => {
+    expect(findSource(problem).isPatient).toBe(false);
+    expect(findSource({ ...problem, asserter: { reference: "Patient/maria" } }).isPatient).toBe(true);
+    expect(findSource({ ...problem, asserter: { reference: "Patient/maria" }, recorder: { reference: "Practitioner/9", display: "Dr. Osei" } }).isPatient).toBe(false);
+  });
+
+  it("a mistake is called one before all else", () => {
+    expect([dateOf(problem), sayTitle(problem), statusOf(problem)]).toEqual(["2020", "Asthma", "active"]);
+    expect(statusOf({ ...problem, verificationStatus: { coding: [{ code: "entered-in-error" }] } })).toBe("entered-in-error");
+  });
+});
