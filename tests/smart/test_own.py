@@ -99,3 +99,16 @@ def test_only_it_may_say_that_it_is_an_emergency_and_no_other_purpose(house):
     assert house.actor(house.redeem(foreign["code"])).purpose == "TREAT"
     with pytest.raises(RedirectedError):
         house.begin(**(asked | {"purpose_of_use": "HRESCH"}))
+
+
+def test_an_administrators_token_says_who_they_are_and_reaches_no_record(house):
+    asked = ASKED | {"scope": "openid fhirUser online_access"}
+    step = run(authorising.next_step(house.server, house.begin(**asked), house.admin))
+    told = dict(parse_qsl(urlsplit(step.url).query))
+    issued = house.token(
+        find_client(house.registry, OWN), grant_type="authorization_code", code=told["code"],
+        redirect_uri=URL + CALLBACK, client_id=OWN, code_verifier="v" * 20 + "erifier-of-the-code-" + "x" * 20,
+    )  # fmt: skip
+    actor = house.actor(issued)
+    assert actor.account == house.admin.account.id
+    assert actor.scopes.scopes == ()
