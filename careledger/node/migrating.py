@@ -14,10 +14,14 @@ from typing import Final
 
 import msgspec
 
+from careledger.contracts.subjects import SUBJECTS
 from careledger.engine.validator_key import create_validator_key
+from careledger.ledger.execution import Overlay
 from careledger.ledger.genesis import EMBEDDED
+from careledger.ledger.store.lmdb import LmdbKV
 from careledger.node import founding, joining
-from careledger.node.home import LockedHome, open_keys
+from careledger.node.founding import root_key
+from careledger.node.home import LockedHome, OpenHome, open_keys
 from careledger.node.joining import Joined, Place
 from careledger.node.layout import HomeLock, Layout
 from careledger.node.networkfile import Network, read_network
@@ -45,7 +49,7 @@ class Migrated:
 def migrate(home: Path, passphrase: str, file: bytes, place: Place, to: Did | None = None) -> Migrated:
     """Convert the stopped home; it can be served then, and asks to be admitted.
 
-    Raises what `join` raises, Misconfigured for a home that is on a network already or in use, Corrupt if the converted
+    Raises what `join` raises, Misconfigured for a home that is on a network already, in use, or under another root key, Corrupt if the converted
     copy does not pass fsck, and Unavailable; then the home is as it was.
     """
     network, layout = read_network(file), Layout(home)
@@ -88,6 +92,7 @@ def _convert(copy: Path, passphrase: str, network: Network) -> int:
     locked = LockedHome(copy, file, keys)
     try:
         opened = locked.home
+        _check_root(opened)
         height = opened.height
         last = records.pack_migrated(height, opened.the_ledger.app_hash)
         opened.journal.append(frames.COMMITTED, [pack_record(records.MIGRATED, last)])
@@ -100,6 +105,23 @@ def _convert(copy: Path, passphrase: str, network: Network) -> int:
         msgspec.structs.replace(file, chain_id=network.genesis.chain_id, genesis=genesis, former=file.genesis)
     )
     return height
+
+
+def _check_root(home: OpenHome) -> None:
+    """Raises Misconfigured if the embedded ledger knows the organisation under another root key than the home has.
+
+    The network would admit it, and refuse its records for ever (605): better said before anything is changed.
+    """
+    did = Did(home.organisation)
+    with home.tables.env.begin() as txn:
+        reader = home.the_ledger.reader(LmdbKV(txn, home.tables.ledger))
+        subject = SUBJECTS.get(Overlay(reader), did)
+    if subject is None or not subject.is_active or subject.root != root_key(home.keys):
+        raise Misconfigured(
+            "the embedded ledger has this organisation under another root key than HOME/keys: no network adopts it so",
+            hint="this home goes on as it is; join the network with a new home, and keep this one for what it holds",
+            code="root-rotated",
+        )
 
 
 async def _anchor_all(copy: Path, passphrase: str) -> None:

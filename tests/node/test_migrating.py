@@ -14,6 +14,7 @@ from careledger.access.actor import Actor
 from careledger.access.scopes import parse_scopes
 from careledger.contracts.adoption import ADOPTED
 from careledger.contracts.consent import revoke_message
+from careledger.contracts.identity import ROOT, ROTATE, Rotate
 from careledger.contracts.proposals import Body
 from careledger.contracts.records import HEADS
 from careledger.contracts.voting import PROPOSE, Propose
@@ -31,6 +32,7 @@ from careledger.node.migrating import Migrated, migrate
 from careledger.primitives.errors import Corrupt, Misconfigured
 from careledger.primitives.types import Did
 from careledger.vault.keystore import Cost
+from careledger.vault.model import Commit
 from tests.contracts.network import HOSPITAL
 from tests.faults.rig import PASSPHRASE, new_home, node_of, observation, open_home, patient
 from tests.fhir.client import Client, header
@@ -223,6 +225,31 @@ def test_what_cannot_be_migrated_stays_as_it_was(tmp_path: Path, member: Member,
     migrate(before.path, PASSPHRASE, member.file(), PLACE)
     with pytest.raises(Misconfigured, match="network's already"):
         migrate(before.path, PASSPHRASE, member.file(), PLACE)
+
+
+def test_a_home_under_another_root_key_is_refused_before_anything_is_changed(
+    tmp_path: Path, member: Member
+) -> None:
+    """No network would ever adopt it (605), and nothing that it wrote from then on would be anchored."""
+    path = new_home(tmp_path / "clinic")
+    with node_of(path) as node:
+        node.client.put("Patient/ada", patient("ada"))
+        home, other = node.service.context.home, SecretKey(ED25519, bytes(range(32)))
+        seeds = [SecretKey(ED25519, home.keys.root_seed), SecretKey(ED25519, home.keys.node_seed), other]
+        did, ledger = Did(home.organisation), home.the_ledger
+        with home.tables.env.begin() as txn:
+            sequence = ledger.next_sequence(LmdbKV(txn, home.tables.ledger), did, LANE)
+        until = node.service.context.backend.now_ms() + 60_000
+        message = ROTATE.encode(Rotate(did, ROOT, other.key))
+        rotated = build_transaction(ledger.genesis_hash, until, did, LANE, sequence, [message], seeds)
+        node.run(node.service.context.backend.commit(Commit(transactions=(rotated,))))
+        state = node.state()
+    with pytest.raises(Misconfigured, match="another root key"):
+        migrate(path, PASSPHRASE, member.file(), PLACE)
+    assert [one.name for one in tmp_path.iterdir()] == ["clinic"]
+    with node_of(path) as node:
+        assert node.state() == state
+        assert node.client.get("Patient/ada").status == 200
 
 
 def test_a_journal_that_ends_its_embedded_ledger_elsewhere_does_not_come_up(
