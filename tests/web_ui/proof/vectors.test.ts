@@ -146,6 +146,19 @@ test("exports of charts whose key is a passkey", async () => {
   assert.ok(passkeys.cases.length >= 32);
 });
 
+test("what a network signs", async () => {
+  const { cases, files, trusts } = read("networks");
+  for (const one of cases) {
+    const [file, trust] = [utf8(files[one.file]), utf8(trusts[one.trust])];
+    const verdict =
+      readKind(file) === "receipt"
+        ? await verifyReceipt(file, trust, { nowMs: one.now_ms })
+        : await verifyExport(file, trust, undefined, { nowMs: one.now_ms });
+    assert.equal(levelOf(verdict), one.expected, one.name);
+  }
+  assert.ok(cases.length > 60);
+});
+
 test("where the browser does not know ML-DSA, the portable code gives the same answer", async (context) => {
   const directive = exported.cases.find((one: { name: string }) => one.name === "directive");
   const controller = JSON.parse(directive.export).entries.find(

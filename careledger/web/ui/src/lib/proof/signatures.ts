@@ -23,6 +23,7 @@ const SCHEMES: ReadonlyMap<number, Scheme> = new Map([
 
 /** Returns only if the signature is by this key over this message; the key's size says which sort it is. */
 export async function checkSignature(publicKey: Bytes, signature: Bytes, message: Bytes): Promise<void> {
+  need(crypto.subtle !== undefined, "signature-unsupported"); // an insecure origin has none
   const scheme = SCHEMES.get(publicKey.length);
   need(scheme !== undefined, "key-size");
   need(signature.length === scheme.signatureSize, "signature-size");
