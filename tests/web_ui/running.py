@@ -51,3 +51,22 @@ def run_tests(name: str, **environment: str) -> str:
             check=False,
         )
     return done.stdout + done.stderr
+
+
+def run_components(*filters: str) -> str:
+    """What Vitest says of the component tests in these folders of the web application's sources."""
+    node, modules = find_packages()
+    with tempfile.TemporaryDirectory(prefix="careledger-components-") as place:
+        shutil.copytree(LIB.parents[1], place, dirs_exist_ok=True)
+        (Path(place) / "node_modules").symlink_to(modules)
+        command = [str(node), str(modules / "vitest" / "vitest.mjs"), "run", *filters]
+        done = subprocess.run(
+            command,
+            env={**os.environ, "NO_COLOR": "1"},
+            cwd=place,
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+    return done.stdout + done.stderr

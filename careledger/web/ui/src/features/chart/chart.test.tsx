@@ -1,7 +1,9 @@
 import type { FhirResource, MedicationRequest, Observation } from "fhir/r4";
-import { describe, expect, it } from "vitest";
+import { renderHook } from "@testing-library/react";
+import { act } from "react";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { isOpenable } from "./apps.tsx";
-import { foldReason, sayLeft } from "./emergency.ts";
+import { breakGlass, foldReason, putAway, sayLeft, useEmergency } from "./emergency.ts";
 import { listFacts } from "./facts.ts";
 import { understand } from "./finding.ts";
 import { flagOf, group, numberOf, pointsOf, trendOf } from "./measures.ts";
@@ -9,8 +11,17 @@ import { decodeText } from "./notes.ts";
 import { show } from "./prescribe.tsx";
 import { begin, changeDose, EMPTY_DOSE, fromDosage, isDose, renew, stop, toDosage } from "./prescribing.ts";
 import { type Chart, readChart } from "./reading.ts";
-import type { Node, Search } from "../../lib/node.ts";
+import { Node, type Search } from "../../lib/node.ts";
+import type { Tokens } from "../../lib/oauth.ts";
 import { shorten } from "./short.ts";
+
+vi.mock("@tanstack/react-router", async (original) => ({ ...(await original<object>()), useLocation: () => ({ state: {} }) }));
+vi.mock("../../lib/context.ts", () => ({ usePresent: () => ({ node: {} }) }));
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
 
 const HAND = { who: { reference: "Practitioner/chen", display: "Dr. Chen" }, now: new Date("2026-11-23T10:00:00Z"), why: "" };
 const REQUEST: MedicationRequest = {
@@ -103,6 +114,18 @@ describe("a change of a medicine", () => {
   });
 });
 
+describe("a version", () => {
+  it("is written over the one that was seen and no other", async () => {
+    const sent: Request[] = [];
+    vi.stubGlobal("fetch", async (path: string, init: RequestInit) => {
+      sent.push(new Request(`https://house.example${path}`, init));
+      return new Response(JSON.stringify(REQUEST));
+    });
+    await new Node({ get: async () => "token" } as Tokens, () => undefined).update(stop(REQUEST, "", HAND));
+    expect(sent.map((one) => [one.method, one.headers.get("if-match")])).toEqual([["PUT", 'W/"3"']]);
+  });
+});
+
 describe("the chart", () => {
   it("is read by one request, and of a patient who is not there nothing is shown", async () => {
     const asked: (readonly Search[])[] = [];
@@ -128,6 +151,23 @@ describe("the chart", () => {
 });
 
 describe("emergencies and apps", () => {
+  it("ask for the purpose of an emergency, for that chart alone, and end by themselves", async () => {
+    vi.useFakeTimers();
+    const until = new Date(Date.now() + 60_000).toISOString();
+    const asked: unknown[] = [];
+    const inEmergency = { operate: async (path: string, content: unknown) => { asked.push([path, content]); return { resourceType: "Parameters", parameter: [{ name: "until", valueInstant: until }] }; } };
+    const node = { forPurpose: (purpose: string) => { asked.push(purpose); return inEmergency; } };
+    const { result } = renderHook(() => [useEmergency("p1")?.node, useEmergency("p2")?.node]);
+    expect(result.current).toEqual([undefined, undefined]);
+    await act(() => breakGlass(node as unknown as Node, "p1", "The patient cannot answer"));
+    expect(asked).toEqual(["ETREAT", ["/Patient/p1/$emergency-access", { resourceType: "Parameters", parameter: [{ name: "reason", valueString: "The patient cannot answer" }] }]]);
+    expect(result.current).toEqual([inEmergency, undefined]);
+    act(() => void vi.advanceTimersByTime(59_000));
+    expect(result.current[0]).toBe(inEmergency);
+    act(() => void vi.advanceTimersByTime(1_100));
+    expect(result.current[0]).toBeUndefined();
+    act(() => putAway("p1"));
+  });
   it("count down in words that a glance takes in", () => {
     expect([sayLeft(14_399_500), sayLeft(61_000), sayLeft(-5)]).toEqual(["4:00:00", "1:01", "0:00"]);
     expect(foldReason("Danger", "  two \n lines ")).toBe("Danger: two lines");

@@ -85,7 +85,7 @@ function Shown({ resource, level, source, node, patient }: Whole & { readonly no
 }
 
 function Fact({ name, value }: { readonly name: string; readonly value: string }): ReactElement {
-  return <><dt>{name}</dt><dd>{value}</dd></>;
+  return <><dt>{name}</dt><dd><bdi>{value}</bdi></dd></>;
 }
 
 function Level({ level }: { readonly level: string }): ReactElement {

@@ -26,14 +26,14 @@ export function Earlier({ onPress, isBusy, children }: { readonly onPress: () =>
   return <button type="button" className="act" disabled={isBusy} onClick={onPress}>{isBusy ? <Trans>One moment…</Trans> : (children ?? <Trans>Earlier</Trans>)}</button>;
 }
 
-/** One entry: what, when, and more below. Enter or a tap opens its details. */
+/** One entry (its words keep their own direction): what, when, and more below. Enter or a tap opens its details. */
 export function Line({ what, when, more, tag, onOpen }: { readonly what: string; readonly when: string; readonly more?: string; readonly tag?: ReactNode; readonly onOpen: () => void }): ReactElement {
   const { t } = useLingui();
   return (
     <button type="button" className="line" onClick={onOpen}>
-      <span className="what">{what === "" ? t`without a name` : what} {tag}</span>
+      <span className="what"><bdi>{what === "" ? t`without a name` : what}</bdi> {tag}</span>
       <span className="when">{when}</span>
-      {more === undefined || more === "" ? null : <span className="more">{more}</span>}
+      {more === undefined || more === "" ? null : <span className="more"><bdi>{more}</bdi></span>}
     </button>
   );
 }

@@ -26,7 +26,7 @@ export function SeriesOf({ code, node, patient }: { readonly code: string; reado
         <table className="plain small">
           <caption className="unseen"><Trans>Values, newest first</Trans></caption>
           <thead><tr><th scope="col"><Trans>When</Trans></th><th scope="col"><Trans>Value</Trans></th></tr></thead>
-          <tbody>{values.map((one) => <tr key={one.id}><td>{sayDate(one.effectiveDateTime ?? one.effectivePeriod?.start)}</td><td>{sayObservation(one)} <FlagWord flag={flagOf(one)} /></td></tr>)}</tbody>
+          <tbody>{values.map((one) => <tr key={one.id}><td>{sayDate(one.effectiveDateTime ?? one.effectivePeriod?.start)}</td><td><bdi>{sayObservation(one)}</bdi> <FlagWord flag={flagOf(one)} /></td></tr>)}</tbody>
         </table>
       </div>
     </>

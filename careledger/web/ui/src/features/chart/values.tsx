@@ -39,8 +39,8 @@ function Measure({ series, onOpen }: { readonly series: Series; readonly onOpen:
   const flag = flagOf(series.newest);
   return (
     <button type="button" className="line measure" onClick={() => onOpen(series.newest)}>
-      <span><span className="what">{shorten(series.newest.code)}</span><span className="more small soft"> {sayDate(series.newest.effectiveDateTime ?? series.newest.effectivePeriod?.start)}</span></span>
-      <span className="amount">{sayObservation(series.newest)} <FlagWord flag={flag} /><Trend series={series} /></span>
+      <span><span className="what"><bdi>{shorten(series.newest.code)}</bdi></span><span className="more small soft"> {sayDate(series.newest.effectiveDateTime ?? series.newest.effectivePeriod?.start)}</span></span>
+      <span className="amount"><bdi>{sayObservation(series.newest)}</bdi> <FlagWord flag={flag} /><Trend series={series} /></span>
       <Spark numbers={numbersOf(series)} />
     </button>
   );
