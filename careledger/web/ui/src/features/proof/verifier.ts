@@ -39,5 +39,6 @@ export async function verify<F extends Facts = Facts>(question: Omit<Question, "
     waiting.set(id, resolve);
     work().postMessage({ ...question, id });
   });
-  return { verdict: answer.result as Verdict<F>, tookMs: performance.now() - began };
+  const { duration } = performance.measure(`verify-${question.kind}`, { start: began });
+  return { verdict: answer.result as Verdict<F>, tookMs: duration };
 }
