@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 from playwright.sync_api import Page
 
 from tests.e2e.smart import App, Clinic
-from tests.e2e.test_pages import enrol, person_at
+from tests.e2e.test_pages import AUTHENTICATOR, enrol, person_at
 from tests.e2e.test_smart_browser import browser, house_of
 from tests.verifier.twins import export_verdict
 
@@ -95,3 +95,29 @@ def unbase64(text: str) -> bytes:
     from base64 import urlsafe_b64decode
 
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def test_after_a_loss_the_printed_kit_lets_the_next_passkey_follow(clinic: Clinic, browser: Any) -> None:
+    mine = clinic.patients[2]
+    house = house_of(clinic, "--name", "Pat Losing", "--patient", mine)
+    complaints: list[str] = []
+    with person_at(browser, house, complaints) as (page, devtools):
+        enrol(page, house, None)
+        page.get_by_role("button", name="Decide with this passkey").click()
+        page.get_by_text("From now on this passkey decides.").wait_for()
+        kit = page.locator("#printed-kit").inner_text()
+        lost = clinic.node.command("consent.prepare", patient=mine)["key"]
+        devtools.send("WebAuthn.removeVirtualAuthenticator", {"authenticatorId": devtools.id})
+        devtools.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
+        page.get_by_role("button", name="Add a passkey").click()
+        page.get_by_text("This passkey decides.").wait_for()
+        page.get_by_label("Code of its kit").fill("0" * 64)
+        page.get_by_role("button", name="Decide with this passkey").click()
+        page.get_by_text("the enrolled key did not sign it").wait_for()
+        assert clinic.node.command("consent.prepare", patient=mine)["key"] == lost
+        page.get_by_label("Code of its kit").fill(kit.upper())
+        page.get_by_role("button", name="Decide with this passkey").click()
+        page.get_by_text("From now on this passkey decides.").wait_for()
+        assert clinic.node.command("consent.prepare", patient=mine)["key"] not in (lost, b"")
+        assert page.locator("#printed-kit").inner_text() != kit
+    assert [one for one in complaints if "400" not in one] == [], complaints
