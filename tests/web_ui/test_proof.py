@@ -171,7 +171,7 @@ def test_trust_in_a_network_moves_on_over_changing_validators_and_never_back(bro
 
 
 def test_figures(browser: Browser) -> None:
-    """Promised: a receipt in 50 ms, a chart of 2,000 resources in a second, by a browser four times as slow."""
+    """Promised: a receipt in 50 ms, a chart of 2,000 resources in a second, by a browser four times as slow (CPU)."""
     chart, ledger = SyntheticChart(), SyntheticLedger(100, 50)
     note = "x" * 1_000
     for number in range(2_000):

@@ -41,9 +41,10 @@ function judge(one: Case): Promise<object> {
 }
 
 for (const line of readFileSync(`${folder}/cases`, "utf8").split("\n").slice(0, -1)) {
-  const started = performance.now();
+  const started = process.cpuUsage();
   const verdict = await judge(JSON.parse(line));
-  const ms = performance.now() - started;
+  const spent = process.cpuUsage(started);
+  const ms = (spent.user + spent.system) / 1000; // whatever else the machine does meanwhile
   const plain = (_: string, value: unknown): unknown =>
     value instanceof Uint8Array ? Buffer.from(value).toString("base64") : value;
   console.log(JSON.stringify({ ...verdict, ms }, plain));

@@ -24,6 +24,7 @@ import {
   type Validators,
 } from "../lib/proof/engine.ts";
 import { sha256 } from "../lib/proof/hashing.ts";
+import { type Heads } from "../lib/proof/heads.ts";
 import { advanceLight, readKind, verifyExport, verifyReceipt, type Verdict } from "../lib/proof/index.ts";
 import { checkStep } from "../lib/proof/networks.ts";
 import { Refused } from "../lib/proof/refused.ts";
@@ -138,6 +139,28 @@ async function judgeExports({ cases, trusts }: any): Promise<void> {
 test("exports", async () => {
   await judgeExports(exported);
   assert.ok(exported.cases.length >= 103);
+});
+
+test("an export continues the sizes and roots that a device kept, or is refused", async () => {
+  const later = exported.cases.find((one: { name: string }) => one.name === "later");
+  const [trust, file] = [utf8(exported.trusts[later.trust]), utf8(later.export)];
+  const before = await verifyExport(utf8(later.earlier), trust, undefined, { nowMs: 0 });
+  const now = await verifyExport(file, trust, undefined, { nowMs: 0 });
+  assert.ok(before.ok && now.ok);
+  const codeSince = async (since: Heads) => {
+    const verdict = await verifyExport(file, trust, undefined, { nowMs: 0, since });
+    return verdict.ok ? "" : verdict.code;
+  };
+  const { record, access } = before.heads;
+  assert.ok(record.size < now.heads.record.size);
+  for (const heads of [before.heads, now.heads]) assert.equal(await codeSince(heads), "");
+  assert.equal(await codeSince({ access, record: { ...record, root: access.root } }), "earlier-entry");
+  assert.equal(await codeSince({ record, access: { ...access, root: record.root } }), "earlier-access");
+  assert.equal(await codeSince({ record, access: { ...access, size: access.size + 1 } }), "earlier-access");
+  const more = { ...now.heads.record, size: now.heads.record.size + 1 };
+  assert.equal(await codeSince({ access, record: more }), "earlier-entry");
+  const other = { ...now.heads.record, root: record.root };
+  assert.equal(await codeSince({ access, record: other }), "earlier-entry");
 });
 
 test("exports of charts whose key is a passkey", async () => {
