@@ -1,0 +1,13 @@
+"""The patient's record, FHIR's values in words, and the following of a chart: their component tests, run as they stand."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.web_ui.running import run_components
+
+
+@pytest.mark.parametrize(("part", "count"), [("features/record", 20), ("lib/words", 7), ("lib/live", 4)])
+def test_the_record(part: str, count: int) -> None:
+    said = run_components(part)
+    assert f"Tests  {count} passed ({count})" in said, said
