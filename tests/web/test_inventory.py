@@ -41,7 +41,7 @@ PERSONAS = [
     {"kind": "clinician", "name": "Bo", "fhir_user": "Practitioner/bo"},
     {"kind": "administrator", "name": "Cem", "duties": ["keys", "users", "audit"]},
 ]
-JSON_PATHS = re.compile(r"/(options|answer)$")
+JSON_PATHS = re.compile(r"/(options|answer|open)$")
 Row = tuple[str, str]
 
 
