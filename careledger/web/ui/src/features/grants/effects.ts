@@ -61,7 +61,9 @@ function covers(rule: Rule, thing: Thing): boolean {
   if (rule.types.length > 0 && !rule.types.includes(thing.type)) return false;
   const { category } = thing;
   if (rule.categories.length === 0) return true;
-  return category !== undefined && rule.categories.some((one) => one.code === category.code && (one.system === "" || one.system === category.system));
+  if (category === undefined) return false;
+  const isAny = rule.effect === "deny" && category.system === ""; // a deny covers a code whose system nobody knows
+  return rule.categories.some((one) => one.code === category.code && (isAny || one.system === "" || one.system === category.system));
 }
 
 /** The decisions that count on a day. */

@@ -97,6 +97,8 @@ function Nothing({ choice, person }: { readonly choice: Choice | "all"; readonly
     <Empty>
       {choice === "others" && person === "" ? (
         <p><Trans>Nobody but you has looked at your record yet. Whoever does will stand here.</Trans></p>
+      ) : choice === "refused" ? (
+        <p><Trans>None here. An attempt that was refused showed nothing of your record: most of them stand in the house's own log only.</Trans></p>
       ) : (
         <p><Trans>Nothing of this kind. Choose something else above.</Trans></p>
       )}
