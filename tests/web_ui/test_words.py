@@ -12,7 +12,7 @@ from tests.web_ui.running import LIB
 SOURCES = LIB.parent
 CATALOGS = sorted(SOURCES.rglob("locales/*.po"))
 _ENTRY = re.compile(r'^msgid (".*"(?:\n".*")*)\nmsgstr (".*"(?:\n".*")*)$', re.MULTILINE)
-_HOLE = re.compile(r"\{\w+")
+_HOLE = re.compile(r"\{\w+(?=[,}])")  # not the words of a plural: `one {The only value}`
 
 
 def read(path: Path) -> dict[str, str]:
