@@ -195,7 +195,7 @@ test("where the browser does not know ML-DSA, the portable code gives the same a
   assert.ok(publicKey !== null && binding !== null && (await hasNative("ML-DSA-65")));
   const digest = unhex(bound.id);
   for (const at of [-1, 0, 700, 3308]) {
-    const signature = binding.map((byte, place) => (place === at ? byte ^ 1 : byte));
+    const signature: Bytes = binding.map((byte, place) => (place === at ? byte ^ 1 : byte));
     for (const verify of [verifyNative, verifyPortable]) {
       assert.equal(await verify("ML-DSA-65", publicKey, signature, digest), at < 0, `${verify.name} ${at}`);
     }
