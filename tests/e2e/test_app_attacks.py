@@ -132,7 +132,7 @@ def test_nothing_that_stands_in_a_chart_runs_for_a_clinician(poisoned: Clinic, b
         visit(person, CLINICIAN)
         page = person.page
         page.keyboard.press("Control+k")
-        page.get_by_role("combobox").fill("ran")
+        page.get_by_role("combobox", name="Go to").fill("ran")
         page.wait_for_timeout(600)
         assert page.evaluate("() => globalThis.__ran") is None
         assert all(url.startswith((poisoned.origin, "blob:")) for url in person.asked), person.asked[-5:]
