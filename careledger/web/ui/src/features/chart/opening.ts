@@ -17,9 +17,9 @@ export function useOpenChart(): string {
   const navigate = useNavigate();
   const { state } = useLocation();
   const kept = state.chart;
+  // A new history entry decides; a change of memory alone does not.
   useEffect(() => {
     if (kept !== undefined && kept !== openChart()) rememberChart(kept);
-    // eslint-disable-next-line: a new history entry decides, not a change of memory
   }, [kept, state.key]);
   useEffect(() => {
     if (kept === undefined && remembered !== "") void navigate({ to: "/app/chart", replace: true, state: { chart: remembered } });
