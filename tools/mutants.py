@@ -26,7 +26,10 @@ MUTANTS = ROOT / "tests" / "mutants"
 LIMIT_S = 120
 BASELINE_LIMIT_S = 1200
 PYTEST_GREEN, PYTEST_RED = 0, 1
-BUILT = ("careledger/fhir/_definitions", "careledger/web/_ui")  # made by setup, so not in the list of tracked files
+BUILT = (
+    "careledger/fhir/_definitions",
+    "careledger/web/_ui",
+)  # made by setup, so not in the list of tracked files
 KEYS = {"name", "file", "find", "replace", "test", "limit_s"}
 
 
