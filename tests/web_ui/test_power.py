@@ -71,7 +71,14 @@ def make_case(chance: random.Random) -> dict[str, Any]:
     person, is_of_house = chance.choice(PEOPLE)
     purpose, type = chance.choice(PURPOSES), chance.choice((*TYPES, "*"))
     category = chance.choice((None, *CODINGS))
-    actor = Actor(subject="x", client="c", scopes=parse_scopes("system/*.rs"), purpose=purpose, **person)
+    actor = Actor(
+        subject="x",
+        client="c",
+        scopes=parse_scopes("system/*.rs"),
+        purpose=purpose,
+        organisation=person["organisation"],
+        practitioner=person.get("practitioner", ""),
+    )
     asked = AccessRequest(
         interaction="read",
         type="Basic" if type == "*" else type,

@@ -65,12 +65,12 @@ function Withdraw({ one, all, patient, house, credential, today, onDone, onRepla
     <>
       <p className="row">
         {credential === "" ? null : <Button color="red" variant="light" loading={isBusy} onClick={() => void run(() => withdraw(node, patient, one.id, credential))}><Trans>Withdraw</Trans></Button>}
-        {credential === "" ? null : <Button variant="subtle" onClick={() => onReplace(one)}><Trans>Change</Trans></Button>}
+        {credential === "" || grantee === undefined || grantee.kind === "client" ? null : <Button variant="subtle" onClick={() => onReplace(one)}><Trans>Change</Trans></Button>}
       </p>
       {error === undefined ? null : <Failure error={error} />}
       <details open={credential === ""}>
         <summary><Trans>What withdrawing changes; with the printed code</Trans></summary>
-        {grantee === undefined ? null : <Changes who={nameOf(grantee, one.names ?? {})} changes={changes} />}
+        {grantee === undefined ? null : grantee.kind === "client" ? <p className="small"><Trans>This program's access ends at once, and it has to ask you anew.</Trans></p> : <Changes who={nameOf(grantee, one.names ?? {})} changes={changes} />}
         <form className="row" onSubmit={(event) => { event.preventDefault(); void run(() => withdrawByCode(node, patient, one.id, code)); }}>
           <label className="field grow"><Trans>Code that was printed when it was signed</Trans>
             <input value={code} autoComplete="off" spellCheck={false} onChange={(event) => setCode(event.target.value)} />
