@@ -248,7 +248,7 @@ def open_chart(page: Page, wire: Wire, base: str) -> dict[str, Any]:
         begin = time.perf_counter()
         row.click()
         page.wait_for_url("**/app/chart")
-        page.get_by_role("heading", name="Medications").first.wait_for()
+        page.get_by_role("heading", name="Medicines").first.wait_for()
         usable(page)
         times.append(1000 * (time.perf_counter() - begin))
         page.wait_for_timeout(QUIET_MS)

@@ -9,6 +9,10 @@ import type { Plugin } from "vite";
 import { writeVariables } from "./src/app/variables.ts";
 
 const OUT = "out/app";
+
+/** What nearly every page needs comes in two files instead of a dozen: on a phone each request costs more than its kilobyte. */
+const QUERIES = { name: "queries", test: /node_modules\/@tanstack\/(react-query|query-core)\// };
+const COMMON = { name: "common", test: /src\/(lib\/(?!proof\/|directive|gesture|shown|enrolling|encoding)|components\/)[\w./-]+\.tsx?$/, minShareCount: 3 };
 const VARIABLES = "virtual:theme.css";
 
 /** The theme's variables as a style sheet of our own: the policy allows no style that a script writes. */
@@ -55,6 +59,7 @@ export default defineConfig({
     sourcemap: false,
     reportCompressedSize: false,
     outDir: OUT,
+    rolldownOptions: { output: { advancedChunks: { groups: [QUERIES, COMMON] } } },
   },
   worker: { format: "es" },
   test: {
