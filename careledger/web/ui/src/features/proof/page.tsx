@@ -1,6 +1,7 @@
 import { Trans } from "@lingui/react/macro";
 import type { ReactElement } from "react";
 import { patientOf, useMaybePresent } from "../../lib/context.ts";
+import { EntryProof } from "./entry.tsx";
 import { Files } from "./files.tsx";
 import { OwnRecord } from "./own.tsx";
 import "./proof.css";
@@ -15,6 +16,7 @@ export function Page(): ReactElement {
         <h1><Trans>Proof</Trans></h1>
         <p className="soft narrow"><Trans>You need not believe the house, nor this page's green lights: what is checked here is checked by your own device, with public rules that other programs check too.</Trans></p>
       </div>
+      {present === null ? null : <EntryProof />}
       {hasRecord ? <OwnRecord /> : null}
       <Files />
       <section>
