@@ -58,6 +58,23 @@ it("believes the house's checkpoint the first time alone", async () => {
   expect(keeping.seal).not.toHaveBeenCalled();
 });
 
+it("goes to the network's newest header first, from the one that this device trusts, and keeps where that led", async () => {
+  const trust = bytes('{"header":{"height":40},"mode":"network"}');
+  keeping.readKept.mockResolvedValue({ ...KEPT, trust });
+  const asked: string[] = [];
+  const node = { ...NODE, api: (path: string) => { asked.push(path); return Promise.resolve({ signed: { header: { height: 41 } } }); } } as unknown as Node;
+  const newest = bytes('{"header":{"height":41},"mode":"network"}');
+  verifier.verify.mockResolvedValueOnce({ verdict: { ok: true, trust: newest }, tookMs: 1 });
+  await checkNow(node, "p", false, () => undefined);
+  expect(asked).toEqual(["/ledger/trust?height=40"]);
+  expect(verifier.verify.mock.calls[0]?.[0]).toEqual({ kind: "light", files: { file: bytes('{"header":{"height":41}}'), trust } });
+  expect(verifier.verify.mock.calls[1]?.[0].files.trust).toEqual(newest);
+  expect(keeping.keep.mock.calls[0]?.[1].trust).toEqual(newest);
+  verifier.verify.mockResolvedValueOnce({ verdict: { ok: false, code: "third", sentence: "" }, tookMs: 1 });
+  expect((await checkNow(node, "p", false, () => undefined)).verdict.ok).toBe(false);
+  expect(keeping.keep).toHaveBeenCalledTimes(1);
+});
+
 it("sees a log that does not begin as it stood: shorter, changed, or another of the same length", () => {
   const leaves = [1, 2, 3, 4].map((one) => new Uint8Array(32).fill(one));
   const head = (count: number) => ({ size: count, root: Array.from(treeRoot(leaves.slice(0, count)), (byte) => byte.toString(16).padStart(2, "0")).join("") });
