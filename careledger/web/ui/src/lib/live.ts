@@ -81,14 +81,15 @@ async function untilSeen(stop: AbortSignal): Promise<void> {
 
 /**
  * The page of this component shows what is new: when the patient's chart grows, what the queries of `["chart", patient, …]`
- * (or of `onChange`'s choice) hold is fetched again. "" as `patient`, or nobody signed in: nothing is followed.
+ * (or of `onChange`'s choice) hold is fetched again. "" as `patient`, or nobody signed in: nothing is followed. `by` asks
+ * instead of the person's usual line to the node: whoever sees a chart in an emergency follows it in the emergency too.
  */
-export function useLive(patient: string, watched: readonly Watched[] = ["records"], onChange?: (head: Head) => void): void {
+export function useLive(patient: string, watched: readonly Watched[] = ["records"], onChange?: (head: Head) => void, by?: Node): void {
   const present = useMaybePresent();
   const queries = useQueryClient();
   const told = useRef(onChange);
   told.current = onChange;
-  const node = present?.node;
+  const node = by ?? present?.node;
   const key = watched.join();
   useEffect(() => {
     if (patient === "" || node === undefined) return undefined;

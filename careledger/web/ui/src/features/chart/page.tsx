@@ -44,9 +44,9 @@ function Opened({ patient }: { readonly patient: string }): ReactElement {
   const present = usePresent();
   const emergency = useEmergency(patient);
   const node = emergency?.node ?? present.node;
-  useLive(patient);
   useForgetting(patient, emergency !== undefined);
   const read = useQuery({ queryKey: ["chart", patient, "page", emergency === undefined ? "" : "emergency"], queryFn: () => readChart(node, patient) });
+  useLive(read.data?.patient === undefined ? "" : patient, ["records"], undefined, node); // a chart that is closed is not followed
   if (read.isPending) return <><h1><Trans>Chart</Trans></h1><Loading /></>;
   if (read.isError) return <><h1><Trans>Chart</Trans></h1><Problem error={read.error} onRetry={() => void read.refetch()} /></>;
   if (read.data.patient === undefined) return <Closed patient={patient} />;
