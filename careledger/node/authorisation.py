@@ -105,6 +105,7 @@ class Authority:
     name: str  # of the organisation, as people read it
     sign: Callable[[bytes], bytes]  # with the organisation's node key
     verify: Callable[[str, bytes, bytes], None]  # (DID, message, signature); raises VerificationFailed
+    is_ledger_open: bool = False  # anybody may read the ledger (`explorer.open`)
 
 
 def open_authority(
@@ -135,6 +136,7 @@ def open_authority(
         name=name,
         sign=lambda message: sign_ed25519(keys.node_seed, message),
         verify=Verifier(backend).verify,
+        is_ledger_open=config.explorer.open,
     )
 
 

@@ -146,6 +146,7 @@ def people_tables(
         perform=MappingProxyType({"rotate-keys": Rotation(server).perform}),
         call=call,
         has_provider=authority.provider is not None,
+        is_ledger_open=authority.is_ledger_open,
     )
     patients = Patients(server, fhir)
     authorize = Authorize(server, people, patients.find, patients.name)

@@ -17,6 +17,7 @@ async def tell_house(people: People, visit: Visit, form: Form) -> SmartAnswer:
         visit,
         name=people.party.name,
         isDemo=bool(list_personas(people.registry)),
+        isLedgerOpen=people.is_ledger_open,
         language=visit.language,
         session=session,
     )

@@ -75,6 +75,7 @@ class People:
     perform: Mapping[str, Callable[[str], Awaitable[None]]] = field(default_factory=_no_acts)
     call: Call | None = None  # the node's commands, for what a patient decides
     has_provider: bool = False  # the organisation's own sign-in is offered beside the passkey
+    is_ledger_open: bool = False  # anybody may read the ledger
 
     async def record(
         self, what: str, why: str, account: str, *, about: str = "", patient: str = "", told: str = ""

@@ -4,7 +4,7 @@ import { MantineProvider } from "@mantine/core";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { type ReactElement, useMemo, useState } from "react";
-import { PresentContext } from "../lib/context.ts";
+import { HouseContext, PresentContext } from "../lib/context.ts";
 import { Refusal } from "../lib/refusal.ts";
 import type { Beginning } from "./beginning.ts";
 import { BeginningContext } from "./beginning-context.ts";
@@ -30,9 +30,11 @@ export function App({ beginning }: { readonly beginning: Beginning }): ReactElem
       <MantineProvider theme={theme} withCssVariables={false} withGlobalClasses={false} defaultColorScheme="auto">
         <QueryClientProvider client={queries}>
           <BeginningContext value={beginning}>
-            <PresentContext value={present}>
-              <RouterProvider router={router} />
-            </PresentContext>
+            <HouseContext value={beginning.house}>
+              <PresentContext value={present}>
+                <RouterProvider router={router} />
+              </PresentContext>
+            </HouseContext>
           </BeginningContext>
         </QueryClientProvider>
       </MantineProvider>

@@ -23,6 +23,13 @@ export function useMaybePresent(): Present | null {
   return useContext(PresentContext);
 }
 
+export const HouseContext = createContext<House | undefined>(undefined);
+
+/** What everybody may know of the house; undefined if it was not reached. */
+export function useHouse(): House | undefined {
+  return useContext(HouseContext);
+}
+
 /** The id of the patient whose own record this is; "" for who is no patient. */
 export function patientOf(session: Session): string {
   return session.fhirUser.startsWith("Patient/") ? session.fhirUser.slice(8) : "";

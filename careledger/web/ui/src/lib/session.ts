@@ -21,6 +21,8 @@ export interface Session {
 export interface House {
   readonly name: string;
   readonly isDemo: boolean;
+  /** Anybody may read the ledger here; otherwise whoever is signed in. */
+  readonly isLedgerOpen: boolean;
   readonly language: "en" | "es";
   readonly session: Session | null;
 }

@@ -1,6 +1,6 @@
 import { keepPreviousData, useQuery, type UseQueryResult } from "@tanstack/react-query";
-import { useMaybePresent } from "../../lib/context.ts";
-import { reach, readRefusal } from "../../lib/refusal.ts";
+import { useHouse, useMaybePresent } from "../../lib/context.ts";
+import { reach, readRefusal, Refusal } from "../../lib/refusal.ts";
 
 /** An organisation or practitioner as the ledger knows it; `name` is "" where it has none. */
 export interface Party {
@@ -96,10 +96,12 @@ const NEWEST_EVERY_MS = 5_000;
  */
 export function useLedger<T>(path: string, isLive = false): UseQueryResult<T> {
   const node = useMaybePresent()?.node;
+  const isOpen = useHouse()?.isLedgerOpen === true;
   return useQuery({
     queryKey: ["ledger", path],
     queryFn: async ({ signal }): Promise<T> => {
       if (node !== undefined) return await node.api<T>(path, signal);
+      if (!isOpen) throw new Refusal(401, "sign-in-needed", "", "");
       const answer = await reach(`/api${path}`, { signal });
       if (!answer.ok) throw await readRefusal(answer);
       return (await answer.json()) as T;
