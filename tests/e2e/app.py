@@ -36,7 +36,6 @@ class Person:
 
     page: Page
     clinic: Clinic
-    is_stranger: bool = False
     complaints: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
@@ -84,7 +83,7 @@ def at_browser(
     held = chromium.new_context(viewport=viewport, base_url=clinic.origin, **context)
     page = held.new_page()
     page.set_default_timeout(WAIT_MS)
-    person = Person(page, clinic, not who)
+    person = Person(page, clinic)
     watch(person)
     try:
         if who:
@@ -101,8 +100,7 @@ def watch(person: Person) -> None:
     """Errors, violations of the policy, dialogs, and every address that was asked for."""
 
     def hear(message: ConsoleMessage) -> None:
-        # A house that is closed to strangers says 401, and the browser says so in its console: that is meant.
-        if message.type in ("error", "warning") and not (person.is_stranger and "401" in message.text):
+        if message.type in ("error", "warning"):
             person.complaints.append(f"{message.text} {message.location.get('url', '')}")
 
     page = person.page
