@@ -272,7 +272,7 @@ def _write_config(path: Path, one: Organisation, organisations: list[Organisatio
     others = [other for other in organisations if other.name != one.name]
     peers = ", ".join(f'"{other.node_id}@127.0.0.1:{other.p2p}"' for other in others)
     path.write_text(
-        f'[server]\nlisten = "127.0.0.1:{one.fhir}"\n\n[explorer]\nopen = true\n\n'
+        f'[server]\nlisten = "127.0.0.1:{one.fhir}"\nbase_url = "http://localhost:{one.fhir}"\n\n[explorer]\nopen = true\n\n'
         f'[network]\np2p = "127.0.0.1:{one.p2p}"\nrpc = "127.0.0.1:{one.rpc}"\n'
         f"peers = [{peers}]\nrelayed = true\nsnapshot_blocks = {SNAPSHOT_BLOCKS}\n"
     )
