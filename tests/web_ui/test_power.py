@@ -46,7 +46,7 @@ PEOPLE = (
 )
 
 
-@pytest.mark.parametrize(("feature", "count"), [("looked", 6), ("grants", 6), ("proof", 9)])
+@pytest.mark.parametrize(("feature", "count"), [("looked", 6), ("grants", 6), ("proof", 10)])
 def test_the_pages_of_power(feature: str, count: int) -> None:
     said = run_components(f"features/{feature}")
     assert f"Tests  {count} passed ({count})" in said, said

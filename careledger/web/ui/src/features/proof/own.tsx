@@ -74,7 +74,7 @@ function Outcome({ checked }: { readonly checked: Checked }): ReactElement {
   if (!verdict.ok) {
     return (
       <>
-        <Refused refusal={verdict} />
+        <Refused refusal={verdict} isOwn />
         <p><Trans>What this device remembered is kept. Keep the evidence as well, and show it to somebody who understands it.</Trans></p>
         <p className="row">
           <Button variant="light" onClick={() => save("careledger-record.json", checked.file)}><Trans>Save the record that was refused</Trans></Button>

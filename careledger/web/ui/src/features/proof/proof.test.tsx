@@ -6,6 +6,7 @@ import { treeRoot } from "../../lib/proof/trees.ts";
 import { checkNow } from "./checking.ts";
 import type { Kept } from "./keeping.ts";
 import { writePdf } from "./pdf.ts";
+import { reasonOf } from "./reasons.ts";
 import { readCode, writeCode } from "./sheet-code.ts";
 import { crc32, pack } from "./zip.ts";
 
@@ -115,4 +116,11 @@ it("writes a PDF whose text cannot leave its string, and whose table of places i
   const places = [...file.slice(start).matchAll(/^(\d{10}) 00000 n /gm)].map((found) => Number(found[1]));
   expect(places.length).toBeGreaterThan(7); // more than one page
   places.forEach((place, index) => expect(file.slice(place, place + 10)).toContain(`${index + 1} 0 obj`));
+});
+
+it("calls a house that does not know what this device saw a past that is gone, not an old file", () => {
+  for (const code of ["export-since", "export-older"] as const) {
+    expect(reasonOf(code, true)).toBe(reasonOf("history-parts"));
+    expect(reasonOf(code)).not.toBe(reasonOf("history-parts"));
+  }
 });

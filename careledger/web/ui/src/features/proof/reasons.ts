@@ -45,6 +45,9 @@ const EXACT: Partial<Record<Code, MessageDescriptor>> = {
   defect: msg`the check itself failed. Try again, or use the command line.`,
 };
 
+/** Of her own record, fetched just now: what in a file would be the wrong or an old copy is here a past that is gone. */
+const OWN: Partial<Record<Code, MessageDescriptor>> = { "export-since": UNDONE, "export-older": UNDONE };
+
 /** By how the codes begin, the first that fits. */
 const BY_BEGINNING: readonly (readonly [string, MessageDescriptor])[] = [
   ["earlier-", UNDONE],
@@ -70,7 +73,7 @@ const BY_BEGINNING: readonly (readonly [string, MessageDescriptor])[] = [
   ["consistency-", UNDONE],
 ];
 
-/** Why something is not confirmed, as the end of a sentence. */
-export function reasonOf(code: Code): MessageDescriptor {
-  return EXACT[code] ?? BY_BEGINNING.find(([begin]) => code.startsWith(begin))?.[1] ?? BROKEN;
+/** Why something is not confirmed, as the end of a sentence; `isOwn` of one's own record as the house gives it now. */
+export function reasonOf(code: Code, isOwn = false): MessageDescriptor {
+  return (isOwn ? OWN[code] : undefined) ?? EXACT[code] ?? BY_BEGINNING.find(([begin]) => code.startsWith(begin))?.[1] ?? BROKEN;
 }

@@ -18,9 +18,9 @@ export function Sentence({ isGood, children }: { readonly isGood: boolean; reado
 }
 
 /** The one sentence for what does not hold. */
-export function Refused({ refusal }: { readonly refusal: Refusal }): ReactElement {
+export function Refused({ refusal, isOwn = false }: { readonly refusal: Refusal; readonly isOwn?: boolean }): ReactElement {
   const { i18n } = useLingui();
-  return <Sentence isGood={false}><Trans>Not confirmed: {i18n._(reasonOf(refusal.code))}</Trans></Sentence>;
+  return <Sentence isGood={false}><Trans>Not confirmed: {i18n._(reasonOf(refusal.code, isOwn))}</Trans></Sentence>;
 }
 
 const LEVELS: Readonly<Record<Level, MessageDescriptor>> = {
