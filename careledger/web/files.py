@@ -2,7 +2,7 @@
 
 A file of `/assets/` has the hash of its content in its name and may be kept for ever; the page itself is asked for each
 time. The page may load and reach nothing but this node: no style or script in the page, no frame around it, and Trusted
-Types, under which a string never becomes code (docs/decisions/0040-the-web-application.md).
+Types, under which a string never becomes code (docs/decisions/0044-the-web-application.md).
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class AppFiles:
     def __init__(self) -> None:
         self._folder = files("careledger.web").joinpath("_ui", "app")
         self._known: dict[str, File] = {}
-        self._callback = File(b"", b"", ((b"referrer-policy", b"no-referrer"),), b"", CALLBACK)
+        self._callback = File(b"", b"", PAGE_HEADERS, b"", CALLBACK)
 
     def find(self, path: str) -> File | None:
         """What stands at this path of the address; None if nothing of ours does."""

@@ -19,6 +19,7 @@ from careledger.smart.authorising import AskConsent, ChoosePatient, Redirect, Si
 from careledger.smart.consenting import ConsentView
 from careledger.smart.errors import OAuthError
 from careledger.smart.issuing import Server
+from careledger.smart.own import OWN
 from careledger.smart.requests import Pending, RedirectedError
 from careledger.smart.sessions import SignedIn
 from careledger.smart.tables import Found
@@ -173,6 +174,10 @@ class Authorize:
     async def _step(self, visit: Visit, ticket: str) -> SmartAnswer:
         try:
             found = requests.find_pending(self._server.registry, ticket)
+            if found.value.request.client == OWN and not visit.is_by_script:
+                raise OAuthError(
+                    "access_denied", "only the application's own page asks this", code="not-from-our-page"
+                )
             step = await authorising.next_step(self._server, found, visit.signed_in)
             return await self._show(visit, ticket, found, step)
         except RedirectedError as refused:

@@ -54,6 +54,9 @@ STATUS: Final[tuple[tuple[type[CareLedgerError], int], ...]] = (
 """Kind of error -> HTTP status; the first that fits, else 500."""
 
 
+OWN_ORIGIN: Final = ((b"cross-origin-resource-policy", b"same-origin"), (b"x-frame-options", b"DENY"))
+
+
 def _no_acts() -> Mapping[str, Callable[[str], Awaitable[None]]]:
     return MappingProxyType({})
 
@@ -215,7 +218,7 @@ def go(visit: Visit, path: str) -> SmartAnswer:
 
 
 def tell(visit: Visit, **content: object) -> SmartAnswer:
-    """JSON for our script."""
+    """JSON for our script, and for no page that embeds it, were it of a sibling host, to which Lax cookies come too."""
     answer = answer_json(content)
-    answer.headers.extend(cookies_of(visit))
+    answer.headers.extend((*OWN_ORIGIN, *cookies_of(visit)))
     return answer

@@ -121,6 +121,16 @@ class Visit:
         self.language = language
         self.cookies.append(_cookie(LANGUAGE, language, self.party, "Lax", 365 * 86_400))
 
+    @property
+    def is_by_script(self) -> bool:
+        """A script of our own page asks: no link, form, frame or other page (Fetch Metadata, which every browser sends here).
+
+        Who sends none of it is no browser, and has nobody else's cookie.
+        """
+        headers = self.request.headers
+        site, into = headers.get(b"sec-fetch-site", b"same-origin"), headers.get(b"sec-fetch-dest", b"empty")
+        return site == b"same-origin" and into == b"empty"
+
     def check_post(self, token: str) -> None:
         """Raises NotFromOurPage unless Origin and CSRF token are those of a page that this browser has from us."""
         headers = self.request.headers

@@ -1,7 +1,8 @@
 import type { Condition, Encounter, Observation } from "fhir/r4";
 import { afterEach, describe, expect, it } from "vitest";
 import { speak } from "./i18n.ts";
-import { dateOf, findSource, sayConcept, sayDate, sayDosage, sayObservation, sayPeriod, sayQuantity, sayRange, saySource, sayStatus, sayTitle, statusOf } from "./words.ts";
+import { lookUp } from "./table.ts";
+import { dateOf, findSource, sayConcept, sayDate, sayDosage, sayKind, sayObservation, sayPeriod, sayQuantity, sayRange, saySource, sayStatus, sayTitle, statusOf } from "./words.ts";
 
 afterEach(() => speak("en"));
 
@@ -52,5 +53,14 @@ describe("where an entry comes from", () => {
   it("a mistake is called one before all else", () => {
     expect([dateOf(problem), sayTitle(problem), statusOf(problem)]).toEqual(["2020", "Asthma", "active"]);
     expect(statusOf({ ...problem, verificationStatus: { coding: [{ code: "entered-in-error" }] } })).toBe("entered-in-error");
+  });
+});
+
+describe("a record whose words are names that every object has", () => {
+  it("is shown as it is, and breaks no page", () => {
+    for (const word of ["constructor", "toString", "valueOf", "hasOwnProperty", "__proto__"]) {
+      expect([sayQuantity({ value: 1, unit: word }), sayQuantity({ value: 1, code: word }), sayStatus(word), sayKind(word)]).toEqual([`1 ${word}`, `1 ${word}`, word, word]);
+      expect(lookUp({ known: 1 }, word)).toBeUndefined();
+    }
   });
 });

@@ -1,5 +1,6 @@
 import type { Age, Annotation, CodeableConcept, Coding, Dosage, FhirResource, Observation, ObservationReferenceRange, Period, Quantity, Reference, Timing } from "fhir/r4";
 import { locale } from "./i18n.ts";
+import { lookUp } from "./table.ts";
 import { KINDS, PHRASES, STATUSES, UNITS, type Words } from "./words_tables.ts";
 
 /**
@@ -65,7 +66,7 @@ export function sayNumber(value: number): string {
 }
 
 export function sayUnit(quantity: Quantity | Age | undefined): string {
-  const known = UNITS[quantity?.code ?? ""] ?? UNITS[quantity?.unit ?? ""];
+  const known = lookUp(UNITS, quantity?.code) ?? lookUp(UNITS, quantity?.unit);
   return known === undefined ? (quantity?.unit ?? quantity?.code ?? "") : say(known);
 }
 
@@ -215,13 +216,13 @@ export function isPatientStated(resource: FhirResource): boolean {
 
 /** "Prescription", "Visit": what sort of entry it is. */
 export function sayKind(type: string): string {
-  const known = KINDS[type];
+  const known = lookUp(KINDS, type);
   return known === undefined ? type : say(known);
 }
 
 /** A status in words; a code that we do not know is shown as it is. */
 export function sayStatus(code: string | undefined): string {
-  const known = code === undefined ? undefined : STATUSES[code];
+  const known = lookUp(STATUSES, code);
   return known === undefined ? (code ?? "") : say(known);
 }
 
