@@ -33,3 +33,8 @@ class Actor:
     def patient_bound(self) -> bool:
         """The token sees one chart only. Patient scopes without a patient see no chart at all."""
         return bool(self.patient) or self.scopes.patient_level
+
+    @property
+    def is_patient_herself(self) -> bool:
+        """The person who signed in is the patient of the chart that the token sees: no program, nobody who treats her."""
+        return bool(self.account) and bool(self.patient) and not self.practitioner

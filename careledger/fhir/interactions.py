@@ -6,7 +6,7 @@ R4 http.html. A handler reads in a snapshot, closes it, makes the access entries
 from __future__ import annotations
 
 from careledger.fhir import conditional, writing
-from careledger.fhir.asking import ask
+from careledger.fhir.asking import actor_of, ask
 from careledger.fhir.authority import ByChart, Denied, judge, leaving, merge, record, record_entries
 from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context
@@ -14,6 +14,7 @@ from careledger.fhir.freshid import fresh_id
 from careledger.fhir.json import Received, receive
 from careledger.fhir.links import Links
 from careledger.fhir.messages import FhirRequest, FhirResponse
+from careledger.fhir.ownentries import mark_new
 from careledger.fhir.preferences import check_content_type, if_match, is_fresh, view
 from careledger.fhir.refusals import Refused, gone, is_id, not_found
 from careledger.fhir.responses import deleted, not_modified, projected, resource, stored
@@ -96,6 +97,7 @@ def _compose_create(
     context: Context, request: FhirRequest, type: str, new: Received, interaction: str
 ) -> ResourceWrite:
     """The first version of a resource with a new id; fresh ids are not looked up, the commit refuses a clash."""
+    new = mark_new(actor_of(request), new)
     new.resource["id"] = id = fresh_id()
     patients = patients_of(new.resource, context.backend.base_url)
     writing.allow_alone(context, request, interaction, type, patients, new.resource)

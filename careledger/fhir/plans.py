@@ -21,6 +21,7 @@ from careledger.fhir.context import Context
 from careledger.fhir.freshid import fresh_id
 from careledger.fhir.links import Links
 from careledger.fhir.messages import FhirRequest
+from careledger.fhir.ownentries import mark_new
 from careledger.fhir.preferences import expected_version
 from careledger.fhir.refusals import InEntry, Refused
 from careledger.fhir.slices import Slices
@@ -159,7 +160,7 @@ class Plan:
         if step.found is not None:
             step.status = 200
             return
-        new = self._received(step)
+        new = mark_new(asking.actor, self._received(step))
         resource = new.resource
         resource["id"] = step.id
         patients = patients_of(resource, self._base)

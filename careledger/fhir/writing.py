@@ -17,6 +17,7 @@ from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context
 from careledger.fhir.json import Received
 from careledger.fhir.messages import FhirRequest
+from careledger.fhir.ownentries import check_own, mark_next
 from careledger.fhir.preferences import ABSENT
 from careledger.fhir.refusals import Invalidated, Refused, stale
 from careledger.fhir.search.extract import extract
@@ -162,9 +163,11 @@ def compose_update(
     allow_new(asking, interaction, type, patients, new.resource)
     if current is not None:
         allow_change(asking, interaction, current)
+        check_own(asking, current)
     elif not sees_all(asking, interaction, type):  # denied, logged and answered as a hidden one would be
         raise Denied(asking.decision("other-patient" if asking.actor.patient_bound else "no-directive"))
     check_expected(expected, current)
+    new = mark_next(asking, new, current)
     when = max(time_ms, next_time(context, current))
     return compose(
         type,
@@ -211,6 +214,7 @@ def compose_delete(
         check_expected(expected, None)
         return None
     allow_change(asking, interaction, current)
+    check_own(asking, current)
     check_expected(expected, current)
     patients = patients_named(context, snapshot, current)
     when = max(time_ms, next_time(context, current))
