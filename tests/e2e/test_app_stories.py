@@ -81,6 +81,12 @@ def come_in(page: Page, house: Clinic) -> None:
     page.goto(f"{house.origin}/app")
     page.get_by_role("heading", name="My record", level=1).wait_for()
     page.locator("main ol li").first.wait_for()
+    assert (
+        page.evaluate(
+            "() => Math.max(...[...document.querySelectorAll('main .months *')].map((one) => one.getBoundingClientRect().right))"
+        )
+        <= PHONE["width"]
+    )
     picture(page, "patient-record")
 
 
@@ -335,7 +341,7 @@ def check_files(page: Page, proof: bytes, trust: bytes) -> str:
 # ---- A store that was altered behind its back ----
 
 
-def test_one_bit_in_the_stopped_homes_journal_is_never_green(
+def test_one_bit_in_the_stopped_homes_journal_turns_her_page_red(
     house: Clinic, browser: Browser, tmp_path: Path
 ) -> None:
     with copy_of(house, tmp_path) as twin, at_browser(browser, twin, "Pat", PHONE) as person:
@@ -345,10 +351,12 @@ def test_one_bit_in_the_stopped_homes_journal_is_never_green(
         assert flip_a_byte(twin.node.home) >= len(twin.patients)
         twin.node.start()
         check_record(person)
-        said = person.page.get_by_text("nothing is confirmed")
-        said.wait_for()
+        verdict = person.page.locator(".verdict.bad")
+        expect(verdict).to_have_text(re.compile("Not confirmed: an entry is missing, or was changed"))
+        expect(person.page.get_by_text("nothing is confirmed")).to_be_visible()
         assert person.page.locator(".verdict.good").count() == 0
-        picture(person.page, "patient-proof-refused", said)
+        assert "fsck" not in person.page.locator("main").inner_text()
+        picture(person.page, "patient-proof-refused", verdict)
 
 
 def test_a_store_put_back_to_yesterday_is_red_on_the_device_that_saw_today(

@@ -3,6 +3,9 @@ import { Button, Loader } from "@mantine/core";
 import type { ReactElement, ReactNode } from "react";
 import { Refusal, Unreachable } from "../lib/refusal.ts";
 
+/** The node's word for a store that is not what it was: what it adds is for its technicians. */
+export const DAMAGED = "corrupt";
+
 /** Something is being fetched. Said to screen readers too. */
 export function Loading(): ReactElement {
   return (
@@ -23,7 +26,7 @@ export function Problem({ error, onRetry }: { readonly error: unknown; readonly 
   return (
     <div className="state problem" role="alert">
       <p className="strong">{describe(error)}</p>
-      {error instanceof Refusal && error.hint !== "" ? <p>{error.hint}</p> : null}
+      {error instanceof Refusal && error.hint !== "" && error.code !== DAMAGED ? <p>{error.hint}</p> : null}
       {onRetry === undefined ? null : <Button variant="light" onClick={onRetry}><Trans>Try again</Trans></Button>}
     </div>
   );
@@ -38,7 +41,7 @@ function describe(error: unknown): ReactElement {
     if (error.status === 409 || error.status === 412) return <Trans>Somebody else changed this meanwhile. Look at it again.</Trans>;
     if (error.status === 429) return <Trans>That was too much at once. Wait a little.</Trans>;
     if (error.status === 503) return <Trans>The house cannot log who looks just now, so it shows nothing. Try again soon.</Trans>;
-    if (error.message !== "") return <>{error.message}</>;
+    if (error.message !== "" && error.code !== DAMAGED) return <>{error.message}</>;
   }
   return <Trans>This did not work. Nothing was changed.</Trans>;
 }

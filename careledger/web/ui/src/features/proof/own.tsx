@@ -2,8 +2,9 @@ import { Plural, Trans } from "@lingui/react/macro";
 import { Button } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
 import { type ReactElement, useEffect, useState } from "react";
-import { Problem } from "../../components/states.tsx";
+import { DAMAGED, Problem } from "../../components/states.tsx";
 import { patientOf, usePresent } from "../../lib/context.ts";
+import { Refusal } from "../../lib/refusal.ts";
 import { type Checked, checkNow, type Step } from "./checking.ts";
 import { forget, type Kept, nameOf, readKept } from "./keeping.ts";
 import { Offline } from "./offline.tsx";
@@ -59,11 +60,11 @@ function Doing({ step }: { readonly step: Step }): ReactElement {
   return step === "fetching" ? <Trans>Fetching the whole record with its proofs…</Trans> : <Trans>Your browser is checking every entry…</Trans>;
 }
 
-/** Not reached, or not given: that is neither green nor a proof of a fault. */
+/** Not reached, or not given: that is neither green nor a proof of a fault. A house that says that its store is damaged is red. */
 function Failed({ error, onRetry }: { readonly error: unknown; readonly onRetry: () => void }): ReactElement {
   return (
     <>
-      <Problem error={error} onRetry={onRetry} />
+      {error instanceof Refusal && error.code === DAMAGED ? <Refused refusal={{ ok: false, code: "withheld", sentence: "" }} isOwn /> : <Problem error={error} onRetry={onRetry} />}
       <p className="small"><Trans>The record could not be fetched whole, so nothing is confirmed. If that goes on, ask the house why: it must be able to give it.</Trans></p>
     </>
   );
