@@ -68,7 +68,9 @@ def serve(house: House, sock: socket.socket) -> uvicorn.Server:
             body, more = body + message.get("body", b""), message.get("more_body", False)
         method, path = scope["method"], unquote(scope["path"])
         handler = house.routes.get((method, path))
-        if path == "/app":  # the web application is elsewhere; whoever would be at home there sees their own page
+        if (
+            path == "/app"
+        ):  # the web application is elsewhere; whoever would be at home there sees their own page
             headers = [(b"location", b"/me")]
             await send({"type": "http.response.start", "status": 303, "headers": headers})
             await send({"type": "http.response.body"})

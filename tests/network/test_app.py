@@ -9,7 +9,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.e2e.test_pages import find_chromium
 from tests.network.clients import Http
-from tests.network.local import CATCH_UP_S, LocalNetwork, wait_until
+from tests.network.local import CATCH_UP_S, LocalNetwork
 
 WAIT_MS = 30_000
 
