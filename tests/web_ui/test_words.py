@@ -47,3 +47,21 @@ def test_long_texts_are_not_left_in_english() -> None:
         if value == key and len(key.split()) > 3
     ]
     assert left == []
+
+
+# Catalogs add up in one table, the latest over the others: a word that two of them say differently would change under the
+# reader's eyes (the name of a page in the navigation, once another page was opened).
+PERSONAS = {
+    "patient": ("app", "record", "looked", "grants", "proof", "network", "explorer", "learning"),
+    "clinician": ("app", "chart", "proof", "network", "explorer", "learning"),
+}
+
+
+@pytest.mark.parametrize("persona", PERSONAS)
+def test_what_one_person_reads_is_called_one_thing(persona: str) -> None:
+    said: dict[str, set[str]] = {}
+    for path in CATALOGS:
+        if path.stem == "es" and path.parent.parent.name in PERSONAS[persona]:
+            for key, value in read(path).items():
+                said.setdefault(key, set()).add(value)
+    assert {key: values for key, values in said.items() if len(values) > 1} == {}

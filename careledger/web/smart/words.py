@@ -11,7 +11,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         # every page
         "skip": ("Skip to the content", "Saltar al contenido"),
         "sign-out": ("Sign out", "Cerrar sesión"),
-        "app": ("The record", "El expediente"),
+        "app": ("The record", "El historial"),
         "my-page": ("My page", "Mi página"),
         "desk": ("Accounts", "Cuentas"),
         "launcher": ("Launch an app", "Abrir una app"),

@@ -24,7 +24,9 @@ export function Commands({ onClose }: { readonly onClose: () => void }): ReactEl
   const navigate = useNavigate();
   const { session } = useBeginning();
   const patients = usePatients(text);
-  useEffect(() => dialog.current?.showModal(), []);
+  useEffect(() => {
+    dialog.current?.showModal();
+  }, []);
   const pages = useMemo(() => placesOf(session?.kind ?? "anybody").filter((place) => place.rank !== "hidden"), [session]);
   const wanted = text.trim().toLocaleLowerCase();
   const found: Command[] = [

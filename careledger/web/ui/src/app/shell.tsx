@@ -20,7 +20,8 @@ export function Shell(): ReactElement {
   useEffect(() => {
     if (first.current) first.current = false;
     else {
-      main.current?.focus({ preventScroll: true });
+      // A page that took the focus itself (the field of a search) keeps it.
+      if (main.current?.contains(document.activeElement) !== true) main.current?.focus({ preventScroll: true });
       scrollTo(0, 0); // the router's own memory of places would stay in sessionStorage
     }
     document.title = "CareLedger";
@@ -35,7 +36,6 @@ export function Shell(): ReactElement {
         <Outlet />
       </main>
       {session === null ? null : <Idle session={session} />}
-      <Palette />
     </div>
   );
 }
@@ -48,6 +48,7 @@ function Top(): ReactElement {
   return (
     <header>
       <Link to="/" className="house">{house?.name ?? "CareLedger"}</Link>
+      <Palette />
       <Language />
       <button type="button" className="quiet-button" aria-label={other === "dark" ? t`Dark colours` : t`Light colours`} onClick={() => setColorScheme(other)}>
         <Icon name="sun" />
@@ -77,19 +78,24 @@ function Language(): ReactElement {
     if (session !== null) await post("/language", session.csrf, { language: other }).catch(() => undefined);
   };
   return (
-    <button type="button" className="quiet-button" lang={other} onClick={() => void choose()}>
-      {LOCALES[other].name}
+    <button type="button" className="quiet-button" lang={other} aria-label={LOCALES[other].name} onClick={() => void choose()}>
+      <span className="words">{LOCALES[other].name}</span><span className="code" aria-hidden="true">{other.toUpperCase()}</span>
     </button>
   );
 }
 
+/** So many words stand side by side at the foot of a phone of 360 px, in Spanish too; the others are behind "More". */
+const BAR_MAX = 5;
+
 function Ways({ places }: { readonly places: readonly Place[] }): ReactElement {
   const { t } = useLingui();
-  const more = places.filter((place) => place.rank === "more");
+  const ranked = places.filter((place) => place.rank === "main");
+  const main = ranked.slice(0, BAR_MAX);
+  const more = [...ranked.slice(BAR_MAX), ...places.filter((place) => place.rank === "more")];
   return (
     <nav aria-label={t`Pages`}>
       <ul className="plain">
-        {places.filter((place) => place.rank === "main").map((place) => <Way key={place.path} place={place} />)}
+        {main.map((place) => <Way key={place.path} place={place} />)}
         {more.length === 0 ? null : <More places={more} />}
       </ul>
     </nav>

@@ -14,7 +14,7 @@ export function Welcome(): ReactElement {
       {ended ? <p className="notice" role="status"><Trans>You are signed out. Nothing of the record is left on this screen.</Trans></p> : null}
       {house === undefined ? <Problem error={new Unreachable("")} onRetry={() => location.reload()} /> : null}
       <h1><Trans>A health record that nobody can quietly change</Trans></h1>
-      <p className="lead"><Trans>Every entry, and everybody who looks at one, is written into a ledger that no one of its keepers controls. You decide who sees what, and your own device checks that nothing is missing.</Trans></p>
+      <p className="lead"><Trans>Every entry, and everybody who looks at one, leaves a seal in a ledger: whoever changes one later is found out. You decide who sees what, and your own device checks that nothing is missing.</Trans></p>
       <p className="row">
         <a className="button-main" href="/sign-in?app=1"><Trans>Sign in with a passkey</Trans></a>
         {house?.isDemo === true ? <a href="/demo"><Trans>Try it as one of the demo's people</Trans></a> : null}

@@ -18,7 +18,7 @@ export function Part({ title, children, more }: { readonly title: ReactNode; rea
 
 /** There is nothing on record in a part: said, because it is not the same as there being nothing. */
 export function Nothing({ children }: { readonly children: ReactNode }): ReactElement {
-  return <p className="soft small">&ensp;{children}</p>;
+  return <p className="soft small nothing">{children}</p>;
 }
 
 /** A button that fetches what comes further down in a list. */

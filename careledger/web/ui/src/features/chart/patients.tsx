@@ -32,6 +32,9 @@ export function Page(): ReactElement {
   const mine = useMine(!isSearch);
   const open = useOpen();
   useKeys({ "/": () => field.current?.focus() });
+  useEffect(() => {
+    if (matchMedia("(pointer: fine)").matches) field.current?.focus(); // on a phone the keyboard would cover the list
+  }, []);
   const lists: readonly List[] = isSearch
     ? [{ name: t`Found`, rows: found.data?.rows ?? [] }]
     : [{ name: t`Opened in this tab`, rows: recentPatients() }, { name: t`Your patients, last seen first`, rows: mine.data ?? [] }];
@@ -46,7 +49,9 @@ export function Page(): ReactElement {
     else return;
     event.preventDefault();
   };
-  useEffect(() => document.getElementById(`patient-${chosen}`)?.scrollIntoView({ block: "nearest" }), [chosen]);
+  useEffect(() => {
+    void document.getElementById(`patient-${chosen}`)?.scrollIntoView({ block: "nearest" }); // a promise in newer browsers, which is no way to clean up
+  }, [chosen]);
   const asked = isSearch ? found : mine;
   return (
     <div className="patients">

@@ -159,7 +159,7 @@ function Change({ first, toNext, ...parts }: Parts & { readonly first: Dose; rea
 function Days({ days, onChange, isFirst = false }: { readonly days: number; readonly onChange: (days: number) => void; readonly isFirst?: boolean }): ReactElement {
   const { t } = useLingui();
   return (
-    <label className="field"><Trans>For</Trans>
+    <label className="field"><Trans>For how long</Trans>
       <select className={isFirst ? "first" : undefined} value={days} onChange={(event) => onChange(Number(event.target.value))}>
         {[7, 14, 30, 90, 180, 365].map((one) => <option key={one} value={one}>{t`${one} days`}</option>)}
       </select>

@@ -4,7 +4,7 @@ import { type ReactElement, useState } from "react";
 import { Link } from "@tanstack/react-router";
 import { type Blocks, type Overview, useLedger } from "./ledger.ts";
 import { BlockTable, Frame, Shown } from "./parts.tsx";
-import { callParty, sayCount, sayTime } from "./words.ts";
+import { callParty, sayCount, saySeconds, sayTime } from "./words.ts";
 
 const ROWS = 20;
 
@@ -13,7 +13,7 @@ export function Page(): ReactElement {
   const overview = useLedger<Overview>("/ledger", true);
   return (
     <Frame title={<Trans>The ledger</Trans>} json="/ledger">
-      <p className="narrow"><Trans>Every change to every record leaves a seal here, in blocks that cannot be changed afterwards. No name of a patient and nothing medical is in them: whoever has a record can prove with these seals that it is whole and unaltered.</Trans></p>
+      <p className="narrow"><Trans>Every change to every record leaves a seal here, in blocks each of which seals all before it: a later change shows. No name of a patient and nothing medical is in them: whoever has a record can prove with these seals that it is whole and unaltered.</Trans></p>
       <Shown asked={overview}>{(data) => <Facts overview={data} />}</Shown>
       {overview.data === undefined ? null : <Newest />}
     </Frame>
@@ -29,7 +29,7 @@ function Facts({ overview }: { readonly overview: Overview }): ReactElement {
           <dt><Trans>Newest block</Trans></dt><dd><Link to="/explorer/blocks/$height" params={{ height: String(overview.height) } as never}>{sayCount(overview.height)}</Link></dd>
           <dt><Trans>Sealed</Trans></dt><dd>{sayTime(overview.time_ms)}</dd>
           <dt><Trans>Since</Trans></dt><dd>{sayTime(overview.genesis_ms)}</dd>
-          {overview.block_interval_ms === 0 ? null : <><dt><Trans>A block about every</Trans></dt><dd><Trans>{(overview.block_interval_ms / 1000).toFixed(1)} s</Trans></dd></>}
+          {overview.block_interval_ms === 0 ? null : <><dt><Trans>A block about every</Trans></dt><dd>{saySeconds(overview.block_interval_ms)}</dd></>}
         </dl>
       </section>
       <section className="card">

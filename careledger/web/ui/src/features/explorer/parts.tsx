@@ -24,7 +24,7 @@ export function Shown<T>({ asked, children }: { readonly asked: Asked<T>; readon
     return (
       <div className="notice">
         <p><Trans>This house shows its ledger to people who are signed in.</Trans></p>
-        <p><a href="/sign-in"><Trans>Sign in</Trans></a></p>
+        <p><a href="/sign-in?app=1"><Trans>Sign in</Trans></a></p>
       </div>
     );
   }
@@ -61,7 +61,7 @@ function SearchForm(): ReactElement {
   return (
     <form role="search" onSubmit={go} className="row">
       <input type="search" value={text} maxLength={128} onChange={(event) => setText(event.target.value)} aria-label={t`Search the ledger`} placeholder={t`Block, transaction, organisation`} />
-      <button type="submit" className="quiet-button"><Trans>Search</Trans></button>
+      <button type="submit" className="quiet-button bordered"><Trans>Search</Trans></button>
     </form>
   );
 }
@@ -78,7 +78,7 @@ export function BlockTable({ blocks }: { readonly blocks: readonly BlockRow[] })
           {blocks.map((block) => (
             <tr key={block.height}>
               <td><Link to="/explorer/blocks/$height" params={{ height: String(block.height) } as never}>{sayCount(block.height)}</Link></td>
-              <td>{sayTime(block.time_ms)}</td>
+              <td className="whole">{sayTime(block.time_ms)}</td>
               <td>
                 {block.transactions === 0 ? <span className="soft"><Trans>Nothing</Trans></span> : (
                   <ul className="plain">{Object.entries(block.types).map(([type, count]) => {
@@ -88,7 +88,7 @@ export function BlockTable({ blocks }: { readonly blocks: readonly BlockRow[] })
                 )}
                 {block.refused > 0 ? <span className="tag warn"><Trans>{block.refused} refused</Trans></span> : null}
               </td>
-              <td className="mono">{shorten(block.hash)}</td>
+              <td className="mono whole">{shorten(block.hash)}</td>
             </tr>
           ))}
         </tbody>

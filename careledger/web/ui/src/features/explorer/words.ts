@@ -34,6 +34,11 @@ export function sayTime(ms: number): string {
   return new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "medium" }).format(ms);
 }
 
+/** A span of time, to a tenth of a second, as the reader's language writes numbers and units. */
+export function saySeconds(ms: number): string {
+  return new Intl.NumberFormat(locale(), { style: "unit", unit: "second", unitDisplay: "short", minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(ms / 1000);
+}
+
 /** The beginning of a hash: enough to tell two apart on a screen. The whole stands where it matters. */
 export function shorten(hash: string): string {
   return hash.length > 16 ? `${hash.slice(0, 12)}…` : hash;

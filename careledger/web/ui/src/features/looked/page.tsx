@@ -37,7 +37,7 @@ export function Page(): ReactElement {
   return (
     <section className="looked">
       <h1><Trans>Who looked at my record</Trans></h1>
-      <p className="soft narrow"><Trans>Every look is written down before anything is shown, and nobody can remove it: not the house, not its technicians. <Link to="/app/proof">Check that yourself</Link></Trans></p>
+      <p className="soft narrow"><Trans>Every look is written down before anything is shown, and nobody can remove it unseen: not the house, not its technicians. <Link to="/app/proof">Check that yourself</Link></Trans></p>
       {query.isPending ? <Loading /> : query.isError ? <Problem error={query.error} onRetry={() => void query.refetch()} /> : (
         <Looks entries={entries} more={query.hasNextPage ? () => void query.fetchNextPage() : undefined} isBusy={query.isFetchingNextPage} pages={query.data.pages.length} />
       )}

@@ -69,7 +69,7 @@ function Levels({ network, house }: { readonly network: Network; readonly house:
       <h2><Trans>How far an entry's seal comes</Trans></h2>
       <dl className="facts">
         <dt><span className="tag warn"><Trans>pending</Trans></span></dt><dd><Trans>{house} has it, durably; its seal is on the way into the ledger.</Trans></dd>
-        <dt><span className="tag"><Trans>anchored</Trans></span></dt><dd><Trans>Its seal stands in the ledger: changing the entry unseen is not possible any more.</Trans></dd>
+        <dt><span className="tag"><Trans>anchored</Trans></span></dt><dd><Trans>Its seal stands in the ledger: whoever holds a later state of the ledger sees any change of the entry.</Trans></dd>
         {network.levels.includes("witnessed") ? <><dt><span className="tag good"><Trans>witnessed</Trans></span></dt><dd><Trans>Somebody outside signed that the ledger goes on from what it was: nobody can show you another one.</Trans></dd></> : null}
         {network.mode === "network" ? <><dt><span className="tag good"><Trans>final</Trans></span></dt><dd><Trans>Organisations with more than two thirds of the weight signed it. None of them alone can take it back.</Trans></dd></> : null}
       </dl>

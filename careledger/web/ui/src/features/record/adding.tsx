@@ -94,7 +94,9 @@ function Filling({ form, wrong, above, onBack }: FillingProps): ReactElement {
     onSuccess: () => void queries.invalidateQueries({ queryKey: ["chart", patient] }),
   });
   const step = keep.isSuccess ? "kept" : draft === undefined ? "fill" : "look";
-  useEffect(() => heading.current?.focus(), [step]);
+  useEffect(() => {
+    heading.current?.focus();
+  }, [step]);
   const whole = completeChoices(form, filled);
   const wrongs = isChecked ? checkFilled(form, whole, Date.now()) : {};
   const submit = (event: FormEvent<HTMLFormElement>): void => {
