@@ -1,4 +1,5 @@
 import type { HumanName, Patient } from "fhir/r4";
+import { clip } from "./clip.ts";
 import type { Node } from "./node.ts";
 
 /** A patient in a list. */
@@ -13,7 +14,7 @@ export interface PatientRow {
 /** A name as people write it. */
 export function writeName(names: readonly HumanName[] | undefined): string {
   const name = names?.find((one) => one.use === "official") ?? names?.[0];
-  return name?.text ?? [...(name?.given ?? []), name?.family ?? ""].filter((part) => part !== "").join(" ");
+  return clip(name?.text ?? [...(name?.given ?? []), name?.family ?? ""].filter((part) => part !== "").join(" "));
 }
 
 /** The row of a patient. */

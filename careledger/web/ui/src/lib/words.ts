@@ -1,4 +1,5 @@
 import type { Age, Annotation, CodeableConcept, Coding, Dosage, FhirResource, Observation, ObservationReferenceRange, Period, Quantity, Reference, Timing } from "fhir/r4";
+import { clip } from "./clip.ts";
 import { locale } from "./i18n.ts";
 import { lookUp } from "./table.ts";
 import { KINDS, PHRASES, STATUSES, UNITS, type Words } from "./words_tables.ts";
@@ -18,7 +19,7 @@ const SORT = / \((?:disorder|finding|procedure|situation|regime\/therapy|observa
 
 /** A term without what only its catalogue needs. */
 export function sayTerm(text: string | undefined): string {
-  return (text ?? "").trim().replace(SORT, "");
+  return clip((text ?? "").trim().replace(SORT, ""));
 }
 
 export function sayCoding(coding: Coding | undefined): string {
@@ -45,7 +46,7 @@ export const LOINC = "http://loinc.org";
 
 /** Words in a row, without the empty ones and doubles. */
 export function joinWords(parts: readonly (string | undefined)[], between = ", "): string {
-  return [...new Set(parts.filter((part): part is string => part !== undefined && part !== ""))].join(between);
+  return [...new Set(parts.filter((part): part is string => part !== undefined && part !== ""))].map(clip).join(between);
 }
 
 // Numbers
@@ -67,7 +68,7 @@ export function sayNumber(value: number): string {
 
 export function sayUnit(quantity: Quantity | Age | undefined): string {
   const known = lookUp(UNITS, quantity?.code) ?? lookUp(UNITS, quantity?.unit);
-  return known === undefined ? (quantity?.unit ?? quantity?.code ?? "") : say(known);
+  return known === undefined ? clip(quantity?.unit ?? quantity?.code ?? "") : say(known);
 }
 
 /** "120 mmHg", "< 5 mg/L". */
@@ -154,7 +155,7 @@ export function dateOf(resource: FhirResource): string {
 
 /** A reference's own words; `names` helps where it has none. */
 export function sayReference(reference: Reference | undefined, names: ReadonlyMap<string, string> = new Map()): string {
-  return reference?.display ?? names.get(reference?.reference ?? "") ?? "";
+  return clip(reference?.display ?? names.get(reference?.reference ?? "") ?? "");
 }
 
 /** Where an entry comes from, as it says itself. */
@@ -249,7 +250,7 @@ export function sayTitle(resource: FhirResource, names?: ReadonlyMap<string, str
 }
 
 function sayAnything(value: unknown): string {
-  if (typeof value === "string") return value.trim();
+  if (typeof value === "string") return clip(value.trim());
   if (Array.isArray(value)) return value.map(sayAnything).find((one) => one !== "") ?? "";
   if (typeof value !== "object" || value === null) return "";
   return "coding" in value || "text" in value ? sayConcept(value as CodeableConcept) : sayCoding(value as Coding);
@@ -264,7 +265,7 @@ type Valued = Pick<Observation, "valueQuantity" | "valueCodeableConcept" | "valu
 export function sayValue(of: Valued): string {
   if (of.valueQuantity !== undefined) return sayQuantity(of.valueQuantity);
   if (of.valueCodeableConcept !== undefined) return sayConcept(of.valueCodeableConcept);
-  if (of.valueString !== undefined) return of.valueString;
+  if (of.valueString !== undefined) return clip(of.valueString);
   if (of.valueBoolean !== undefined) return say(of.valueBoolean ? PHRASES.yes : PHRASES.no);
   if (of.valueInteger !== undefined) return sayNumber(of.valueInteger);
   if (of.valueDateTime !== undefined) return sayMoment(of.valueDateTime);
@@ -315,5 +316,5 @@ function sayTiming(timing: Timing | undefined): string {
 
 /** Notes of an entry, each as it was written. */
 export function sayNotes(notes: readonly Annotation[] | undefined): readonly string[] {
-  return (notes ?? []).map((one) => one.text).filter((text) => text !== "");
+  return (notes ?? []).map((one) => clip(one.text)).filter((text) => text !== "");
 }

@@ -1,6 +1,7 @@
 import type { MessageDescriptor } from "@lingui/core";
 import { msg } from "@lingui/core/macro";
 import type { AllergyIntolerance, Condition, DocumentReference, Encounter, FhirResource, Immunization, MedicationRequest, Observation } from "fhir/r4";
+import { clip } from "../../lib/clip.ts";
 import { joinWords, sayConcept, sayConcepts, sayDate, sayDosage, sayMoment, sayNotes, sayObservation, sayPeriod, sayRange, sayReference } from "../../lib/words.ts";
 
 /** A line of an entry's details. */
@@ -94,7 +95,7 @@ function ofVaccine(one: Immunization): readonly Fact[] {
 function ofDocument(one: DocumentReference): readonly Fact[] {
   return [
     { name: msg`Sort`, value: sayConcepts(one.category) },
-    { name: msg`About`, value: one.description ?? "" },
+    { name: msg`About`, value: clip(one.description ?? "") },
     { name: msg`Kept by`, value: sayReference(one.custodian) },
   ];
 }

@@ -1,4 +1,5 @@
 import type { CodeableConcept } from "fhir/r4";
+import { lookUp } from "../../lib/table.ts";
 import { codeOf, LOINC, say, sayConcept } from "../../lib/words.ts";
 import type { Words } from "../../lib/words_tables.ts";
 
@@ -56,7 +57,7 @@ const METHOD = / by (?:Automated count|Automated|calculation|Calculated|Manual c
 
 /** A test's name, as short as its line in the chart wants it. The whole of it stands in the details. */
 export function shorten(code: CodeableConcept): string {
-  const known = NAMES[codeOf(code, LOINC)];
+  const known = lookUp(NAMES, codeOf(code, LOINC));
   if (known !== undefined) return say(known);
   const whole = sayConcept(code);
   return whole.replace(PROPERTY, "").replace(SPECIMEN, "").replace(METHOD, "").trim() || whole;

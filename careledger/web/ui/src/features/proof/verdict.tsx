@@ -6,6 +6,7 @@ import { Icon } from "../../components/icon.tsx";
 import { LANGUAGES, RECORDS } from "../../lib/directive_words.ts";
 import { locale } from "../../lib/i18n.ts";
 import type { ExportFacts, Level, LightFacts, ReceiptFacts, Refusal } from "../../lib/proof/index.ts";
+import { lookUp } from "../../lib/table.ts";
 import { reasonOf } from "./reasons.ts";
 
 /** Green or red, in one sentence, read out when it comes. */
@@ -89,8 +90,9 @@ const RULES: Readonly<Record<string, MessageDescriptor>> = {
 
 function Rules({ rules }: { readonly rules: Readonly<Record<string, number>> }): ReactElement {
   const { i18n } = useLingui();
+  const say = (known: MessageDescriptor | undefined): string | undefined => known && i18n._(known);
   const named = Object.entries(rules).sort(([, a], [, b]) => b - a);
-  return <>{named.map(([rule, count]) => `${numberOf(count)} ${RULES[rule] === undefined ? rule : i18n._(RULES[rule])}`).join(", ")}</>;
+  return <>{named.map(([rule, count]) => `${numberOf(count)} ${say(lookUp(RULES, rule)) ?? rule}`).join(", ")}</>;
 }
 
 /** What the verifier found, as it found it; written out only when somebody opens it. */

@@ -1,6 +1,7 @@
 import type { MessageDescriptor } from "@lingui/core";
 import { msg } from "@lingui/core/macro";
 import type { CodeableConcept, FhirResource, Observation, ObservationReferenceRange, Period, Quantity, Reference } from "fhir/r4";
+import { clip } from "../../lib/clip.ts";
 import { joinWords, sayConcept, sayConcepts, sayDate, sayDosage, sayMoment, sayNotes, sayObservation, sayPeriod, sayQuantity, sayRange, sayReference, sayStatus, sayValue, statusOf } from "../../lib/words.ts";
 import { sayTest } from "./tests.ts";
 
@@ -64,7 +65,7 @@ const TELLERS: readonly (readonly [MessageDescriptor, Teller])[] = [
 /** An entry in words. */
 export function listFacts(entry: FhirResource): readonly Fact[] {
   const fields = entry as unknown as Fields;
-  return TELLERS.map(([name, tell]) => ({ name, value: tell(fields) })).filter((one) => one.value !== "");
+  return TELLERS.map(([name, tell]) => ({ name, value: clip(tell(fields)) })).filter((one) => one.value !== "");
 }
 
 /** The worst reaction of an allergy; undefined if none is graded. */

@@ -1,6 +1,7 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import type { FhirResource } from "fhir/r4";
 import type { ReactElement } from "react";
+import { clip } from "../../lib/clip.ts";
 import { dateOf, findSource, isPatientStated, joinWords, sayConcepts, sayDate, sayDosage, sayPeriod, sayStatus, statusOf } from "../../lib/words.ts";
 import { worstOf } from "./facts.ts";
 import { EntryButton } from "./opening.tsx";
@@ -53,7 +54,7 @@ function more(entry: FhirResource): string {
     case "Encounter":
       return sayConcepts(entry.reasonCode);
     case "DocumentReference":
-      return entry.description ?? "";
+      return clip(entry.description ?? "");
     default:
       return "";
   }
