@@ -74,6 +74,38 @@ def test_a_patients_standalone_launch(clinic: Clinic) -> None:
     assert clinic.on_all(again.json["access_token"], f"Patient/{mine}") == {200}
 
 
+def test_a_patient_changes_what_is_hers_alone(clinic: Clinic) -> None:
+    """By an app that she allowed to write: the house's entry stays, hers is marked; her clinician may correct both."""
+    mine, scope = clinic.patients[0], "launch/patient openid fhirUser patient/*.crus"
+    said: dict[str, Any] = {"resourceType": "Communication", "status": "completed"}
+    said["subject"] = {"reference": f"Patient/{mine}"}
+    house = clinic.node.caller()
+    theirs = house.post("Communication", said).json
+    caller = Caller(
+        clinic.node.port,
+        App(clinic, clinic.client(scope=scope)).tokens(browse(clinic, "Pat"), scope=scope)["access_token"],
+    )
+    refused = caller.put(f"Communication/{theirs['id']}", {**theirs, "status": "entered-in-error"})
+    assert (refused.status, refused.json["issue"][0]["details"]["coding"][0]["code"]) == (
+        403,
+        "not-your-entry",
+    )
+    assert house.get(f"Communication/{theirs['id']}").json == theirs
+    about = [{"reference": f"Communication/{theirs['id']}"}]
+    made = caller.post("Communication", {**said, "about": about}).json
+    assert [tag["code"] for tag in made["meta"]["tag"]] == ["PATAST"]
+    changed = caller.put(f"Communication/{made['id']}", {**said, "id": made["id"], "status": "stopped"})
+    assert (changed.status, changed.json["meta"]["tag"]) == (200, made["meta"]["tag"])
+    caller.close()
+    treating = App(clinic, clinic.client(scope=scope)).tokens(browse(clinic, "Clin"), mine, scope=scope)
+    clinician = Caller(clinic.node.port, treating["access_token"])
+    assert clinician.put(f"Communication/{theirs['id']}", theirs).status == 200
+    assert clinician.put(f"Communication/{made['id']}", changed.json).status == 200
+    assert clinician.post("Communication", {**said, "meta": made["meta"]}).status == 422
+    clinician.close()
+    house.close()
+
+
 def test_a_clinician_chooses_the_patient_and_the_program_sees_that_one(clinic: Clinic) -> None:
     app, chosen, other = App(clinic, clinic.client()), clinic.patients[1], clinic.patients[2]
     given = app.tokens(browse(clinic, "Clin"), chosen)
