@@ -11,6 +11,7 @@ import { createRoot } from "react-dom/client";
 import { addCatalog, findLocale, speak } from "../lib/i18n.ts";
 import { App } from "./app.tsx";
 import { begin } from "./beginning.ts";
+import { forgetWhenLeft } from "./leaving.ts";
 import { allowOwnScripts } from "./policy.ts";
 
 allowOwnScripts();
@@ -23,7 +24,9 @@ async function start(): Promise<void> {
     begin(),
     addCatalog({ en: () => import("./locales/en.po"), es: () => import("./locales/es.po") }),
   ]);
-  createRoot(place).render(<App beginning={beginning} />);
+  const root = createRoot(place);
+  root.render(<App beginning={beginning} />);
+  forgetWhenLeft(() => root.unmount());
 }
 
 /** The application opens without a network from the second time on. */
