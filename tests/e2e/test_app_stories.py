@@ -221,7 +221,10 @@ def test_a_clinician_finds_a_patient_by_keyboard_and_changes_a_dose_in_two_click
 ) -> None:
     page, patient = ward.page, house.patients[1]
     given, family = name_of(house, f"Patient/{patient}")
+    search = page.get_by_role("combobox", name="Search patients")
+    search.wait_for()
     page.keyboard.press("/")
+    expect(search).to_be_focused()
     page.keyboard.type(f"{given} {family}")
     page.get_by_role("option", name=family).wait_for()
     page.keyboard.press("Enter")
