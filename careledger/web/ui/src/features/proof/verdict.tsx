@@ -1,7 +1,7 @@
 import { msg } from "@lingui/core/macro";
 import type { MessageDescriptor } from "@lingui/core";
 import { Trans, useLingui } from "@lingui/react/macro";
-import { type ReactElement, type ReactNode, useState } from "react";
+import { type ReactElement, type ReactNode, useEffect, useRef, useState } from "react";
 import { Icon } from "../../components/icon.tsx";
 import { LANGUAGES, RECORDS } from "../../lib/directive_words.ts";
 import { locale } from "../../lib/i18n.ts";
@@ -9,10 +9,14 @@ import type { ExportFacts, Level, LightFacts, ReceiptFacts, Refusal } from "../.
 import { lookUp } from "../../lib/table.ts";
 import { reasonOf } from "./reasons.ts";
 
-/** Green or red, in one sentence, read out when it comes. */
+/** Green or red, in one sentence, read out when it comes, and brought before the eyes: on a phone it comes below the fold. */
 export function Sentence({ isGood, children }: { readonly isGood: boolean; readonly children: ReactNode }): ReactElement {
+  const sentence = useRef<HTMLParagraphElement>(null);
+  useEffect(() => {
+    void sentence.current?.scrollIntoView?.({ block: "nearest" });
+  }, []);
   return (
-    <p className={`notice verdict ${isGood ? "good" : "bad"}`} role={isGood ? "status" : "alert"}>
+    <p ref={sentence} className={`notice verdict ${isGood ? "good" : "bad"}`} role={isGood ? "status" : "alert"}>
       <Icon name={isGood ? "check" : "cross"} size={28} /> <span>{children}</span>
     </p>
   );
