@@ -7,7 +7,9 @@ import pytest
 from tests.web_ui.running import run_components
 
 
-@pytest.mark.parametrize(("part", "count"), [("features/record", 20), ("lib/words", 9), ("lib/live", 4), ("app/leaving", 1)])
+@pytest.mark.parametrize(
+    ("part", "count"), [("features/record", 20), ("lib/words", 9), ("lib/live", 4), ("app/leaving", 1)]
+)
 def test_the_record(part: str, count: int) -> None:
     said = run_components(part)
     assert f"Tests  {count} passed ({count})" in said, said
