@@ -75,6 +75,9 @@ def poison(patient: str, practitioner: str, texts: Iterator[str]) -> list[dict[s
          "referenceRange": [{"text": next(texts)}], "effectiveDateTime": DAYS.format(1)},
         {"resourceType": "Observation", "status": "final", "subject": subject, "code": concept(), "valueString": next(texts),
          "category": [{"coding": [{"system": category, "code": "vital-signs"}]}], "effectiveDateTime": DAYS.format(2)},
+        {"resourceType": "Observation", "status": "final", "subject": subject, "code": concept(LOINC, "constructor"),
+         "category": [{"coding": [{"system": category, "code": "laboratory"}]}], "effectiveDateTime": DAYS.format(3),
+         "valueQuantity": {"value": 5, "unit": "constructor", "code": "__proto__"}, "note": [{"text": "A" * 300_000}]},
         {"resourceType": "Condition", "subject": subject, "code": concept(SNOMED, "38341003"), "note": note,
          "clinicalStatus": {"coding": [{"system": clinical + "condition-clinical", "code": "active"}]},
          "recordedDate": DAYS.format(3)},
@@ -106,8 +109,10 @@ def visit(person: Person, paths: tuple[str, ...]) -> None:
             page.locator("main a, main button, main [role=option], main tr").first.wait_for()
             continue
         person.open(path)
-        for fold in page.locator("main details:not([open]) > summary").all()[:20]:
-            fold.click()
+        folds = page.locator("main details:not([open]) > summary")
+        for _ in range(min(20, folds.count())):
+            if folds.count():
+                folds.first.click()  # one that is open is in the list no longer
         for button in page.locator("main button[aria-expanded=false]").all()[:10]:
             button.click()
         page.mouse.wheel(0, 4000)
