@@ -56,7 +56,7 @@ export function Page(): ReactElement {
   return (
     <div className="patients">
       <div className="row apart"><h1><Trans>Patients</Trans></h1><KeysHelp /></div>
-      <input ref={field} role="combobox" aria-expanded="true" aria-controls="patients" aria-autocomplete="list" aria-activedescendant={rows.length === 0 ? undefined : `patient-${chosen}`} aria-label={t`Search patients`} placeholder={t`Name, date of birth, or number of the patient`} autoComplete="off" spellCheck={false} value={text} onChange={(event) => { setText(event.target.value); setAt(0); }} onKeyDown={press} />
+      <input ref={field} role="combobox" aria-expanded="true" aria-controls="patients" aria-autocomplete="list" aria-activedescendant={rows.length === 0 ? undefined : `patient-${chosen}`} aria-label={t`Search patients`} placeholder={t`Name, date of birth, or number of the patient`} autoComplete="off" spellCheck={false} value={text} onChange={(event) => { setText(event.target.value.replace(/^\/+/, "")); /* "/" leads here, also from here */ setAt(0); }} onKeyDown={press} />
       <p className="soft small" role="status">
         {isSearch && found.data !== undefined
           ? <Plural value={found.data.total} _0="Nobody found" one="# patient found" other="# patients found" />

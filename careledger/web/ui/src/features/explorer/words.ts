@@ -1,6 +1,7 @@
 import { type MessageDescriptor } from "@lingui/core";
 import { msg } from "@lingui/core/macro";
 import { locale } from "../../lib/i18n.ts";
+import { lookUp } from "../../lib/table.ts";
 
 /** What each kind of message does, for people. One that is not here is called by its name. */
 const WORDS: Readonly<Record<string, MessageDescriptor>> = {
@@ -26,7 +27,7 @@ const WORDS: Readonly<Record<string, MessageDescriptor>> = {
 
 /** The words of a kind of message; undefined for a kind that this application does not know yet. */
 export function wordsOf(type: string): MessageDescriptor | undefined {
-  return WORDS[type];
+  return lookUp(WORDS, type);
 }
 
 /** A moment, to the second, in the reader's language and time zone. */
