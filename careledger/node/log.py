@@ -36,9 +36,19 @@ _ROUTE = re.compile(
 LEVELS: Mapping[str, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
+class _Stderr:
+    """Standard error as it is when something is said, not as it was when this was set up."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def configure(level: str = "info", stream: TextIO | None = None, process: str = "node") -> None:
     """Send everything, the standard library's loggers included, to `stream` (stderr) in the one format."""
-    target = stream or sys.stderr
+    target = stream or cast(TextIO, _Stderr())
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

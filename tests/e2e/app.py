@@ -47,7 +47,8 @@ class Person:
     def settle(self) -> None:
         """Nothing is on its way any more."""
         self.page.locator("main h1").first.wait_for(timeout=WAIT_MS)
-        self.page.get_by_text("One moment…").first.wait_for(state="detached", timeout=WAIT_MS)
+        for waiting in ("One moment…", "Un momento…"):
+            self.page.get_by_text(waiting).first.wait_for(state="detached", timeout=WAIT_MS)
 
     def check(self, ids: tuple[str, ...] = ()) -> None:
         """What holds on every screen: one heading, no sideways scrolling, nobody in address or title, axe content."""

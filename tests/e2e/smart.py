@@ -141,12 +141,12 @@ def send(
     return Answer(response.status, joined, raw)
 
 
-def open_clinic(folder: Path, workers: int = 2) -> Clinic:
+def open_clinic(folder: Path, workers: int = 2, people: int = 3) -> Clinic:
     """The clinic, served."""
     node = Node(folder / "home", workers).init("Clinic").start()
     try:
         caller = node.caller()
-        for bundle in hospital(11, 3):
+        for bundle in hospital(11, people):
             answer = caller.post("", encode(bundle))
             assert answer.status == 200, answer.body[:400]
         ids = {type: caller.all_ids(type + "?_count=100") for type in ("Patient", "Practitioner")}

@@ -51,15 +51,6 @@ def test_from_right_to_left_nothing_leaves_the_screen(clinic: Clinic, browser: A
             assert wide <= 0, path
 
 
-@pytest.mark.parametrize("who", ["Pat", "Clin", ""])
-def test_every_word_is_there_in_spanish(clinic: Clinic, browser: Any, who: str) -> None:
-    with at_browser(browser, clinic, who, WARD, locale="es-ES") as person:
-        for path in SCREENS[who]:
-            person.open(path)
-            assert person.page.evaluate("() => document.documentElement.lang") == "es"
-        assert person.complaints == []
-
-
 def test_an_address_of_somebody_elses_page_is_a_missing_one(clinic: Clinic, browser: Any) -> None:
     with at_browser(browser, clinic, "Clin") as person:
         person.page.goto("/app/record")

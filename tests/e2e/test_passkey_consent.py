@@ -98,7 +98,7 @@ def unbase64(text: str) -> bytes:
 
 
 def test_after_a_loss_the_printed_kit_lets_the_next_passkey_follow(clinic: Clinic, browser: Any) -> None:
-    mine = clinic.patients[2]
+    mine = clinic.patients[3]
     house = house_of(clinic, "--name", "Pat Losing", "--patient", mine)
     complaints: list[str] = []
     with person_at(browser, house, complaints) as (page, devtools):

@@ -63,7 +63,7 @@ def test_a_patient_enrols_launches_allows_and_the_app_reads(
     redirect = f"{app}/index.html"
     grants = ["authorization_code", "refresh_token"]
     register(clinic, tmp_path, name="Growth chart", redirect_uris=[redirect], grant_types=grants)
-    mine = clinic.patients[2]
+    mine = clinic.patients[4]
     house = house_of(clinic, "--name", "Pat Invited", "--patient", mine)
     complaints: list[str] = []
     with person_at(browser, house, complaints) as (page, _):

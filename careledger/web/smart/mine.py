@@ -11,6 +11,7 @@ from careledger.smart.clients import get_client
 from careledger.smart.grants import Grant, end_grants, list_grants
 from careledger.smart.links import list_links
 from careledger.smart.online import end_online
+from careledger.smart.own import OWN
 from careledger.smart.passkeys import list_passkeys, remove_passkey
 from careledger.smart.recovery import (
     KITS,
@@ -68,6 +69,7 @@ async def show_me(people: People, visit: Visit, form: Form) -> SmartAnswer:
         apps=[
             describe_grant(people, one, account.kind, visit.language)
             for one in list_grants(registry, account=account.id)
+            if one.client != OWN  # our own application: it is where they are signed in
         ],
         is_onboarded=is_onboarded(registry, account.id),
         deciding=await describe_deciding(people, account),

@@ -78,8 +78,8 @@ function Language(): ReactElement {
     if (session !== null) await post("/language", session.csrf, { language: other }).catch(() => undefined);
   };
   return (
-    <button type="button" className="quiet-button" lang={other} aria-label={LOCALES[other].name} onClick={() => void choose()}>
-      <span className="words">{LOCALES[other].name}</span><span className="code" aria-hidden="true">{other.toUpperCase()}</span>
+    <button type="button" className="quiet-button" lang={other} onClick={() => void choose()}>
+      <span className="words">{LOCALES[other].name}</span><span className="code">{other.toUpperCase()}<span className="unseen"> {LOCALES[other].name}</span></span>
     </button>
   );
 }
