@@ -422,14 +422,20 @@ def test_an_app_is_launched_with_an_opaque_value(house):
     assert (
         "form-action 'self' https://app.example;" in policy
     )  # browsers apply it to where the form's answer leads
-    answer = chen.post("/launcher", client="c1", patient="patient-of-the-launch", encounter="", intent="reconcile")
+    answer = chen.post(
+        "/launcher", client="c1", patient="patient-of-the-launch", encounter="", intent="reconcile"
+    )
     location = headers_of(answer)[b"location"]
     assert location.startswith(
         "https://app.example/launch?a=1&iss=http%3A%2F%2Flocalhost%3A8080%2Ffhir&launch="
     )
     assert "patient-of" not in location.partition("launch=")[2]
     [kept] = LAUNCHES.list(house.registry)
-    assert kept.value.context == {"patient": "patient-of-the-launch", "intent": "reconcile", "need_patient_banner": "true"}
+    assert kept.value.context == {
+        "patient": "patient-of-the-launch",
+        "intent": "reconcile",
+        "need_patient_banner": "true",
+    }
     assert chen.post("/launcher", client="c2", patient="p1").status == 400
 
 
