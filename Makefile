@@ -78,6 +78,11 @@ bench-ui: dev  ## measure the web application in Chromium; writes bench-ui.json
 bench-auth: dev  ## measure the authorisation server; writes bench-auth.json
 	@$(PY) -m bench.auth_bench --output bench-auth.json
 
+.PHONY: bench-paired
+bench-paired: dev  ## this checkout against another one, phase by phase in turns: OTHER=DIR
+	@test -n '$(OTHER)' || { echo 'say which: make bench-paired OTHER=DIR (a checkout after `make setup`)' >&2; exit 2; }
+	@$(PY) -m bench.paired '$(OTHER)'
+
 .PHONY: mutants
 mutants: dev  ## apply every planted defect; fails if a test stays green
 	@$(PY) tools/mutants.py

@@ -121,12 +121,16 @@ class Phases:
     async def closed(self, say: Callable[[str], None]) -> dict[str, Outcome]:
         """Every phase, 8 connections in a closed loop, after a warm-up."""
         outcomes = {}
-        for name, make in self.makers().items():
+        for name in self.makers():
             say(name)
-            outcomes[name] = await self._closed(make, getattr(self._counts, name))
+            outcomes[name] = await self.closed_once(name)
         say("update")
         outcomes["update"] = await self._update()
         return outcomes
+
+    async def closed_once(self, name: str) -> Outcome:
+        """One phase, warm-up included."""
+        return await self._closed(self.makers()[name], getattr(self._counts, name))
 
     async def _closed(self, make: Make, count: int) -> Outcome:
         warm = [make(number) for number in range(min(WARM_UP, count))]
