@@ -391,6 +391,28 @@ def test_what_was_waited_for_is_decided_again(tmp_path: Path, monkeypatch: pytes
         assert site.node.run(deny()) == 404
 
 
+def test_a_chart_that_was_shredded_meanwhile_is_absent_not_denied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(charts, "POLL_SECONDS", 0.01)
+    with site_of(tmp_path / "home") as site:
+        fill(site)
+        token = site.token("program")
+        now = site.ask("/api/charts/ada/head", token).json
+
+        async def shred() -> tuple[int, str]:
+            waiting = asyncio.ensure_future(
+                site.aask(f"/api/charts/ada/head?after={now['records']}.*.*", token)
+            )
+            await asyncio.sleep(0.05)
+            asked = {"patient": "ada", "reason": "asked"}
+            await site.node.service.command("shred", asked, lambda _step: None)
+            reply = await asyncio.wait_for(waiting, 10)
+            return reply.status, reply.code
+
+        assert site.node.run(shred()) == (404, "not-found")
+
+
 def test_a_caller_reaches_the_writer_as_they_are(site: Site) -> None:
     scope = "launch/patient openid patient/Condition.rs patient/Observation.rs?category=http://terminology.hl7.org/CodeSystem/observation-category|laboratory"
     token = site.token(

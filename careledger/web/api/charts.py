@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from careledger.fhir.messages import FhirResponse
 from careledger.node import looks
-from careledger.node.callers import absent
+from careledger.node.callers import Caller, absent
 from careledger.node.looks import Sizes
 from careledger.primitives.errors import Invalid, Unavailable
 from careledger.web.api.messages import (
@@ -52,11 +52,7 @@ async def head(parts: Parts, request: ApiRequest, found: Found) -> FhirResponse:
     """
     patient, caller = patient_of(found), parts.caller(request)
     after = _after(request.parameters("after").get("after"))
-    decision, sizes = looks.read_sizes(parts.context, caller, patient)
-    if sizes is None:
-        if decision.permit:
-            raise absent()
-        await caller.refuse(parts.context, decision, f"Patient/{patient}")
+    sizes = await _sizes(parts, caller, patient)
     await _enter_once(parts, request, patient)
     if after is None or _differs(after, sizes):
         return answer(_shown(sizes))
@@ -64,10 +60,17 @@ async def head(parts: Parts, request: ApiRequest, found: Found) -> FhirResponse:
     with _Place(parts.watching.waiting, token):
         await _wait(parts, request, patient, after)
     parts.recheck(request)
+    return answer(_shown(await _sizes(parts, caller, patient)))
+
+
+async def _sizes(parts: Parts, caller: Caller, patient: str) -> Sizes:
+    """As decided now. Raises NotFound for a chart that is not there (any more), and what a refusal raises."""
     decision, sizes = looks.read_sizes(parts.context, caller, patient)
-    if sizes is None:
+    if not decision.permit:
         await caller.refuse(parts.context, decision, f"Patient/{patient}")
-    return answer(_shown(sizes))
+    if sizes is None:
+        raise absent()
+    return sizes
 
 
 async def _wait(parts: Parts, request: ApiRequest, patient: str, after: After) -> None:
