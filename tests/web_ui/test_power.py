@@ -18,7 +18,7 @@ from careledger.access.decision import AccessRequest, decide
 from careledger.access.directives import Coding, Directive, Grantee, Text
 from careledger.access.scopes import parse_scopes
 from careledger.fhir.consents import day
-from tests.web_ui.running import run_components
+from tests.web_ui.running import LIB, ROOT, run_components
 
 HOUSE = "did:careledger:" + "5b" * 32
 OTHER = "did:careledger:" + "5c" * 32
@@ -46,8 +46,12 @@ PEOPLE = (
 )
 
 
-@pytest.mark.parametrize(("feature", "count"), [("looked", 6), ("grants", 6), ("proof", 10)])
-def test_the_pages_of_power(feature: str, count: int) -> None:
+COUNTS = {"looked": 7, "grants": 6, "proof": 10}
+
+
+@pytest.mark.parametrize("feature", COUNTS)
+def test_the_pages_of_power(feature: str) -> None:
+    count = COUNTS[feature]
     said = run_components(f"features/{feature}")
     assert f"Tests  {count} passed ({count})" in said, said
 
@@ -63,6 +67,38 @@ def test_what_her_page_says_would_change_is_what_the_node_decides(
     monkeypatch.setenv("CARELEDGER_DECISIONS", str(place))
     said = run_components("features/grants")
     assert re.search(r"Tests  6 passed \(6\)", said), said[-3000:]
+
+
+_ACCOUNT = re.compile(r"\"([^\"\n]*(?:this patient's account|account of this patient)[^\"\n]*)\"")
+_WAYS = ("by an invitation of Ruth, approved by Ana", "by an invitation of Ruth alone")
+
+
+def test_every_line_of_a_patients_account_has_words() -> None:
+    source = (LIB.parent / "features" / "looked" / "account.tsx").read_text()
+    patterns = re.findall(r'\["([\w-]+)", /(.+)/\],', source)
+    lines = {line for place in ("web/smart", "node") for line in list_account_lines(place)}
+    said = {
+        line: next((told for told, pattern in patterns if re.search(pattern, line)), "") for line in lines
+    }
+    assert [line for line, told in said.items() if not told] == []
+    assert {"recovered", "made-two", "made-alone", "disabled", "enabled", "linked", "unlinked"} <= set(
+        said.values()
+    )
+
+
+def list_account_lines(place: str) -> list[str]:
+    """What the node writes in a chart's log of its patient's account, with the holes filled."""
+    found = []
+    for path in (ROOT / "careledger" / place).glob("*.py"):
+        for text in _ACCOUNT.findall(path.read_text()):
+            whats = ("linked", "unlinked") if "sign-in" in text else ("disabled", "enabled")
+            for what, way in zip(whats, _WAYS, strict=True):
+                filled = text
+                known = {"what": what, "name_of(people, by)": "Ruth", "tell_inviting(people, account)": way}
+                for hole, filling in known.items():
+                    filled = filled.replace("{" + hole + "}", filling)
+                found.append(filled)
+    return found
 
 
 def make_case(chance: random.Random) -> dict[str, Any]:

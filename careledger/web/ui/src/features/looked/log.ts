@@ -27,7 +27,7 @@ export interface Log {
 }
 
 /** What a look was, for the filter and its mark. */
-export type Kind = "care" | "emergency" | "refused" | "mine" | "house";
+export type Kind = "care" | "emergency" | "refused" | "mine" | "house" | "account";
 
 /** One person's looks of one sitting: the same person, program, purpose and authority, without a long pause. Newest first. */
 export interface Look {
@@ -55,6 +55,7 @@ export async function readLog(node: Node, patient: string, before: number | null
 
 export function kindOf(entry: Entry): Kind {
   if (!entry.permitted) return "refused";
+  if (entry.action === "account") return "account";
   if (entry.rule === "emergency" || EMERGENCY.has(entry.purpose)) return "emergency";
   if (entry.rule === "own-chart") return "mine";
   return entry.rule === "operator" ? "house" : "care";
@@ -62,6 +63,7 @@ export function kindOf(entry: Entry): Kind {
 
 /** Whose look it was: people are told apart, whichever program they used; programs without a person, by program. */
 export function personOf(entry: Entry): string {
+  if (kindOf(entry) === "account") return "account"; // one choice of the filter, whoever did it: the line says who
   const id = entry.who.id === "" ? entry.client : entry.who.id;
   return `${entry.organisation.did} ${id}`;
 }
@@ -72,7 +74,7 @@ export function group(entries: readonly Entry[]): readonly Look[] {
   const looks: Entry[][] = [];
   for (const entry of entries) {
     const same = [personOf(entry), entry.client, entry.purpose, entry.rule, entry.permitted, ...entry.directives].join("\n");
-    const known = open.get(same);
+    const known = kindOf(entry) === "account" ? undefined : open.get(same); // each says something of its own
     const last = known?.at(-1);
     if (known !== undefined && last !== undefined && last.time_ms - entry.time_ms <= PAUSE_MS) known.push(entry);
     else {
@@ -124,7 +126,7 @@ export function joinLogs(logs: readonly Log[]): readonly Entry[] {
 
 /** How a directive can name whose look it was; undefined for herself, and for the house's own command line. */
 export function grantee(entry: Entry): { readonly kind: "practitioner" | "organisation"; readonly value: string } | undefined {
-  if (kindOf(entry) === "mine" || entry.rule === "operator") return undefined;
+  if (kindOf(entry) === "mine" || kindOf(entry) === "account" || entry.rule === "operator") return undefined;
   if (entry.who.subject !== "" || entry.who.id.startsWith("did:")) return { kind: "practitioner", value: entry.who.id };
   return entry.organisation.did === "" ? undefined : { kind: "organisation", value: entry.organisation.did };
 }

@@ -1,13 +1,30 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import { type ReactElement, useState } from "react";
 import { CLIENT } from "../../lib/oauth.ts";
+import { AccountNews } from "./account.tsx";
 import { Complaint } from "./complaint.tsx";
 import { type Entry, type Look, seenIn, typeOf } from "./log.ts";
 import { Shown } from "./seen.tsx";
 import { actionOf, Amount, Authority, houseOf, Marks, Person, purposeOf, recordsOf, timeOf } from "./words.tsx";
 
-/** One sitting of one person: who, when, why, by what right, and how much; the single entries behind a fold. */
+/** One sitting of one person: who, when, why, by what right, and how much; the single entries behind a fold. Or news of her account. */
 export function LookCard({ look }: { readonly look: Look }): ReactElement {
+  if (look.kind === "account") return <AccountCard look={look} />;
+  return <SittingCard look={look} />;
+}
+
+/** What happened to the account that opens the record: nothing of the record was shown, but whoever holds it may look. */
+function AccountCard({ look }: { readonly look: Look }): ReactElement {
+  return (
+    <li className="look account">
+      <p className="row apart"><span className="strong"><Person entry={look.first} /></span><span className="tag"><Trans>account</Trans></span></p>
+      <p><Span look={look} /> · <AccountNews line={look.first.what} /></p>
+      <p className="soft small"><Trans>Nothing of your record was shown. Entry no. {look.first.index} of the log.</Trans></p>
+    </li>
+  );
+}
+
+function SittingCard({ look }: { readonly look: Look }): ReactElement {
   const { first } = look;
   const reason = look.entries.find((entry) => entry.reason !== "")?.reason ?? "";
   const [isOpen, setOpen] = useState(false);

@@ -2,6 +2,7 @@ import { i18n } from "@lingui/core";
 import { I18nProvider } from "@lingui/react";
 import { fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, expect, it, vi } from "vitest";
+import { readAccount } from "./account.tsx";
 import { type Entry, grantee, group, joinLogs, kindOf, seenIn } from "./log.ts";
 import { Looks } from "./page.tsx";
 
@@ -61,4 +62,25 @@ it("shows others first, the emergency with its reason, and her own looks when sh
   const [kind] = screen.getAllByRole("combobox");
   if (kind !== undefined) fireEvent.change(kind, { target: { value: "mine" } });
   expect(container.querySelectorAll(".looks > li.mine")).toHaveLength(1);
+});
+
+it("says what happened to her account, each thing by itself, by the names that the log has", () => {
+  i18n.load("en", {});
+  i18n.activate("en");
+  const news = (index: number, what: string): Entry => entry(index, index, { action: "account", what, rule: "operator", who: { id: `a${index}`, subject: "", name: "", roles: [] }, resources: [], versions: 0 });
+  const lines = [
+    "an account of this patient was made, by an invitation of Ruth Odum, approved by Ana Sol",
+    "the account of this patient was disabled by the organisation's operator",
+    "this patient's account was recovered: a new passkey replaced all former ones",
+    "something newer than this page",
+  ];
+  const { container } = render(<I18nProvider i18n={i18n}><Looks entries={lines.map((what, index) => news(index, what)).reverse()} more={undefined} isBusy={false} pages={1} /></I18nProvider>);
+  const said = [...container.querySelectorAll(".looks > li.account")].map((one) => one.textContent ?? "").reverse();
+  expect(said).toHaveLength(4);
+  expect(said[0]).toContain("by an invitation of Ruth Odum, approved by Ana Sol.");
+  expect(said[1]).toContain("switched off by the house's technicians");
+  expect(said[2]).toContain("If that was not you");
+  expect(said[3]).toContain("“something newer than this page”");
+  expect(grantee(news(0, "recovered"))).toBeUndefined();
+  expect(readAccount("the account of this patient was linked: sign-in at the organisation's own provider")?.told).toBe("linked");
 });

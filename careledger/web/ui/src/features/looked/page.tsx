@@ -121,6 +121,7 @@ function Filters({ looks, choice, onChoice, person, onPerson }: FiltersProps): R
     ["others", t`Everybody but me`],
     ["emergency", t`Emergencies`],
     ["refused", t`Refused`],
+    ["account", t`News of my account`],
     ["mine", t`My own looks`],
     ["all", t`Everything`],
   ];

@@ -48,6 +48,7 @@ export function actionOf(entry: Entry): MessageDescriptor | string {
 /** Who it was: a person's name, a program, or what can be said of somebody without either. */
 export function Person({ entry }: { readonly entry: Entry }): ReactElement {
   if (kindOf(entry) === "mine") return <Trans>You</Trans>;
+  if (kindOf(entry) === "account") return <Trans>Your account</Trans>;
   if (entry.rule === "operator") return <Trans>The technicians of the house</Trans>;
   if (entry.who.name !== "") return <>{entry.who.name}</>;
   if (entry.who.subject !== "" || entry.who.id.startsWith("did:")) return <Trans>Somebody without a name here</Trans>;
