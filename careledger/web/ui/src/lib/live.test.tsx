@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { follow, type Head } from "./live.ts";
+import { follow, type Head, type OnChange } from "./live.ts";
 import type { Node } from "./node.ts";
 import { Refusal, Unreachable } from "./refusal.ts";
 
@@ -26,7 +26,7 @@ async function run(answers: readonly Answer[], ms: number, isHidden = () => fals
   const { node, asked } = nodeOf(answers);
   const heard: Head[] = [];
   const stop = new AbortController();
-  void follow(node, "maria", ["records"], (one) => void heard.push(one), stop.signal, isHidden);
+  void follow(node, "maria", ["records"], (one) => void heard.push(one), stop.signal, { isHidden });
   await vi.advanceTimersByTimeAsync(ms);
   stop.abort();
   return { heard, asked };
@@ -43,6 +43,24 @@ describe("following a chart", () => {
     const lost = Array.from({ length: 9 }, () => new Unreachable("no"));
     expect((await run(lost, 1_000 + 2_000 + 4_000 + 500)).asked.length).toBe(4);
     expect((await run(lost, 300_000)).asked.length).toBeLessThan(11);
+  });
+
+  it("goes on where its reader's own look left the log, after the reader's pause, and tries again what could not be read", async () => {
+    const { node, asked } = nodeOf([head(5, 8), head(5, 8), head(5, 12), head(5, 20)]);
+    let calls = 0;
+    const read: OnChange = (one) => {
+      calls += 1;
+      return calls === 1 ? Promise.reject(new Unreachable("no")) : Promise.resolve({ head: { ...one, accesses: one.accesses + 1 }, pauseMs: 10_000 });
+    };
+    const stop = new AbortController();
+    void follow(node, "maria", ["accesses"], read, stop.signal, { begin: head(0, 7, 0), isHidden: () => false });
+    await vi.advanceTimersByTimeAsync(1_500);
+    expect(asked).toEqual(["/charts/maria/head?after=*.7.*", "/charts/maria/head?after=*.7.*"]);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(asked.slice(2)).toEqual(["/charts/maria/head?after=*.9.*"]);
+    await vi.advanceTimersByTimeAsync(10_000);
+    stop.abort();
+    expect(asked.slice(3)).toEqual(["/charts/maria/head?after=*.13.*"]);
   });
 
   it("ends with a refusal", async () => {

@@ -14,27 +14,40 @@ export interface Head {
 /** What a page wants to hear of. Whoever shows records must not watch accesses: its own reading would wake it. */
 export type Watched = "records" | "accesses" | "height";
 
+/** Hears of new sizes. May answer what its own reading made of them (reading a log is an entry of the log), and a pause. */
+export type OnChange = (head: Head, stop: AbortSignal) => Promise<{ readonly head: Head; readonly pauseMs: number }> | void;
+
 const WAIT_FIRST_MS = 1_000;
 const WAIT_MOST_MS = 60_000;
 const WAIT_BETWEEN_MS = 500;
 
+/** How a chart is followed, where it is not as usual. */
+export interface Following {
+  /** Where it begins; else with the sizes that the node tells first, of which nothing is heard. */
+  readonly begin?: Head;
+  /** Nothing is asked for while this is so: by default, while nobody sees the page. */
+  readonly isHidden?: () => boolean;
+}
+
 /**
- * Follows a chart until `stop` is aborted: `onChange` is called whenever one of the watched sizes differs from before. One
- * request waits at the node at a time, none while `isHidden()`; failures are tried again after 1, 2, 4 … 60 seconds, a
- * refusal (nobody signed in, no such chart) ends it quietly. Never throws.
+ * Follows a chart until `stop` is aborted: `onChange` is called whenever one of the watched sizes differs from before. What it
+ * answers is how many milliseconds are waited until the next question; the sizes are taken up where its own reading left them,
+ * if it answers those too. One request waits at the node at a time, none while `isHidden()`; failures are tried again after
+ * 1, 2, 4 … 60 seconds, a refusal (nobody signed in, no such chart) ends it quietly. Never throws.
  */
-export async function follow(node: Node, patient: string, watched: readonly Watched[], onChange: (head: Head) => void, stop: AbortSignal, isHidden: () => boolean = () => document.hidden): Promise<void> {
-  let before: Head | undefined;
+export async function follow(node: Node, patient: string, watched: readonly Watched[], onChange: OnChange, stop: AbortSignal, { begin, isHidden = () => document.hidden }: Following = {}): Promise<void> {
+  let before = begin;
   let failures = 0;
   while (!stop.aborted) {
     if (isHidden()) await untilSeen(stop);
     if (stop.aborted) return;
     try {
       const head = await node.api<Head>(writePath(patient, before, watched), stop);
+      const isNews = before !== undefined && differs(before, head, watched);
+      const heard = isNews ? await onChange(head, stop) : undefined;
       failures = 0;
-      if (before !== undefined && differs(before, head, watched)) onChange(head);
-      else if (before !== undefined) await pause(WAIT_BETWEEN_MS, stop);
-      before = head;
+      if (before !== undefined) await pause(heard?.pauseMs ?? (isNews ? 0 : WAIT_BETWEEN_MS), stop);
+      before = heard?.head ?? head;
     } catch (error) {
       if (stop.aborted || (error instanceof Refusal && error.status < 500 && error.status !== 429)) return;
       await pause(Math.min(WAIT_MOST_MS, WAIT_FIRST_MS * 2 ** failures), stop);
@@ -56,6 +69,7 @@ function differs(before: Head, head: Head, watched: readonly Watched[]): boolean
 
 async function pause(ms: number, stop: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => {
+    if (ms <= 0 || stop.aborted) return resolve();
     const timer = setTimeout(done, ms);
     function done(): void {
       clearTimeout(timer);

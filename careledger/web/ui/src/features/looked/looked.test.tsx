@@ -3,8 +3,10 @@ import { I18nProvider } from "@lingui/react";
 import { fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, expect, it, vi } from "vitest";
 import { readAccount } from "./account.tsx";
+import { readNews } from "./live.ts";
 import { type Entry, grantee, group, joinLogs, kindOf, seenIn } from "./log.ts";
 import { Looks } from "./page.tsx";
+import type { Node } from "../../lib/node.ts";
 
 vi.mock("@tanstack/react-router", async (original) => ({ ...(await original<object>()), Link: () => null, useNavigate: () => () => undefined }));
 vi.mock("../../lib/context.ts", () => ({ usePresent: () => ({ node: {}, house: { name: "Clinic" } }) }));
@@ -83,4 +85,16 @@ it("says what happened to her account, each thing by itself, by the names that t
   expect(said[3]).toContain("“something newer than this page”");
   expect(grantee(news(0, "recovered"))).toBeUndefined();
   expect(readAccount("the account of this patient was linked: sign-in at the organisation's own provider")?.told).toBe("linked");
+});
+
+it("asks ever more seldom while nothing but her own looks is new, and at once when somebody else's is", async () => {
+  const mine = (index: number): Entry => entry(index, index, { rule: "own-chart" });
+  const logs = [[mine(8)], [mine(9)], [entry(10, 10), mine(11)]].map((entries, at) => ({ entries, total: [9, 10, 12][at] ?? 0, next: null }));
+  const heard: number[] = [];
+  const read = readNews({ api: () => Promise.resolve(logs.shift()) } as unknown as Node, "maria", 8, (log) => void heard.push(log.total));
+  const head = { records: 1, accesses: 9, height: 1 };
+  const pauses = [];
+  for (let turn = 0; turn < 3; turn += 1) pauses.push((await read(head, new AbortController().signal))?.pauseMs);
+  expect(pauses).toEqual([8_000, 16_000, 4_000]);
+  expect(heard).toEqual([9, 10, 12]);
 });
