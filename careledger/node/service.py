@@ -25,11 +25,13 @@ from careledger.node.metrics import MetricsListener
 from careledger.node.networked import NetworkSequencer
 from careledger.node.networking import Networking, NotServed
 from careledger.node.profile import check_profile
+from careledger.node.remembering import Remembering
 from careledger.node.sequencer import Sequencer, system_clock_ms
 from careledger.node.spools import Spools
 from careledger.node.witnesses import Witnesses
 from careledger.primitives.errors import NotFound
 from careledger.smart.grants import index_grants
+from careledger.smart.memories import keep_memories
 from careledger.vault.keystore import Keys
 from careledger.vault.model import Commit
 from careledger.vault.registry import StoredRegistry
@@ -63,6 +65,7 @@ class NodeService:
         self._context: CommandContext | None = None
         self._registry: StoredRegistry | None = None
         self._witnesses: Witnesses | None = None
+        self._remembering: Remembering | None = None
         self._validator = validator
         self._requests = requests or RequestCounts(1)
         self._metrics: MetricsListener | None = None
@@ -84,6 +87,7 @@ class NodeService:
             registry = open_registry(locked.home.layout, locked.home.keys)
             self._registry = registry
             await index_grants(registry)
+            await keep_memories(registry, backend.now_ms())
             reader.on_forget.append(fhir.forget)
             self._context = CommandContext(
                 self._path, self.config, locked.home, sequencer, reader, backend, fhir,
@@ -101,6 +105,8 @@ class NodeService:
                 await self._door.open()
                 self._witnesses = witnesses
                 witnesses.start()
+                self._remembering = Remembering(self._context)
+                self._remembering.start()
                 await self._listen_for_metrics()
         except BaseException:
             await self.stop()  # what has begun by then goes on otherwise, in a home that is closed
@@ -141,6 +147,8 @@ class NodeService:
         """Finish what was accepted and leave a clean home."""
         if self._metrics is not None:
             await self._metrics.stop()
+        if self._remembering is not None:
+            await self._remembering.stop()
         if self._witnesses is not None:
             await self._witnesses.stop()
         if self._door is not None:

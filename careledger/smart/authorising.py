@@ -16,6 +16,7 @@ from careledger.smart.clients import Client, find_client
 from careledger.smart.errors import OAuthError
 from careledger.smart.grants import OFFLINE_MS, ONLINE_MS, Grant, new_grant_id
 from careledger.smart.issuing import Server
+from careledger.smart.memories import begin_memory
 from careledger.smart.own import is_own
 from careledger.smart.remembering import NOT_REMEMBERED, Remembered
 from careledger.smart.requests import AuthorisationRequest, Pending, RedirectedError
@@ -72,11 +73,11 @@ async def next_step(server: Server, found: Found[Pending], signed_in: SignedIn |
         if _wants_patient(offered, context):
             _never_silent(request, "interaction_required")
             return ChoosePatient(client)
-        if is_own(client) or (
-            "consent" not in request.prompt
-            and _is_remembered(server, request, signed_in.account, offered, context)
-        ):
+        if is_own(client):
             return await _grant(server, found, signed_in, offered, 0)
+        former = _find_allowed(server, request, signed_in.account, offered, context)
+        if former is not None and "consent" not in request.prompt:
+            return await _grant(server, found, signed_in, offered, 0, former=former)
         _never_silent(request, "consent_required")
         return AskConsent(client, offered, context.get("patient", ""))
     except OAuthError as error:
@@ -193,16 +194,18 @@ def _wants_patient(offered: Scopes, context: dict[str, str]) -> bool:
     return needed and "patient" not in context
 
 
-def _is_remembered(
+def _find_allowed(
     server: Server, request: AuthorisationRequest, account: Account, offered: Scopes, context: dict[str, str]
-) -> bool:
-    """The person allowed this program at least as much, for the same patient, and it still stands."""
-    return any(
-        scoping.covers(scoping.read_scopes(one.scope), offered)
-        and one.context.get("patient", "") == context.get("patient", "")
+) -> Grant | None:
+    """By which the person allowed this program at least as much, for the same patient, longest; None if nothing stands."""
+    standing = (
+        one
         for one in grants.list_grants(server.registry, account=account.id, client=request.client)
         if one.is_offline
+        and scoping.covers(scoping.read_scopes(one.scope), offered)
+        and one.context.get("patient", "") == context.get("patient", "")
     )
+    return max(standing, key=lambda one: one.expires_ms, default=None)
 
 
 async def _grant(
@@ -212,10 +215,17 @@ async def _grant(
     allowed: Scopes,
     days: int,
     remembered: Remembered = NOT_REMEMBERED,
+    former: Grant | None = None,
 ) -> Redirect:
+    """The program gets its code. By a former grant it gets what that one is, until that one ends, and ends with its
+    directive."""
     request, now_ms = found.value.request, server.now_ms()
     is_offline = "offline_access" in allowed.session
     lasts_ms = min(days * 86_400_000 or OFFLINE_MS, OFFLINE_MS) if is_offline else ONLINE_MS
+    until_ms = now_ms + lasts_ms
+    if former is not None:
+        until_ms = min(until_ms, former.expires_ms)
+        remembered = Remembered(former.directive, former.code)
     grant = Grant(
         id=new_grant_id(),
         client=request.client,
@@ -224,7 +234,7 @@ async def _grant(
         context={**(found.value.context or {}), "asked": request.scope},
         created_ms=now_ms,
         used_ms=now_ms,
-        expires_ms=now_ms + lasts_ms,
+        expires_ms=until_ms,
         verified_ms=signed_in.session.verified_ms,
         nonce=request.nonce,
         session=signed_in.key,
@@ -235,5 +245,6 @@ async def _grant(
         code=remembered.code,
     )
     await requests.finish(server.registry, found)
+    await begin_memory(server.registry, remembered, grant.account, now_ms)
     code = await codes.issue_code(server.registry, grant, request.redirect_uri, request.challenge, now_ms)
     return Redirect(redirect_with(request.redirect_uri, code=code, state=request.state, iss=server.base))

@@ -25,7 +25,7 @@ from careledger.smart.tables import Found, Table, base64url, new_id
 from careledger.vault.registry import Change, Registry, RegistryMoved
 
 OFFLINE_MS: Final = 90 * 86_400_000
-"""How long a refresh token of offline access holds after its last use, unless the person chose less."""
+"""How long offline access holds, however often it is used, unless the person chose less."""
 ONLINE_MS: Final = 12 * 3_600_000
 SEED_BYTES: Final = 32
 _REFRESH = re.compile(r"([A-Za-z0-9_-]{22})\.(0|[1-9][0-9]{0,8})\.([A-Za-z0-9_-]{43})", re.ASCII)

@@ -100,7 +100,7 @@ async def _from_code(
         created_ms=now_ms,
         used_ms=now_ms,
         dpop_jkt=jkt,
-        expires_ms=grant.expires_ms if lasting else now_ms + 1000 * ACCESS_SECONDS,
+        expires_ms=grant.expires_ms if lasting else min(grant.expires_ms, now_ms + 1000 * ACCESS_SECONDS),
     )
     if lasting:
         begun = grants.with_refresh(begun)
@@ -133,10 +133,7 @@ async def _from_refresh(
         await grants.end_grants(server.registry, server.revoke, [grant])
         raise codes.refuse("session-ended", "the person has signed out, and online access with it")
     scopes = scoping.lessen(parameters.get("scope", ""), grant.scope)
-    expires_ms = now_ms + (grant.expires_ms - grant.used_ms) if grant.is_offline else grant.expires_ms
-    used = msgspec.structs.replace(
-        grant, used_ms=now_ms, dpop_jkt=jkt or grant.dpop_jkt, expires_ms=expires_ms
-    )
+    used = msgspec.structs.replace(grant, used_ms=now_ms, dpop_jkt=jkt or grant.dpop_jkt)
     following = await grants.rotate(server.registry, server.revoke, found, token, used)
     return _answer(server, client, account, following, scopes, fresh=False)
 

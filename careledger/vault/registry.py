@@ -49,9 +49,13 @@ TABLES: Final[Mapping[str, int]] = MappingProxyType(
         "counter": 12,
         "persona": 13,
         "link": 14,
+        "remembered": 15,
+        "copy": 16,
     }
 )
-KEPT: Final = frozenset(("client", "account", "passkey", "signing-key", "recovery", "persona", "link"))
+KEPT: Final = frozenset(
+    ("client", "account", "passkey", "signing-key", "recovery", "persona", "link", "remembered", "copy")
+)
 """Tables that a backup holds. What is of today ends with a restore: everybody signs in anew, and nothing that was used
 or withdrawn since the backup comes back."""
 

@@ -12,12 +12,15 @@ import pytest
 from careledger.access.directives import Grantee
 from careledger.access.grants import continuation
 from careledger.access.patient_keys import PatientKey
+from careledger.node.remembering import Remembering, end_outlived
 from careledger.primitives.errors import CareLedgerError, Conflict, Invalid, VerificationFailed
 from careledger.primitives.hashing import tagged
 from careledger.primitives.webauthn import ASSERTION
 from careledger.smart.consenting import compute_text_digest
 from careledger.smart.grants import GRANTS as GRANT_TABLE
 from careledger.smart.grants import Grant, grant_key, list_grants
+from careledger.smart.memories import BEGINNING_MS, MEMORIES, begin_memory
+from careledger.smart.remembering import Remembered
 from careledger.vault.registry import Change
 from tests.faults.rig import Node, new_home, node_of, observation, patient
 from tests.ledger.passkeys import UP, Passkey
@@ -220,6 +223,40 @@ def test_an_app_is_out_when_its_directive_is_revoked_and_no_other(scene: Scene) 
     with pytest.raises(Conflict):
         scene.node.command("consent.revoke", id=id, code=scene.anna.prf(_revocation_input(1)))
     assert [one.directive for one in list_grants(registry)] == ["0000"]
+
+
+def test_a_directive_ends_with_its_grant_by_the_code_that_the_node_kept(scene: Scene) -> None:
+    told = compute_text_digest("I allow Growth chart.")
+    params = scene.anna.signed(grantees=APP, shown="I allow Growth chart.") | {"told": told}
+    id, other = scene.node.command("consent.grant", **params)["id"], scene.anna.grant(2)
+    context = scene.node.service.context
+    long_ago = context.backend.now_ms() - BEGINNING_MS
+    codes = {id: scene.anna.prf(_revocation_input(1)), other: b"c" * 32, "ab" * 32: b"c" * 32}
+    for directive, code in codes.items():
+        work = begin_memory(context.registry, Remembered(directive, code), "anna", long_ago)
+        scene.node.run(work)
+    scene.node.run(end_outlived(context))  # Anna has no account here any more: nothing holds
+    assert scene.listed() == {id: ("revoked", True), other: ("active", True)}
+    kept = {one.value.directive for one in MEMORIES.list(context.registry)}
+    assert kept == {other, "ab" * 32}  # what could not be revoked, and what is not on the ledger yet
+    scene.anna.revoke(other)
+    scene.node.run(end_outlived(context))
+    assert {one.value.directive for one in MEMORIES.list(context.registry)} == {"ab" * 32}
+    assert scene.node.fsck() == []
+
+
+def test_a_served_node_ends_them_by_itself(scene: Scene) -> None:
+    params = scene.anna.signed(grantees=APP, shown="x") | {"told": compute_text_digest("x")}
+    id, context = scene.node.command("consent.grant", **params)["id"], scene.node.service.context
+    remembered = Remembered(id, scene.anna.prf(_revocation_input(1)))
+    work = begin_memory(context.registry, remembered, "anna", context.backend.now_ms() - BEGINNING_MS)
+    scene.node.run(work)
+    looking = Remembering(context)
+    scene.node.loop.call_soon(looking.start)
+    while MEMORIES.list(context.registry):
+        scene.node.settle(0.01)
+    scene.node.run(looking.stop())
+    assert scene.status_of(id) == ("revoked", True)
 
 
 def test_an_export_shows_what_was_signed_and_shown(scene: Scene, tmp_path: Path) -> None:

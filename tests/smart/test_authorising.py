@@ -18,6 +18,7 @@ from careledger.smart.authorising import AskConsent, ChoosePatient, Redirect, Si
 from careledger.smart.codes import CODE_MS
 from careledger.smart.errors import OAuthError
 from careledger.smart.launches import LAUNCH_MS, Launch
+from careledger.smart.remembering import Remembered
 from careledger.smart.requests import PENDING_MS, PUSHED_MS, RedirectedError
 from careledger.smart.sessions import end_session
 from tests.smart.flow_support import BASE, CHALLENGE, REDIRECT, STATE, VERIFIER, House, refusal
@@ -484,3 +485,32 @@ def test_codes_are_long_and_kept_as_digests(house: House) -> None:
     assert len(code) == 43
     assert all(code.encode() not in key + entry.value for key, entry in house.registry.list("code"))
     assert codes.CODES.get(house.registry, code.encode()) is None
+
+
+DAY_MS = 86_400_000
+
+
+def test_what_was_allowed_for_seven_days_ends_then_however_often_it_is_used(house: House) -> None:
+    answer = house.redeem(house.allow(house.ana, days=7)["code"])
+    for _ in range(6):
+        house.clock.now_ms += DAY_MS
+        answer = house.refresh(answer["refresh_token"])
+    quiet = house.redeem(house.allow(house.ana, days=0)["code"])  # nobody is asked: it was allowed
+    house.clock.now_ms += DAY_MS - 1000
+    assert [house.refresh(one["refresh_token"])["expires_in"] for one in (answer, quiet)] == [1, 1]
+    house.clock.now_ms += 1000
+    for one in (answer, quiet):
+        assert refusal(lambda one=one: house.refresh(one["refresh_token"])).code == "refresh-unknown"
+
+
+def test_what_nobody_was_asked_about_again_ends_with_the_directive_of_the_first(house: House) -> None:
+    found = house.begin()
+    asked = run(authorising.next_step(house.server, found, house.ana))
+    assert isinstance(asked, AskConsent)
+    kept, signed = tuple(str(asked.offered).split()), Remembered("ab" * 32, b"c" * 32)
+    step = run(authorising.answer(house.server, house.again(found), house.ana, kept, 30, signed))
+    assert isinstance(step, Redirect)
+    house.redeem(house.answered(step)["code"])
+    house.redeem(house.allow(house.ana)["code"])
+    standing = grants.list_grants(house.registry, account=house.ana.account.id)
+    assert [(one.directive, one.code) for one in standing] == [(signed.directive, signed.code)] * 2

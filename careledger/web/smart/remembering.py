@@ -10,13 +10,21 @@ from typing import Any
 
 import msgspec
 
-from careledger.access.directives import DAY_MS, decode_text
+from careledger.access.directives import DAY_MS, compute_commitment, decode_text
 from careledger.contracts.consent import compute_revocation_hash
-from careledger.primitives.errors import Conflict, Invalid, NotFound, NotPermitted, Unavailable
+from careledger.primitives.errors import (
+    Conflict,
+    Invalid,
+    NotFound,
+    NotPermitted,
+    Unavailable,
+    VerificationFailed,
+)
 from careledger.smart.accounts import Account
 from careledger.smart.consenting import ConsentAnswer, ConsentView, read_answer
 from careledger.smart.controllers import patient_of
 from careledger.smart.grants import Grant, end_grant, get_grant
+from careledger.smart.memories import MEMORIES, begin_memory, drop_memory, memory_key
 from careledger.smart.remembering import Remembered, check_remembers
 from careledger.web.smart.deciding import ask, read_body, to_bytes, write
 from careledger.web.smart.screens import People
@@ -80,9 +88,19 @@ async def remember(
     code = to_bytes(signed.code)
     if compute_revocation_hash(code) != params["revocation_hash"]:
         raise Invalid("the code does not revoke this directive", hint="open the page again", code="form")
-    patient = patient_of(visit.need().account)
-    done = await ask(people, "consent.grant", {**params, "patient": patient, "told": said.digest})
-    return Remembered(done["id"], code)
+    account = visit.need().account
+    remembered = Remembered(compute_commitment(params["salt"], params["text"]).hex(), code)
+    is_new = MEMORIES.get(people.registry, memory_key(remembered.directive)) is None
+    if is_new:
+        await begin_memory(people.registry, remembered, account.id, visit.now_ms)
+    asked = {**params, "patient": patient_of(account), "told": said.digest}
+    try:
+        await ask(people, "consent.grant", asked)
+    except (Invalid, NotFound, VerificationFailed):  # refused before anything stood
+        if is_new:
+            await people.registry.change(drop_memory(remembered.directive))
+        raise
+    return remembered
 
 
 def _grant_params(signed: Signed) -> dict[str, Any]:
