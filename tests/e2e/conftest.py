@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
 from careledger.synthetic.hospital import encode, hospital
+from tests.e2e.chromium import open_chromium
 from tests.e2e.node import ROOT, Caller, Node, loads
 from tests.e2e.smart import Clinic, open_clinic
 
@@ -102,3 +104,10 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
     finally:
         found.node.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium for the tests of one file; not of the session, because its loop would be in everybody's way."""
+    with open_chromium() as found:
+        yield found

@@ -9,24 +9,13 @@ from itertools import cycle
 from typing import Any
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from tests.attack.xss import payloads
 from tests.e2e.app import CLINICIAN, PATIENT, Person, at_browser
 from tests.e2e.smart import Clinic, open_clinic
-from tests.e2e.test_pages import find_chromium
 
 LOINC, SNOMED = "http://loinc.org", "http://snomed.info/sct"
 DAYS = "2026-10-{:02d}T10:00:00Z"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = find_chromium()
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")

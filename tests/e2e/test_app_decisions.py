@@ -15,10 +15,8 @@ from playwright.sync_api import Page, Route, expect
 from tests.e2e.app import find_barriers, need_axe
 from tests.e2e.smart import Clinic
 from tests.e2e.test_pages import enrol, person_at
-from tests.e2e.test_smart_browser import browser, house_of
+from tests.e2e.test_smart_browser import house_of
 from tests.verifier.twins import export_verdict
-
-__all__ = ["browser"]
 
 
 def look(clinic: Clinic, patient: str) -> int:

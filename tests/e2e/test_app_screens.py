@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import sync_playwright
 
 from tests.e2e.app import PHONE, SCREENS, WARD, at_browser, need_axe
 from tests.e2e.smart import Clinic
-from tests.e2e.test_pages import find_chromium
 
 SIZES = {"phone": PHONE, "ward": WARD}
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = find_chromium()
+@pytest.fixture(scope="module", autouse=True)
+def axe() -> None:
     need_axe()
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.app import PHONE, Person, at_browser
 from tests.e2e.smart import Clinic
@@ -28,20 +28,11 @@ from tests.e2e.stories import (
     read_as_practitioner,
     verify_alone,
 )
-from tests.e2e.test_pages import enrol, find_chromium, person_at
+from tests.e2e.test_pages import enrol, person_at
 from tests.e2e.test_smart_browser import house_of
 
 UNTIL = "2027-03-31"
 GREEN = "Your record is complete and unaltered"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = find_chromium()
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,8 @@ Needs Debian's `chromium` (or CARELEDGER_CHROMIUM) and the built pages; without 
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,12 +15,11 @@ from urllib.parse import unquote
 import msgspec
 import pytest
 import uvicorn
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from careledger.smart.passkeys import PASSKEYS, RelyingParty
 from careledger.smart.sessions import SESSIONS, STEP_UP_MS
 from careledger.web.smart.messages import SmartRequest
-from careledger.web.smart.rendering import ASSETS, read_asset
 from careledger.web.target import parse_query
 from tests.smart.authenticator import ES256, ML_DSA_65
 from tests.smart.people_support import run
@@ -40,20 +36,6 @@ AUTHENTICATOR = {
     "hasPrf": True,
 }
 PHONE = {"width": 360, "height": 740}
-
-
-def find_chromium() -> str:
-    """Where the browser is; skips, and says so aloud, if it or the built pages are missing."""
-    found = (
-        os.environ.get("CARELEDGER_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    )
-    missing = "" if found else "there is no chromium"
-    if not all(read_asset(name) for name in ASSETS):
-        missing = "the pages are not built (python tools/build_ui.py)"
-    if missing or found is None:
-        warnings.warn(f"NOT TRIED IN A BROWSER: {missing}", stacklevel=2)
-        pytest.skip(missing)
-    return found
 
 
 def serve(house: House, sock: socket.socket) -> uvicorn.Server:
@@ -90,15 +72,6 @@ def serve(house: House, sock: socket.socket) -> uvicorn.Server:
     return server
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[object]:
-    path = find_chromium()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def house() -> Iterator[House]:
     with socket.create_server(("127.0.0.1", 0)) as sock:
@@ -122,9 +95,9 @@ class Devtools:
 
 
 @contextmanager
-def person_at(chromium, house: House, complaints: list[str]) -> Iterator[tuple[Page, Devtools]]:
+def person_at(browser, house: House, complaints: list[str]) -> Iterator[tuple[Page, Devtools]]:
     """A phone of its own, with an authenticator; whatever the browser complains of is kept."""
-    context = chromium.new_context(viewport=PHONE, base_url=house.people.party.origin)
+    context = browser.new_context(viewport=PHONE, base_url=house.people.party.origin)
     page = context.new_page()
     page.set_default_timeout(10_000)
     page.on("console", lambda one: complaints.append(one.text) if is_complaint(one) else None)
@@ -150,9 +123,9 @@ def enrol(page: Page, house: House, account) -> str:
     return code
 
 
-def test_by_invitation_out_and_in_again_with_a_post_quantum_passkey(chromium, house):
+def test_by_invitation_out_and_in_again_with_a_post_quantum_passkey(browser, house):
     complaints: list[str] = []
-    with person_at(chromium, house, complaints) as (page, _):
+    with person_at(browser, house, complaints) as (page, _):
         enrol(page, house, ROSA)
         assert page.get_by_text("Rosa Quiroga").count() == 1
         page.get_by_role("button", name="Sign out").click()
@@ -165,9 +138,9 @@ def test_by_invitation_out_and_in_again_with_a_post_quantum_passkey(chromium, ho
     assert complaints == [], complaints
 
 
-def test_confirming_with_the_passkey_before_a_form_is_sent(chromium, house):
+def test_confirming_with_the_passkey_before_a_form_is_sent(browser, house):
     complaints: list[str] = []
-    with person_at(chromium, house, complaints) as (page, devtools):
+    with person_at(browser, house, complaints) as (page, devtools):
         enrol(page, house, ROSA)
         house.registry.now_ms += STEP_UP_MS
         page.get_by_role("link", name="Your recovery code").click()
@@ -182,9 +155,9 @@ def test_confirming_with_the_passkey_before_a_form_is_sent(chromium, house):
     assert complaints == [], complaints
 
 
-def test_what_a_device_copied_elsewhere_answers_is_refused_and_said_plainly(chromium, house):
+def test_what_a_device_copied_elsewhere_answers_is_refused_and_said_plainly(browser, house):
     complaints: list[str] = []
-    with person_at(chromium, house, complaints) as (page, _):
+    with person_at(browser, house, complaints) as (page, _):
         enrol(page, house, ROSA)
         page.get_by_role("button", name="Sign out").click()
         page.get_by_role("heading", name="Sign in").wait_for()
@@ -197,9 +170,9 @@ def test_what_a_device_copied_elsewhere_answers_is_refused_and_said_plainly(chro
     assert [one for one in complaints if "401" not in one] == []
 
 
-def test_an_older_device_signs_in_with_es256(chromium, house):
+def test_an_older_device_signs_in_with_es256(browser, house):
     complaints: list[str] = []
-    with person_at(chromium, house, complaints) as (page, devtools):
+    with person_at(browser, house, complaints) as (page, devtools):
         devtools.send("WebAuthn.disable")
         devtools.send("WebAuthn.enable")
         options = AUTHENTICATOR | {"protocol": "ctap2", "ctap2Version": "ctap2_0", "hasPrf": False}
@@ -223,9 +196,9 @@ PROBES = {
 }
 
 
-def test_what_gets_into_a_page_does_nothing(chromium, house):
+def test_what_gets_into_a_page_does_nothing(browser, house):
     """Trusted Types and the policy: markup, scripts, frames (fault catalogue F11)."""
-    with person_at(chromium, house, []) as (page, _):
+    with person_at(browser, house, []) as (page, _):
         page.goto("/sign-in")
         for name, probe in PROBES.items():
             tried = page.evaluate(
@@ -246,9 +219,9 @@ def test_what_gets_into_a_page_does_nothing(chromium, house):
         assert page.evaluate("() => document.cookie") == ""
 
 
-def test_the_link_of_an_invitation_types_its_code_and_forgets_it(chromium, house):
+def test_the_link_of_an_invitation_types_its_code_and_forgets_it(browser, house):
     complaints: list[str] = []
-    with person_at(chromium, house, complaints) as (page, _):
+    with person_at(browser, house, complaints) as (page, _):
         code = house.invite(ADA)
         page.goto(f"/enrol#{code}")
         assert page.get_by_label("Code of the invitation").input_value() == code
@@ -263,9 +236,9 @@ def only_es256(told):
     return told
 
 
-def test_pages_fit_a_phone_in_both_colours_and_by_keyboard(chromium, house):
+def test_pages_fit_a_phone_in_both_colours_and_by_keyboard(browser, house):
     complaints: list[str] = []
-    with person_at(chromium, house, complaints) as (page, _):
+    with person_at(browser, house, complaints) as (page, _):
         enrol(page, house, ADA)
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)

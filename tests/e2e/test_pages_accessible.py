@@ -29,7 +29,6 @@ from careledger.web.smart.rendering import read_asset
 from careledger.web.smart.screens import guard
 from careledger.web.smart.visits import read_visit
 from tests.e2e.app import AXE, PHONE, need_axe
-from tests.e2e.test_pages import chromium  # noqa: F401  (a fixture)
 from tests.smart.authenticator import ES256, Authenticator
 from tests.smart.people_support import NOW, run
 from tests.web.people_support import ADA, BELA, ROSA, Browser, House, person
@@ -200,8 +199,8 @@ def clinicians(house: House, mei: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def page(chromium: Any) -> Iterator[Page]:  # noqa: F811
-    context = chromium.new_context(viewport=PHONE, base_url="http://pages.example")
+def page(browser: Any) -> Iterator[Page]:
+    context = browser.new_context(viewport=PHONE, base_url="http://pages.example")
     found = context.new_page()
     found.route("**/*", serve_style)
     yield found

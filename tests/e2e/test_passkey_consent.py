@@ -14,10 +14,9 @@ from playwright.sync_api import Page
 
 from tests.e2e.smart import App, Clinic
 from tests.e2e.test_pages import AUTHENTICATOR, enrol, person_at
-from tests.e2e.test_smart_browser import browser, house_of
+from tests.e2e.test_smart_browser import house_of
 from tests.verifier.twins import export_verdict
 
-__all__ = ["browser"]
 CALLBACK = "https://app.example/callback"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from careledger.web.smart.people import routes
-from tests.e2e.test_pages import chromium, enrol, house, only_es256, person_at  # noqa: F401  (fixtures)
+from tests.e2e.test_pages import enrol, house, only_es256, person_at  # noqa: F401  (a fixture)
 from tests.faults.rig import Node, new_home
 from tests.web.people_support import CHEN, House
 from tests.web.test_signing import signed_at
@@ -32,7 +32,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 
 @pytest.mark.parametrize("algorithm", ["es256", "ml-dsa-65"])
-def test_a_clinician_signs_with_one_gesture(chromium: Any, house: House, node: Node, algorithm: str) -> None:  # noqa: F811
+def test_a_clinician_signs_with_one_gesture(browser: Any, house: House, node: Node, algorithm: str) -> None:  # noqa: F811
     async def call(name: str, params: dict[str, Any]) -> dict[str, Any]:
         asked = node.service.command(name, params, lambda _step: None)
         return await asyncio.wrap_future(ALONE.submit(node.run, asked))
@@ -40,7 +40,7 @@ def test_a_clinician_signs_with_one_gesture(chromium: Any, house: House, node: N
     house.people = replace(house.people, call=call)
     house.routes = routes(house.people)
     complaints: list[str] = []
-    with person_at(chromium, house, complaints) as (page, _):
+    with person_at(browser, house, complaints) as (page, _):
         if algorithm == "es256":
             page.route("**/passkey/options", lambda route: tell(route, only_es256))
         enrol(page, house, CHEN)

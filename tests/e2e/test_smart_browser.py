@@ -13,20 +13,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from tests.e2e.foreign import serve_app
 from tests.e2e.smart import Clinic
-from tests.e2e.test_pages import enrol, find_chromium, person_at
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = find_chromium()
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield found
-        found.close()
+from tests.e2e.test_pages import enrol, person_at
 
 
 @pytest.fixture

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import sync_playwright
 
-from tests.e2e.test_pages import find_chromium
+from tests.e2e.chromium import find_chromium, open_chromium
 from tests.network.clients import Http
 from tests.network.local import CATCH_UP_S, LocalNetwork
 
@@ -18,7 +17,8 @@ WAIT_MS = 30_000
 def test_a_patient_has_her_record_checked_by_her_browser_up_to_the_validators_signatures(
     network: LocalNetwork,
 ) -> None:
-    path, here = find_chromium(), network["A"]
+    find_chromium()
+    here = network["A"]
     assert Http(here).call("PUT", "Patient/nora", {"resourceType": "Patient", "id": "nora"}).status == 201
     seen = {
         "resourceType": "Observation", "status": "final", "code": {"text": "Blood pressure"},
@@ -31,8 +31,7 @@ def test_a_patient_has_her_record_checked_by_her_browser_up_to_the_validators_si
     network.do("restart", "A")
     network.settle()
     network.wait_grown(2, CATCH_UP_S)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with open_chromium() as browser:
         page = browser.new_page(base_url=f"http://localhost:{here.port}")
         page.set_default_timeout(WAIT_MS)
         page.goto("/demo")
@@ -45,4 +44,3 @@ def test_a_patient_has_her_record_checked_by_her_browser_up_to_the_validators_si
         page.locator(".notice.good").first.wait_for()
         page.get_by_text("signed by more than two thirds of the network").first.wait_for(state="attached")
         assert page.locator(".notice.bad, .problem").count() == 0
-        browser.close()
