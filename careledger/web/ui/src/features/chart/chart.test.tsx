@@ -1,5 +1,8 @@
+import { i18n } from "@lingui/core";
+import { I18nProvider } from "@lingui/react";
+import { MantineProvider } from "@mantine/core";
+import { fireEvent, render, renderHook, screen } from "@testing-library/react";
 import type { FhirResource, MedicationRequest, Observation } from "fhir/r4";
-import { renderHook } from "@testing-library/react";
 import { act } from "react";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { isOpenable } from "./apps.tsx";
@@ -8,8 +11,8 @@ import { listFacts } from "./facts.ts";
 import { understand } from "./finding.ts";
 import { flagOf, group, numberOf, pointsOf, trendOf } from "./measures.ts";
 import { decodeText } from "./notes.ts";
-import { show } from "./prescribe.tsx";
-import { begin, changeDose, EMPTY_DOSE, fromDosage, isDose, renew, stop, toDosage } from "./prescribing.ts";
+import { Change, show } from "./prescribe.tsx";
+import { begin, changeDose, type Dose, EMPTY_DOSE, fromDosage, isDose, renew, stop, toDosage } from "./prescribing.ts";
 import { type Chart, readChart } from "./reading.ts";
 import { Node, type Search } from "../../lib/node.ts";
 import type { Tokens } from "../../lib/oauth.ts";
@@ -176,5 +179,41 @@ describe("emergencies and apps", () => {
     expect(isOpenable("https://app.example/launch?launch=x")).toBe(true);
     expect(isOpenable("http://localhost:4000/l")).toBe(true);
     for (const bad of ["javascript:alert(1)", "data:text/html,x", "http://app.example/", "//app.example", "app:open"]) expect(isOpenable(bad)).toBe(false);
+  });
+});
+
+describe("a change of the dose", () => {
+  const DOSED: MedicationRequest = { ...REQUEST, dosageInstruction: [toDosage({ ...EMPTY_DOSE, amount: "1.5", unit: "tablet", times: "2" })] };
+
+  function open(sent: unknown[]): void {
+    i18n.load("en", {});
+    i18n.activate("en");
+    const first = fromDosage(DOSED.dosageInstruction?.[0]);
+    const toNext = (dose: Dose, why: string): MedicationRequest => changeDose(DOSED, dose, { ...HAND, why });
+    render(<I18nProvider i18n={i18n}><MantineProvider><Change first={first} isBusy={false} onSend={(next) => void sent.push(next)} toNext={toNext} /></MantineProvider></I18nProvider>);
+  }
+
+  it("that changes nothing writes nothing, and says so", () => {
+    const sent: unknown[] = [];
+    open(sent);
+    const button = screen.getByRole("button", { name: "Change the dose" }) as HTMLButtonElement;
+    const form = button.closest("form");
+    const enter = (label: string, value: string): void => void fireEvent.change(screen.getByLabelText(label), { target: { value } });
+    const press = (): void => void (form !== null && fireEvent.submit(form));
+    expect(button.disabled).toBe(true);
+    expect(screen.getByRole("status").textContent).toContain("nothing to change yet");
+    press();
+    enter("Amount", " 1,50");
+    enter("Why (may be empty)", "to be sure");
+    press();
+    expect(sent).toEqual([]);
+    enter("Amount", "none");
+    expect(screen.getByRole("status").textContent).toContain("numbers above 0");
+    press();
+    expect(sent).toEqual([]);
+    enter("Amount", "2");
+    expect([screen.getByRole("status").textContent, button.disabled]).toEqual(["", false]);
+    press();
+    expect(sent).toEqual([changeDose(DOSED, { ...EMPTY_DOSE, amount: "2", unit: "tablet", times: "2" }, { ...HAND, why: "to be sure" })]);
   });
 });

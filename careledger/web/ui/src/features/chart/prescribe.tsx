@@ -9,7 +9,7 @@ import type { Node } from "../../lib/node.ts";
 import { Refusal } from "../../lib/refusal.ts";
 import { sayDosage } from "../../lib/words.ts";
 import { type Begun, nameMedicine } from "./medicines.tsx";
-import { begin, changeDose, DAYS, type Dose, EMPTY_DOSE, fromDosage, type Hand, isDose, renew, stop, STOP_CODES, type StopCode } from "./prescribing.ts";
+import { begin, changeDose, DAYS, type Dose, EMPTY_DOSE, fromDosage, type Hand, isDose, isSameDose, renew, stop, STOP_CODES, type StopCode } from "./prescribing.ts";
 import type { Chart } from "./reading.ts";
 import { Sheet } from "./sheet.tsx";
 
@@ -86,12 +86,19 @@ interface Parts {
   readonly onSend: (next: MedicationRequest) => void;
 }
 
-function Form({ children, isBusy, isReady, label, isGrave = false, onSend }: { readonly children: ReactNode; readonly isBusy: boolean; readonly isReady: boolean; readonly label: string; readonly isGrave?: boolean; readonly onSend: () => void }): ReactElement {
+/** `blocked` says why the button does nothing yet; "" when it does. */
+function Form({ children, isBusy, blocked, label, isGrave = false, onSend }: { readonly children: ReactNode; readonly isBusy: boolean; readonly blocked: string; readonly label: string; readonly isGrave?: boolean; readonly onSend: () => void }): ReactElement {
   const submit = (event: FormEvent): void => {
     event.preventDefault();
-    if (isReady) onSend();
+    if (blocked === "" && !isBusy) onSend();
   };
-  return <form onSubmit={submit}>{children}<Button type="submit" {...(isGrave ? { color: "red" } : {})} disabled={!isReady} loading={isBusy}>{label}</Button></form>;
+  return (
+    <form onSubmit={submit}>
+      {children}
+      <p className="soft small blocked" role="status">{blocked}</p>
+      <Button type="submit" {...(isGrave ? { color: "red" } : {})} disabled={blocked !== ""} loading={isBusy}>{label}</Button>
+    </form>
+  );
 }
 
 function Why({ value, onChange, label }: { readonly value: string; readonly onChange: (text: string) => void; readonly label: string }): ReactElement {
@@ -120,7 +127,7 @@ function Stop({ toNext, ...parts }: Parts & { readonly toNext: (code: StopCode |
   const [why, setWhy] = useState("");
   const told = why.trim() === "" ? (code === "" ? t`No longer needed` : words[code]) : why;
   return (
-    <Form {...parts} isReady isGrave label={t`Stop it now`} onSend={() => parts.onSend(toNext(code, told))}>
+    <Form {...parts} blocked="" isGrave label={t`Stop it now`} onSend={() => parts.onSend(toNext(code, told))}>
       <label className="field"><Trans>Reason</Trans>
         <select className="first" value={code} onChange={(event) => setCode(STOP_CODES.find((one) => one === event.target.value) ?? "")}>
           <option value="">{t`No longer needed`}</option>
@@ -144,12 +151,21 @@ function DoseFields({ dose, onChange, isFirst = false }: { readonly dose: Dose; 
   );
 }
 
-function Change({ first, toNext, ...parts }: Parts & { readonly first: Dose; readonly toNext: (dose: Dose, why: string) => MedicationRequest }): ReactElement {
+/** What the dose lacks yet, in words. */
+function useBlocked(dose: Dose): string {
+  const { t } = useLingui();
+  if (isDose(dose)) return "";
+  return dose.amount === "" && dose.words.trim() === "" ? t`Give an amount, or instructions in words.` : t`Amount and times a day are numbers above 0.`;
+}
+
+/** A dose that stays what it is writes nothing. */
+export function Change({ first, toNext, ...parts }: Parts & { readonly first: Dose; readonly toNext: (dose: Dose, why: string) => MedicationRequest }): ReactElement {
   const { t } = useLingui();
   const [dose, setDose] = useState(first);
   const [why, setWhy] = useState("");
+  const blocked = useBlocked(dose) || (isSameDose(first, dose) ? t`This is the dose as it stands: there is nothing to change yet.` : "");
   return (
-    <Form {...parts} isReady={isDose(dose)} label={t`Change the dose`} onSend={() => parts.onSend(toNext(dose, why))}>
+    <Form {...parts} blocked={blocked} label={t`Change the dose`} onSend={() => parts.onSend(toNext(dose, why))}>
       <DoseFields dose={dose} onChange={setDose} isFirst />
       <Why value={why} onChange={setWhy} label={t`Why (may be empty)`} />
     </Form>
@@ -172,7 +188,7 @@ function Renew({ toNext, ...parts }: Parts & { readonly toNext: (days: number, w
   const [days, setDays] = useState(DAYS);
   const [why, setWhy] = useState("");
   return (
-    <Form {...parts} isReady label={t`Renew`} onSend={() => parts.onSend(toNext(days, why))}>
+    <Form {...parts} blocked="" label={t`Renew`} onSend={() => parts.onSend(toNext(days, why))}>
       <Days days={days} onChange={setDays} isFirst />
       <Why value={why} onChange={setWhy} label={t`Note (may be empty)`} />
     </Form>
@@ -185,8 +201,9 @@ function New({ toNext, ...parts }: Parts & { readonly toNext: (name: string, dos
   const [dose, setDose] = useState(EMPTY_DOSE);
   const [days, setDays] = useState(DAYS);
   const [why, setWhy] = useState("");
+  const blocked = useBlocked(dose);
   return (
-    <Form {...parts} isReady={name.trim() !== "" && isDose(dose)} label={t`Prescribe`} onSend={() => parts.onSend(toNext(name.trim(), dose, days, why))}>
+    <Form {...parts} blocked={name.trim() === "" ? t`Name the medicine.` : blocked} label={t`Prescribe`} onSend={() => parts.onSend(toNext(name.trim(), dose, days, why))}>
       <label className="field"><Trans>Medicine, with its strength</Trans><input className="first" value={name} maxLength={200} onChange={(event) => setName(event.target.value)} /></label>
       <DoseFields dose={dose} onChange={setDose} />
       <Days days={days} onChange={setDays} />

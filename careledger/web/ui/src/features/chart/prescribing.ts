@@ -90,6 +90,11 @@ export function isDose(dose: Dose): boolean {
   return isNumber(dose.amount) && isNumber(dose.times) && (dose.times === "" || Number.isInteger(toNumber(dose.times))) && (dose.words.trim() !== "" || dose.amount !== "");
 }
 
+/** Whether both say the same, however it was typed: a new version that changes nothing would be noise in the record for ever. */
+export function isSameDose(one: Dose, other: Dose): boolean {
+  return JSON.stringify(toDosage(one)) === JSON.stringify(toDosage(other));
+}
+
 /** A number as typed, with a comma or a point. */
 function toNumber(text: string): number {
   return Number(text.trim().replace(",", "."));
