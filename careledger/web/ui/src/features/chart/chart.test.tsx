@@ -2,15 +2,16 @@ import { i18n } from "@lingui/core";
 import { I18nProvider } from "@lingui/react";
 import { MantineProvider } from "@mantine/core";
 import { fireEvent, render, renderHook, screen } from "@testing-library/react";
-import type { FhirResource, MedicationRequest, Observation } from "fhir/r4";
+import type { DocumentReference, FhirResource, MedicationRequest, Observation } from "fhir/r4";
 import { act } from "react";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { isOpenable } from "./apps.tsx";
 import { breakGlass, foldReason, putAway, sayLeft, useEmergency } from "./emergency.ts";
 import { listFacts } from "./facts.ts";
 import { understand } from "./finding.ts";
+import { aboutNote } from "./lists.tsx";
 import { flagOf, group, numberOf, pointsOf, trendOf } from "./measures.ts";
-import { decodeText } from "./notes.ts";
+import { decodeText, firstWords, readFirstWords } from "./notes.ts";
 import { Change, show } from "./prescribe.tsx";
 import { begin, changeDose, type Dose, EMPTY_DOSE, fromDosage, isDose, renew, stop, toDosage } from "./prescribing.ts";
 import { type Chart, readChart } from "./reading.ts";
@@ -215,5 +216,31 @@ describe("a change of the dose", () => {
     expect([screen.getByRole("status").textContent, button.disabled]).toEqual(["", false]);
     press();
     expect(sent).toEqual([changeDose(DOSED, { ...EMPTY_DOSE, amount: "2", unit: "tablet", times: "2" }, { ...HAND, why: "to be sure" })]);
+  });
+});
+
+describe("a line of the notes", () => {
+  const NOTE: DocumentReference = { resourceType: "DocumentReference", id: "n1", status: "current", content: [], author: [{ reference: "Practitioner/chen", display: "Dr. Chen" }] };
+  const text = "\n2026-11-23\n\n# Chief Complaint\n- Cough for three weeks\n\n# Plan\nX-ray of the chest.";
+
+  it("says author and first words, which are neither heading nor date", () => {
+    expect(firstWords(text)).toBe("Cough for three weeks · X-ray of the chest.");
+    expect(firstWords("word ".repeat(90))).toMatch(/^(word ){20,}word…$/);
+    expect(firstWords("# Plan\n\n----\n12.3.2026")).toBe("");
+    expect(aboutNote(NOTE, new Map([["n1", "Cough"]]))).toBe("Dr. Chen · Cough");
+    expect(aboutNote({ ...NOTE, description: "Discharge" }, new Map([["n1", "Cough"]]))).toBe("Dr. Chen · Discharge");
+  });
+
+  it("asks for plain text alone, of those notes, and shows no other format", async () => {
+    const asked: unknown[] = [];
+    const found = { resourceType: "Bundle", type: "searchset", entry: [
+      { resource: { ...NOTE, content: [{ attachment: { contentType: "text/plain", data: btoa(text) } }] } },
+      { resource: { ...NOTE, id: "n2", content: [{ attachment: { contentType: "text/html", data: btoa("<b>no</b>") } }] } },
+    ] };
+    vi.stubGlobal("fetch", (path: string, init: RequestInit) => { asked.push(path, String(init.body)); return Promise.resolve(new Response(JSON.stringify(found))); });
+    const words = await readFirstWords(new Node({ get: () => Promise.resolve("t") } as unknown as Tokens, () => undefined), "p1", ["n1", "n2"]);
+    expect([...words]).toEqual([["n1", "Cough for three weeks · X-ray of the chest."], ["n2", ""]]);
+    expect(asked[0]).toBe("/fhir/DocumentReference/_search");
+    expect(String(asked[1])).toContain("patient=p1&_id=n1%2Cn2&contenttype=text%2Fplain");
   });
 });

@@ -1,10 +1,11 @@
 import { Trans, useLingui } from "@lingui/react/macro";
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import type { AllergyIntolerance, Condition, DocumentReference, Encounter, FhirResource, Immunization } from "fhir/r4";
 import { type ReactElement, type ReactNode, useState } from "react";
 import { Problem } from "../../components/states.tsx";
 import type { Node, Page } from "../../lib/node.ts";
 import { joinWords, sayCoding, sayConcept, sayConcepts, sayDate, saySource, sayStatus, sayTitle, statusOf } from "../../lib/words.ts";
+import { readFirstWords } from "./notes.ts";
 import { Earlier, Line, Nothing, type Opener, Part } from "./parts.tsx";
 import { join, type Parts, readPast } from "./reading.ts";
 
@@ -98,15 +99,23 @@ export function Visits({ page, onOpen, node, patient }: Grown<Encounter>): React
   );
 }
 
+/** Notes by kind, day and author, each with its first words: a list of the same titles tells nobody which to open. */
 export function Notes({ page, onOpen, node, patient }: Grown<DocumentReference>): ReactElement {
+  const ids = page.resources.flatMap((one) => (one.id === undefined || one.description !== undefined ? [] : [one.id]));
+  const read = useQuery({ queryKey: ["chart", patient, "first words", ids], queryFn: ({ signal }) => readFirstWords(node, patient, ids, signal), enabled: ids.length > 0, placeholderData: keepPreviousData, staleTime: Infinity });
   return (
     <Part title={<Trans>Notes and documents ({page.total ?? page.resources.length})</Trans>}>
       {page.resources.length === 0 ? <Nothing><Trans>No document is on record.</Trans></Nothing> : (
-        <ul>{page.resources.map((one) => <li key={one.id}><Line what={sayTitle(one)} when={sayDate(one.date)} more={joinWords([saySource(one), one.description], " · ")} onOpen={() => onOpen(one)} /></li>)}</ul>
+        <ul>{page.resources.map((one) => <li key={one.id}><Line what={sayTitle(one)} when={sayDate(one.date)} more={aboutNote(one, read.data)} onOpen={() => onOpen(one)} /></li>)}</ul>
       )}
       <Further name="notes" page={page} node={node} patient={patient} />
     </Part>
   );
+}
+
+/** Author, a status that is not the usual one, and the first words or the description. */
+export function aboutNote(one: DocumentReference, words: ReadonlyMap<string, string> = new Map()): string {
+  return joinWords([saySource(one), one.status === "current" || one.status === "superseded" ? "" : sayStatus(one.status), one.description ?? words.get(one.id ?? "")], " · ");
 }
 
 export function Vaccines({ page, onOpen, node, patient }: Grown<Immunization>): ReactElement {
