@@ -19,6 +19,10 @@ The methods and what they take and give are this table; `node` implements the sa
 | chart.export | patient (or `house`), path (absolute), since (text of a checkpoint, optional), witnessed; progress | path, bytes, entries, accesses |
 | access_log.export | as chart.export | as chart.export; entries is 0 |
 | access_log | patient | entries (list of index, time, actor, client, organisation, purpose, kind, what, permitted, rule, directives, roles, subject, height, versions, request) |
+| chart.copy | patient, path (absolute) | path, bytes, entries |
+| copy.key | patient | key, epoch, key_id, credential, recovery |
+| copy.keep | patient, epoch, key_id, wraps (encoded) | kinds (list) |
+| copy.look | patient | kinds (list) |
 | patient.enrol | patient, key, continues (bytes; b"" for a first key) | key_id, height, enrolments |
 | consent.prepare | patient, or id of a directive in the chart; dids, practitioners (ids) | patient, organisation, handle, chain, key, kinds (DID -> kind, known), strangers (list), delay_s, genesis_hash, sponsor, sequence, valid_until |
 | consent.prepare_revocation | id | active, nonce, key, chain, genesis_hash, sponsor, sequence, valid_until |

@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -42,6 +42,21 @@ def export(
     write_export("chart.export", patient, output, since, options, witnessed=witnessed)
 
 
+@app.command(name="copy")
+def copy_(
+    patient: Annotated[str, Parameter(name="PATIENT", help="An id, or Patient/ID.")],
+    /,
+    *,
+    output: Output = Path("-"),
+    options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
+) -> None:
+    """Write a sealed copy of a chart: both exports in one file that its patient alone can open.
+
+    She opens it with her passkey or its printed kit on the page “Proof”, or with her key file: careledger copy open.
+    """
+    _write_by("chart.copy", {"patient": calls.compute_patient_id(patient)}, output, options)
+
+
 def write_export(
     method: str, patient: str, output: Path, since: Path | None, options: NodeOptions, *, witnessed: bool
 ) -> None:
@@ -51,6 +66,10 @@ def write_export(
         "since": "" if since is None else read_bounded(since).decode("utf-8", "replace"),
         "witnessed": witnessed,
     }
+    _write_by(method, params, output, options)
+
+
+def _write_by(method: str, params: dict[str, Any], output: Path, options: NodeOptions) -> None:
     with tempfile.TemporaryDirectory(prefix="careledger-") as folder:
         to_stdout = str(output) == "-"
         path = Path(folder) / "export" if to_stdout else output.absolute()

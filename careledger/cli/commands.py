@@ -44,6 +44,7 @@ COMMANDS: tuple[Command, ...] = (
         "access-log", "careledger.cli.access_log:app", "List or export who looked into a patient's chart"
     ),
     Command("patient", "careledger.cli.patient:app", "Enrol the key with which a patient decides"),
+    Command("copy", "careledger.cli.copies:app", "Prepare or open sealed copies of a chart"),
     Command("consent", "careledger.cli.consent:app", "Grant, supersede, revoke, list and explain directives"),
     Command("erase", "careledger.cli.erase:erase", "Make one misfiled version unreadable for good"),
     Command("shred", "careledger.cli.erase:shred", "Make a patient's whole chart unreadable for good"),

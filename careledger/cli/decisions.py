@@ -220,8 +220,8 @@ def read_her_key(path: Path | None) -> tuple[KeyFile, PatientKey]:
     return keyfiles.read_key(path)
 
 
-def make(wanted: Wanted, prepared: dict[str, Any], file: KeyFile, key: PatientKey, supersedes: str) -> Made:
-    """The text, its salt and binding, and its code. Raises where the key is not the chart's."""
+def check_enrolled(prepared: dict[str, Any], file: KeyFile, key: PatientKey) -> None:
+    """Raises where the key is not the one that decides in the chart."""
     keyfiles.check_ledger(file, prepared["chain"])
     if prepared["key"] != key.public:
         raise NotPermitted(
@@ -233,6 +233,11 @@ def make(wanted: Wanted, prepared: dict[str, Any], file: KeyFile, key: PatientKe
             else "careledger patient enrol PATIENT --key-out FILE; after that, the newest file decides",
             code="not-enrolled",
         )
+
+
+def make(wanted: Wanted, prepared: dict[str, Any], file: KeyFile, key: PatientKey, supersedes: str) -> Made:
+    """The text, its salt and binding, and its code. Raises where the key is not the chart's."""
+    check_enrolled(prepared, file, key)
     nonce, salt = os.urandom(NONCE_BYTES), os.urandom(SALT_BYTES)
     text = encode_text(
         Text(

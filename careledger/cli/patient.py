@@ -43,6 +43,7 @@ def enrol(
     from careledger.access.grants import continuation
     from careledger.access.patient_keys import SEED_BYTES, PatientKey
     from careledger.cli import keyfiles
+    from careledger.cli.copies import wrap_for
 
     if key_out is None:
         raise UsageError(
@@ -79,6 +80,12 @@ def enrol(
         raise
     assert result["key_id"] == compute_key_id(new.public)
     print_result({**result, "file": str(key_out)}, as_json=options.json, text=result["key_id"])
+    try:
+        wrap_for(call, patient, seed)
+    except CareLedgerError as error:
+        note(
+            f"no sealed copy can be made yet ({error.message}): careledger copy prepare {patient} --key {key_out}"
+        )
     if not options.json:
         note(f"{key_out} is the only copy of the key: keep it, and keep a copy elsewhere")
 

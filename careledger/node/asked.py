@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from careledger.node import deciding, handing, network_facts
+from careledger.node import copying, deciding, handing, network_facts
 from careledger.node.commands import Function
 
 ASKED: Mapping[str, Function] = MappingProxyType(
     {
         "asked.receipt": handing.receipt,
         "asked.export": handing.export,
+        "asked.copy": copying.hand,
         "asked.export.piece": handing.piece,
         "asked.export.drop": handing.drop,
         "asked.consents": deciding.show,

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import lmdb
 
@@ -258,12 +258,19 @@ def _standing(home: OpenHome, kv: LmdbKV, commitment: bytes, *, is_former: bool)
 
 
 def _write_whole(view: View, path: Path, progress: Progress) -> int:
+    try:
+        return write_file(path, lambda file: write_export(view, file, progress))
+    finally:
+        view.close()
+
+
+def write_file(path: Path, write: Callable[[IO[bytes]], int]) -> int:
     """The file, whole or not at all, for its owner alone. Returns its bytes."""
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(descriptor, "wb", buffering=1 << 20) as file:
-                size = write_export(view, file, progress)
+                size = write(file)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(name, path)
@@ -274,8 +281,6 @@ def _write_whole(view: View, path: Path, progress: Progress) -> int:
         raise Misconfigured(
             f"the export cannot be written: {error.strerror}", hint="name a file in a folder with room"
         ) from None
-    finally:
-        view.close()
     return size
 
 

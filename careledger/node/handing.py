@@ -127,10 +127,8 @@ async def export(node: CommandContext, params: dict[str, Any], progress: Progres
     what = f"Patient/{asked.patient}" if asked.whole else f"Patient/{asked.patient} access log"
     with node.reader.snapshot() as snapshot:
         chart = snapshot.chart_of(asked.patient)
-        if chart is None:
-            decision = judge_whole(caller.look(node.fhir.context, snapshot, what), "everything", "Patient")
     if chart is None:
-        await _tell_absent(node, caller, decision, what)
+        await tell_absent(node, caller, what)
     spool = node.spools.open(caller.actor.account or caller.actor.token_id)
     try:
         view = await _take(node, caller, chart, what, asked)
@@ -145,12 +143,15 @@ async def export(node: CommandContext, params: dict[str, Any], progress: Progres
     return {"spool": spool.id, "bytes": spool.size, "pieces": spool.pieces}
 
 
-async def _tell_absent(node: CommandContext, caller: Caller, decision: Decision, what: str) -> NoReturn:
+async def tell_absent(node: CommandContext, caller: Caller, what: str) -> NoReturn:
+    """There is no such chart: entered in the house's log, then raised. Raises NotFound, NotPermitted."""
     context = node.fhir.context
+    with node.reader.snapshot() as snapshot:
+        asking = caller.look(context, snapshot, what)
+        decision = judge_whole(asking, "everything", "Patient")
+        entries = record_entries(asking, decision, "export", what, {}) if decision.permit else ()
     if not decision.permit:
         await caller.refuse(context, decision, what)
-    with node.reader.snapshot() as snapshot:
-        entries = record_entries(caller.look(context, snapshot, what), decision, "export", what, {})
     await context.backend.log_access(entries)
     raise absent()
 

@@ -28,7 +28,7 @@ _EVENT = re.compile(r"[A-Za-z][A-Za-z0-9 ,.:;'()/_-]{0,119}")
 _ROUTE = re.compile(
     r"/?(?:fhir/?)?(?:livez|readyz|metadata|(?:[A-Z][A-Za-z]{1,63}|[\[{][a-z]{1,10}[\]}]|\$[a-z-]{1,40}|_history|_search|\*)"
     r"(?:/(?:[\[{][a-z]{1,10}[\]}]|\$[a-z-]{1,40}|_history|_search|\*|[A-Z][A-Za-z]{1,63})){0,4})?"
-    r"|/api(?:/(?:me|checkpoint|network|receipts|charts|head|accesses|export|access-export|consents|prepare|revoke|ledger"
+    r"|/api(?:/(?:me|checkpoint|network|receipts|charts|head|accesses|export|access-export|copy|consents|prepare|revoke|ledger"
     r"|blocks|transactions|validators|search|trust|_history|\{[a-z]{1,10}\})){0,6}"
 )
 """Templates such as `/fhir/Patient/[id]/_history/[vid]`: anything else means that a real path was passed."""

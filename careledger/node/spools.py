@@ -110,6 +110,10 @@ class Spools:
         self._kept[spool.id] = spool
         return spool
 
+    def scratch(self) -> Spool:
+        """One that is part of another's making: counted nowhere, and closed by whoever made it."""
+        return Spool(self._folder, "", self._clock())
+
     def get(self, id: str) -> Spool:
         """The one of this id. Raises NotFound."""
         found = self._kept.get(id)

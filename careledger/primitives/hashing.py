@@ -35,6 +35,11 @@ def hmac_sha256(key: bytes, data: bytes) -> bytes:
     return hmac.digest(key, data, "sha256")
 
 
+def hkdf_sha256(key: bytes, salt: bytes, info: bytes) -> bytes:
+    """HKDF-SHA-256 (RFC 5869): 32 bytes."""
+    return hmac_sha256(hmac_sha256(salt, key), info + b"\x01")
+
+
 @lru_cache(maxsize=256)
 def tag_prefix(tag: str) -> bytes:
     """`u8 length | tag`: what `tagged` hashes before its data. Tags are ASCII, begin `cl1.`, at most 255 long."""

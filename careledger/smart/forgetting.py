@@ -1,4 +1,5 @@
-"""What the registry forgets of a patient whose chart was shredded: accounts, passkeys, sessions, recovery, programs.
+"""What the registry forgets of a patient whose chart was shredded: accounts, passkeys, sessions, recovery, programs,
+and the wraps of her sealed copies.
 
 Nothing of it can be read afterwards but by who kept an older copy of the file and the home's keys (SECURITY.md).
 """
@@ -13,19 +14,21 @@ from careledger.smart.links import drop_links
 from careledger.smart.passkeys import PASSKEYS, list_passkeys, passkey_key
 from careledger.smart.recovery import KITS
 from careledger.smart.sessions import drop_sessions
+from careledger.vault.copies import REGISTRY_TABLE
 from careledger.vault.registry import Change, Registry
 
 AT_ONCE: Final = 32
 
 
 async def forget_patient(registry: Registry, revoke: Revoke, patient: str) -> int:
-    """Every account of this patient is gone, and every program's access to the chart ends. The number of accounts."""
+    """Every account of this patient is gone with the wraps of her copies, and every program's access to the chart ends. The number of accounts."""
     mine = [one for one in list_accounts(registry) if one.fhir_user == f"Patient/{patient}"]
     names = {one.id for one in mine}
     over = [
         one for one in list_grants(registry) if one.account in names or one.context.get("patient") == patient
     ]
     await end_grants(registry, revoke, over)
+    await registry.change(Change(REGISTRY_TABLE, patient.encode(), None))
     for account in mine:
         changes = _forgetting(registry, account)
         for start in range(0, len(changes), AT_ONCE):

@@ -112,7 +112,7 @@ def test_a_patient_decides(call: Call, either: Path, tmp_path: Path) -> None:
     assert done(call, "consent", "revoke", made["id"], "--code", made["code"]) == f"revoked {made['id']}\n"
     assert "revoked" in done(call, "consent", "list", "anna")
     log = json.loads(done(call, "access-log", "anna", "--json"))["entries"]
-    assert {entry["kind"] for entry in log} == {"consents"}
+    assert {entry["kind"] for entry in log} == {"consents", "copy-key"}
 
 
 def test_explain_says_who_decided_and_nothing_of_the_record(call: Call, either: Path, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ ROUTES: Final = (
     Route("GET", "/api/charts/{id}/accesses", TOKEN, charts.accesses),
     Route("GET", "/api/charts/{id}/export", TOKEN, charts.export),
     Route("GET", "/api/charts/{id}/access-export", TOKEN, charts.access_export),
+    Route("GET", "/api/charts/{id}/copy", TOKEN, charts.copy),
     Route("GET", "/api/charts/{id}/consents", TOKEN, consents.show),
     Route("GET", "/api/charts/{id}/consents/prepare", TOKEN, consents.prepare),
     Route("POST", "/api/charts/{id}/consents", TOKEN, consents.grant),

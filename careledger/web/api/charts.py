@@ -13,6 +13,7 @@ from careledger.node.callers import Caller, absent
 from careledger.node.looks import Sizes
 from careledger.primitives.errors import Invalid, Unavailable
 from careledger.web.api.messages import (
+    BYTES,
     ApiRequest,
     answer,
     answer_file,
@@ -166,6 +167,15 @@ async def _export(parts: Parts, request: ApiRequest, found: Found, *, whole: boo
     made = await parts.call("asked.export", asked)
     name = "chart.json" if whole else "access-log.json"
     return answer_stream(_Pieces(parts, made["spool"], made["pieces"]), made["bytes"], name)
+
+
+async def copy(parts: Parts, request: ApiRequest, found: Found) -> FhirResponse:
+    """The chart and its access log as a sealed copy, which its patient alone opens (docs/spec/copy.md)."""
+    request.parameters()
+    asked = {"caller": parts.caller(request).pack(), "patient": patient_of(found)}
+    made = await parts.call("asked.copy", asked)
+    pieces = _Pieces(parts, made["spool"], made["pieces"])
+    return answer_stream(pieces, made["bytes"], "record.sealed", BYTES)
 
 
 class _Pieces:

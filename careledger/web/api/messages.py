@@ -14,6 +14,7 @@ from careledger.primitives.errors import Invalid, Unauthenticated
 from careledger.primitives.hashing import sha256
 
 JSON: Final = (b"content-type", b"application/json")
+BYTES: Final = (b"content-type", b"application/octet-stream")
 API_BODY_BYTES_MAX: Final = 262_144
 NUMBER_DIGITS_MAX: Final = 15
 ETAG_BYTES: Final = 16
@@ -96,10 +97,10 @@ def answer_kept(request: ApiRequest, content: Any) -> FhirResponse:
     return FhirResponse(200, [JSON, *headers], body)
 
 
-def answer_stream(chunks: Chunks, size: int, name: str) -> FhirResponse:
+def answer_stream(chunks: Chunks, size: int, name: str, type: tuple[bytes, bytes] = JSON) -> FhirResponse:
     """A file of `size` bytes to keep under `name`, piece by piece."""
     headers = [
-        JSON,
+        type,
         (b"content-length", b"%d" % size),
         (b"content-disposition", b'attachment; filename="%s"' % name.encode("ascii")),
     ]

@@ -17,6 +17,7 @@ from careledger.primitives.errors import Invalid, NotFound, NotPermitted, Unavai
 from careledger.smart.accounts import Account
 from careledger.smart.controllers import encode_key, find_deciding, patient_of
 from careledger.smart.passkeys import list_passkeys
+from careledger.smart.sessions import check_step_up
 from careledger.web.smart.messages import SmartAnswer
 from careledger.web.smart.screens import Form, People, tell
 from careledger.web.smart.visits import Visit
@@ -76,8 +77,36 @@ async def enrol_key(people: People, visit: Visit, form: Form) -> SmartAnswer:
     return tell(visit, next="/me", key_id=enrolled["key_id"])
 
 
+class Wrapped(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The key of her sealed copies, wrapped in her browser: for which epoch and enrolled key. Bytes are hex."""
+
+    epoch: int
+    key_id: str
+    wraps: str
+
+
+async def show_copy_key(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """The key of her sealed copies, for her browser to wrap: to herself alone, verified a moment ago, and entered in her
+    chart's access log first."""
+    signed_in = visit.need()
+    check_step_up(signed_in.session, visit.now_ms)
+    account = signed_in.account
+    given = await ask(people, "copy.key", {"patient": patient_of(account), "account": account.id})
+    return tell(visit, **{name: one.hex() if isinstance(one, bytes) else one for name, one in given.items()})
+
+
+async def keep_wraps(people: People, visit: Visit, form: Form) -> SmartAnswer:
+    """Her copies open with these from now on. Raises StepUpNeeded: whoever replaces them decides who opens the next."""
+    signed_in = visit.need()
+    check_step_up(signed_in.session, visit.now_ms)
+    said = read_body(visit, Wrapped)
+    params = {"epoch": said.epoch, "key_id": said.key_id, "wraps": to_bytes(said.wraps)}
+    kept = await ask(people, "copy.keep", {"patient": patient_of(signed_in.account), **params})
+    return tell(visit, kinds=kept["kinds"])
+
+
 NOTHING: Final[Mapping[str, object]] = MappingProxyType(
-    {"is_enrolled": False, "by_file": False, "passkeys": []}
+    {"is_enrolled": False, "by_file": False, "passkeys": [], "copies": []}
 )
 """For a patient without a chart here."""
 
@@ -88,6 +117,7 @@ async def describe_deciding(people: People, account: Account) -> dict[str, objec
         return None
     try:
         prepared = await people.call("consent.prepare", {"patient": patient_of(account)})
+        copies = await people.call("copy.look", {"patient": patient_of(account)})
     except (NotFound, NotPermitted, Unavailable):
         return None
     key, credential = prepared["key"], prepared["credential"]
@@ -101,7 +131,12 @@ async def describe_deciding(people: People, account: Account) -> dict[str, objec
         for one in list_passkeys(people.registry, account.id)
         if one.prf
     ]
-    return {"is_enrolled": bool(key), "by_file": bool(key) and not credential, "passkeys": passkeys}
+    return {
+        "is_enrolled": bool(key),
+        "by_file": bool(key) and not credential,
+        "passkeys": passkeys,
+        "copies": copies["kinds"],
+    }
 
 
 async def ask(people: People, method: str, params: dict[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,8 @@ ROUTES: Final[Mapping[tuple[str, str], Route]] = MappingProxyType(
         ("POST", "/me/passkeys/remove"): Route(mine.drop_passkey, "session"),
         ("POST", "/me/key/options"): Route(deciding.show_key, "session", is_json=True),
         ("POST", "/me/key/answer"): Route(deciding.enrol_key, "session", is_json=True),
+        ("POST", "/me/copies/options"): Route(deciding.show_copy_key, "session", is_json=True),
+        ("POST", "/me/copies/answer"): Route(deciding.keep_wraps, "session", is_json=True),
         ("POST", "/me/sessions/end"): Route(mine.end_one, "session"),
         ("POST", "/me/sessions/end-others"): Route(mine.end_others, "session"),
         ("POST", "/me/apps/end"): Route(mine.end_app, "session"),
