@@ -41,6 +41,10 @@ class NodeHouseLog:
                 self._refusals.use(REFUSALS, event.account)
             except TooManyRequests:
                 return
+        await self.enter(event)
+
+    async def enter(self, event: Event) -> None:
+        """Durable there when it returns, and not in the node's log: a command says itself what it did. Raises Unavailable."""
         await self._backend.log_access(self._compose(event))
 
     def _compose(self, event: Event) -> tuple[AccessEntry, ...]:

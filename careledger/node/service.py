@@ -10,6 +10,7 @@ from careledger.engine.validator_key import ValidatorKey
 from careledger.fhir.context import Limits
 from careledger.fhir.http import FhirApp
 from careledger.node import config as configuration
+from careledger.node.acts import enter_act
 from careledger.node.asked import ASKED
 from careledger.node.backend import NodeBackend
 from careledger.node.commands import COMMANDS, CommandContext, Progress
@@ -185,11 +186,13 @@ class NodeService:
         return {name: bind(name) for name in (*COMMANDS, *ASKED)}
 
     async def command(self, name: str, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
-        """Run one of `COMMANDS`, or what a worker asks of the writer (`ASKED`)."""
+        """Run one of `COMMANDS`, and enter it in the house log; or what a worker asks of the writer (`ASKED`)."""
         found = COMMANDS.get(name) or ASKED.get(name)
         if found is None:
             raise NotFound(f"there is no method {name}", hint="client and node differ in version")
-        return await found(self.context, params, progress)
+        result = await found(self.context, params, progress)
+        await enter_act(self.context, name, params, result)
+        return result
 
 
 def fhir_app(backend: NodeBackend, config: Config) -> FhirApp:

@@ -99,7 +99,8 @@ class Site:
 
     def log(self, who: str = "ada") -> list[dict[str, Any]]:
         """The chart's access log, or the house's."""
-        entries: list[dict[str, Any]] = self.node.command("access_log", patient=who)["entries"]
+        read = self.node.command("access_log", patient=who)["entries"]
+        entries: list[dict[str, Any]] = [one for one in read if one["rule"] != "log-read"]
         return entries
 
 

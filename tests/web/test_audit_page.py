@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import careledger
+from careledger.node.acts import ENTERED
 from careledger.smart.auditing import PAGE_ROWS, Event
 from careledger.web.smart.people import ROUTES
 from careledger.web.smart.words import WORDS
@@ -66,8 +67,8 @@ def test_older_pages_follow_without_a_gap(house):
 
 
 def test_every_event_that_is_recorded_has_words():
-    """The first argument of each `record(…)` and `Event(…)` of the package."""
-    said = set()
+    """The first argument of each `record(…)` and `Event(…)` of the package, and the acts of the command line."""
+    said = {act.what for act in ENTERED.values()}
     for path in [*(PACKAGE / "web" / "smart").glob("*.py"), *(PACKAGE / "node").glob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call) or not node.args or not isinstance(node.args[0], ast.Constant):

@@ -8,6 +8,8 @@ import pytest
 
 from careledger.smart.accounts import list_accounts
 from careledger.smart.invitations import list_invitations
+from careledger.smart.tables import base64url
+from careledger.web.smart.people import ROUTES
 from tests.web.people_support import ADA, BELA, ROSA, Browser, House
 
 FORMS = {
@@ -71,3 +73,39 @@ def test_whoever_was_invited_by_the_operator_reads_so(house):
     rosa = Browser(house).enrol(ROSA)
     assert "by an invitation of the organisation." in rosa.text
     assert "organisation's operator" in next(one.told for one in house.events if one.patient)
+
+
+ENTRY_OF = {
+    "/desk/invite": "requested", "/desk/invitations/withdraw": "withdrawn", "/desk/accounts/disable": "disabled",
+    "/desk/accounts/enable": "enabled", "/desk/requests": "requested", "/desk/requests/approve": "approved",
+    "/desk/requests/refuse": "declined",
+}  # fmt: skip
+
+
+def test_every_form_of_the_desk_leaves_its_entry(house):
+    ada, bela, rosa = (Browser(house).enrol(one) for one in (ADA, BELA, ROSA))
+    invited = {"kind": "patient", "name": "Ben Ortiz", "record": "p7"}
+    entered, number = {}, rosa.account_id()
+
+    def post(browser, path, **fields):
+        before = len(house.events)
+        browser.get("/desk")
+        assert browser.post(path, **fields).status in (200, 303), (path, browser.text)
+        new = house.events[before:]
+        assert {one.account for one in new} == {browser.account_id()}
+        entered[path] = new[-1].what
+
+    post(ada, "/desk/invite", **invited)
+    post(bela, "/desk/requests/approve", request=request_of(bela))
+    [invitation] = [key for key, _ in list_invitations(house.registry)]
+    post(ada, "/desk/invitations/withdraw", invitation=base64url(invitation))
+    post(ada, "/desk/invite", **invited)
+    post(bela, "/desk/requests/refuse", request=request_of(bela))
+    post(ada, "/desk/requests", act="rotate-keys", subject="ES256", reason="yearly")
+    post(ada, "/desk/accounts/disable", account=number)
+    post(ada, "/desk/accounts/enable", account=number)
+    assert entered == ENTRY_OF
+    asked = {
+        path for (method, path), one in ROUTES.items() if (method, one.demand) == ("POST", "administrator")
+    }
+    assert asked == set(ENTRY_OF)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from careledger.web.smart.event_words import EVENTS
+
 WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
         # every page
@@ -300,28 +302,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "audit.operator": ("the operator (command line)", "el operador (línea de órdenes)"),
         "audit.older": ("Older", "Anteriores"),
         "audit.newest": ("Newest", "Más recientes"),
-        "event.signed-in": ("signed in", "inició sesión"),
-        "event.sign-in-refused": ("sign-in refused", "inicio de sesión denegado"),
-        "event.passkey-refused": ("passkey refused", "llave de acceso denegada"),
-        "event.provider-refused": ("provider's sign-in refused", "acceso del proveedor denegado"),
-        "event.invitation-refused": ("code of an invitation refused", "código de invitación denegado"),
-        "event.recovery-refused": ("code of a recovery refused", "código de recuperación denegado"),
-        "event.denied": ("request refused", "petición denegada"),
-        "event.enrolled": ("made an account", "creó una cuenta"),
-        "event.recovered": ("recovered an account", "recuperó una cuenta"),
-        "event.recovery-approved": ("said yes to a recovery", "dijo que sí a una recuperación"),
-        "event.recovery-stopped": ("stopped a recovery", "detuvo una recuperación"),
-        "event.requested": ("asked for", "solicitó"),
-        "event.approved": ("approved", "aprobó"),
-        "event.declined": ("refused what was asked for", "rechazó lo solicitado"),
-        "event.invited": ("invited", "invitó"),
-        "event.withdrawn": ("withdrew", "retiró"),
-        "event.disabled": ("disabled an account", "desactivó una cuenta"),
-        "event.enabled": ("enabled an account", "activó una cuenta"),
-        "event.signs": ("signed on the ledger", "firmó en el registro"),
-        "event.linked": ("linked an account to the provider", "unió una cuenta al proveedor"),
-        "event.unlinked": ("unlinked an account from the provider", "separó una cuenta del proveedor"),
-        "event.audit-read": ("read this log", "leyó este registro"),
+        **EVENTS,
         # deciding by passkey
         "decide": ("A key of your own", "Una llave propia"),
         "decide.text": (
