@@ -12,8 +12,9 @@ from typing import Any
 from careledger.access.decision import AccessRequest, Decision, decide, join
 from careledger.access.entries import entries_for
 from careledger.access.granular import Filter
+from careledger.access.scopes import INTERACTIONS, allows
 from careledger.fhir import json
-from careledger.fhir.asking import SOMEBODY, Asking, actor_of
+from careledger.fhir.asking import SOMEBODY, Asking, actor_of, ask
 from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context
 from careledger.fhir.messages import FhirRequest
@@ -74,6 +75,13 @@ def check_standing(context: Context, request: FhirRequest) -> None:
 
 
 # What is asked for as a whole, or is new: the default policy alone
+
+
+def demand_scope(context: Context, request: FhirRequest, interaction: str, type: str) -> None:
+    """Raise Denied if no scope of the token covers the interaction on the type: said before anything else is looked at."""
+    if interaction in INTERACTIONS and not allows(actor_of(request).scopes, interaction, type):
+        with context.backend.snapshot() as snapshot:
+            raise Denied(ask(context, request, snapshot).decision("scope"))
 
 
 def judge_whole(asking: Asking, interaction: str, type: str) -> Decision:

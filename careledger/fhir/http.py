@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from careledger.fhir import auditlog, bundles, freshness, histories, interactions, searches
 from careledger.fhir.asking import actor_of
+from careledger.fhir.authority import demand_scope
 from careledger.fhir.backend import Backend
 from careledger.fhir.capability import Capability
 from careledger.fhir.chartorder import ChartOrders
@@ -106,6 +107,7 @@ class FhirApp:
             return await bundles.bundle(context, request, self._dispatch)
         if found.type == "AuditEvent" and found.interaction in AUDIT:
             return await AUDIT[found.interaction](context, request, found)
+        demand_scope(context, request, found.interaction.replace("_", "-"), found.type)
         answer = await HANDLERS[found.interaction](context, request, found)
         if found.interaction in SHOWING and freshness.LEVEL in request.headers:
             return freshness.tell_level(context, found, answer)

@@ -14,7 +14,7 @@ from careledger.access.decision import Decision
 from careledger.access.scopes import is_narrowed
 from careledger.fhir import conditional, json, writing
 from careledger.fhir.asking import Asking, ask, at_view
-from careledger.fhir.authority import ByChart, Unseen, leaving, merge
+from careledger.fhir.authority import ByChart, Unseen, demand_scope, leaving, merge
 from careledger.fhir.bundleform import Address, Entry, EntryRequest
 from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context
@@ -120,6 +120,7 @@ class Plan:
 
     def identify(self, asking: Asking, step: Step) -> None:
         """Settle which resource is meant. Raises Counted(412) for a condition that matches more than one."""
+        demand_scope(self._context, self._request, step.interaction, step.address.type)
         step.write, step.found, step.status = None, None, 0
         if not step.conditional:
             step.id = step.id if step.method == "POST" and step.id else step.address.id or fresh_id()

@@ -69,4 +69,6 @@ def _inside(place: str, where: str) -> str:
 def _what(request: FhirRequest) -> str:
     """What was asked, sealed like every access entry."""
     query = "&".join(f"{name}={value}" for name, value in request.query)
-    return f"{request.method} {'/'.join(request.path)}" + (f"?{query}" if query else "")
+    asked = f"{request.method} {'/'.join(request.path)}" + (f"?{query}" if query else "")
+    condition = request.headers.get(b"if-none-exist", b"").decode("latin-1")
+    return f"{asked} if none exist {condition}" if condition else asked

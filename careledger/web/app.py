@@ -28,10 +28,20 @@ from careledger.fhir.outcomes import status_of
 from careledger.fhir.routes import allowed_methods
 from careledger.primitives.errors import CareLedgerError, Invalid, NotFound, Unauthenticated
 from careledger.web.api.messages import API_BODY_BYTES_MAX, JSON, ApiHandler, ApiRequest
-from careledger.web.body import Disconnected, Receive, declared_length, read_body, unpack_gzip
+from careledger.web.body import (
+    DISCARD_BODIES,
+    DISCARD_MAX_BYTES,
+    DISCARD_SECONDS,
+    Disconnected,
+    Receive,
+    declared_length,
+    discard,
+    read_body,
+    unpack_gzip,
+)
 from careledger.web.crossing import FHIR_PREFLIGHT, PREFLIGHT, READABLE
 from careledger.web.files import AppFiles, File
-from careledger.web.outcome import FHIR_JSON, outcome
+from careledger.web.outcome import FHIR_JSON, HINTS, outcome
 from careledger.web.smart.messages import SmartAnswer, SmartRequest
 from careledger.web.streaming import send_pieces
 from careledger.web.target import parse_query, split_path
@@ -47,10 +57,6 @@ WITH_BODY = frozenset(("POST", "PUT", "PATCH"))
 
 PUBLIC = frozenset((("GET", ("metadata",)),))
 """Method and path below the FHIR base that need no token. Everything else does."""
-
-DISCARD_MAX_BYTES = 65_536
-DISCARD_SECONDS = 1.0
-"""How much of a refused body is taken in, unparsed, so that the client gets to read the refusal."""
 
 GZIP_MIN_BYTES = 4096
 SLOW_MS = 1000
@@ -438,7 +444,7 @@ class _Exchange:
     def refusal(self, status: int, code: str, message: str, hint: str = "") -> FhirResponse:
         """An error as OperationOutcome; of `/api` its code, message and hint alone."""
         if self.api_route:
-            said = {"code": code, "message": message, "hint": hint}
+            said = {"code": code, "message": message, "hint": hint or HINTS.get(status, "")}
             return FhirResponse(status, [JSON], msgspec.json.encode(said), self.api_route)
         return FhirResponse(status, [(b"content-type", FHIR_JSON)], outcome(status, code, message, hint))
 
@@ -447,7 +453,7 @@ class _Exchange:
         return FhirResponse(204, [(b"allow", ", ".join(sorted(methods)).encode())], b"", route)
 
     async def answer(self, response: FhirResponse) -> None:
-        """Send it; with a body still waiting, take in a little of it and close the connection."""
+        """Send it; with a body still waiting, take some of it in and close the connection."""
         body = response.body
         shown_id = self.shown_id or self.own_id.hex().encode()
         headers = [*response.headers, (b"x-request-id", shown_id), _NOSNIFF]  # handlers may share theirs
@@ -474,7 +480,10 @@ class _Exchange:
         headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": True})
-        await self.discard()
+        known = self.actor is not None
+        services = self.services
+        bytes_max = DISCARD_BODIES * services.max_body_bytes if known else DISCARD_MAX_BYTES
+        await discard(self.receive, bytes_max, services.body_seconds if known else DISCARD_SECONDS)
         await send({"type": "http.response.body", "body": b""})
 
     def accepts_gzip(self) -> bool:
@@ -483,16 +492,3 @@ class _Exchange:
             if name == b"accept-encoding":
                 return b"gzip" in value and b"gzip;q=0" not in value.replace(b" ", b"")
         return False
-
-    async def discard(self) -> None:
-        """Take in at most a little of a refused body, for at most a second, without looking at it."""
-        taken = 0
-        try:
-            async with asyncio.timeout(DISCARD_SECONDS):
-                while taken <= DISCARD_MAX_BYTES:
-                    message = await self.receive()
-                    taken += len(message.get("body", b""))
-                    if message["type"] != "http.request" or not message.get("more_body", False):
-                        return
-        except TimeoutError:
-            return

@@ -14,6 +14,11 @@ Receive = Callable[[], Awaitable[Message]]
 
 RATE_MIN_BYTES_PER_SECOND = 16_384
 RATIO_FREE_BYTES = 1 << 20
+DISCARD_MAX_BYTES = 65_536
+DISCARD_SECONDS = 1.0
+DISCARD_BODIES = 4
+"""How much of a refused body is taken in, unparsed, so that the client gets to read the refusal: of a stranger's a little,
+of a caller's with a token up to so many greatest bodies, as long as it keeps coming."""
 _STEP_BYTES = 1 << 20
 
 
@@ -64,6 +69,22 @@ async def read_body(
     if expected is not None and received != expected:
         raise Invalid("the body has not the length that was declared", code="length-invalid")
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def discard(receive: Receive, bytes_max: int, seconds: float) -> None:
+    """Take in a refused body without looking at it, until nothing has come for a second, and no longer than `seconds`."""
+    loop = asyncio.get_running_loop()
+    end, taken = loop.time() + seconds, 0
+    try:
+        async with asyncio.timeout(DISCARD_SECONDS) as deadline:
+            while taken <= bytes_max:
+                message = await receive()
+                taken += len(message.get("body", b""))
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
+                deadline.reschedule(min(end, loop.time() + DISCARD_SECONDS))
+    except TimeoutError:
+        return
 
 
 def unpack_gzip(packed: bytes, max_bytes: int, max_ratio: int) -> bytes:

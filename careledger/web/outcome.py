@@ -35,8 +35,31 @@ ISSUE_TYPE: Mapping[int, str] = MappingProxyType(
 """Issue types of FHIR R4 by status."""
 
 
+HINTS: Mapping[int, str] = MappingProxyType(
+    {
+        400: "correct the request and repeat it",
+        401: "get a new token",
+        403: "ask for a token whose scope covers it",
+        404: "check the address",
+        405: "the Allow header names what is possible",
+        408: "send it again, faster or in parts",
+        409: "read again and repeat it",
+        413: "send it in parts",
+        414: "send a search by POST to Type/_search",
+        415: "send FHIR JSON in UTF-8",
+        422: "correct the content and repeat it",
+        431: "send fewer and shorter header fields",
+        500: "look in the node's log for the request id",
+        503: "repeat it later",
+        504: "read before you repeat a write; ask for less at once",
+    }
+)
+"""What to do where the refusal itself does not say it."""
+
+
 def outcome(status: int, code: str, message: str, hint: str = "") -> bytes:
     """An OperationOutcome with one issue."""
+    hint = hint or HINTS.get(status, "")
     issue = {
         "severity": "fatal" if status >= 500 else "error",
         "code": ISSUE_TYPE.get(status, "processing"),

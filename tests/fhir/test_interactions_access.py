@@ -56,6 +56,23 @@ def test_a_patients_token_finds_others_as_if_absent(two: Two, name: str) -> None
     assert two.client.get(f"Observation/{two.his}").status == 200
 
 
+def test_out_of_scope_is_said_before_what_is_wrong_with_the_request(two: Two) -> None:
+    reader, wrong = two.client.as_("system/Observation.rs"), {"resourceType": "Observation", "status": "?"}
+    entry = {"request": {"method": "POST", "url": "Observation"}, "resource": wrong}
+    asked = (
+        ("POST", "Observation", wrong),
+        ("PUT", "Observation/x", wrong),
+        ("PUT", "Observation?_id=x", wrong),
+        ("GET", "Patient?birthdate=nonsense", None),
+        ("POST", "", {"resourceType": "Bundle", "type": "transaction", "entry": [entry]}),
+    )
+    for method, url, body in asked:
+        assert reader.send(method, url, body).status == 403, url
+    assert [(one.chart, one.kind, one.rule) for one in two.store.accesses] == [
+        (HOUSE_CHART, "denied", "scope")
+    ] * 5
+
+
 def _plain(body: bytes, id: str) -> bytes:
     import re
 

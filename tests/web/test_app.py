@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 import zlib
 
 import pytest
@@ -170,6 +171,8 @@ def test_every_error_is_an_outcome_that_says_nothing_of_the_inside(node, port, e
     answer = ask(port, "GET", "/fhir/Patient/1")
     assert answer.status == status
     assert answer.outcome
+    issue = json.loads(answer.body)["issue"][0]
+    assert issue["diagnostics"].startswith(issue["details"]["text"] + ". "), "every refusal says what to do"
     for inside in (b"Adell482", b"Traceback", b".py", b"ValueError", b"careledger."):
         assert inside not in answer.body
     assert (node.logged[-1].error is not None) == (status >= 500)
@@ -249,6 +252,19 @@ def test_declared_too_long_is_413_before_reading(node, port, length):
         client.send(
             b"POST /fhir HTTP/1.1\r\nHost: x\r\nContent-Length: " + length + b"\r\n" + BEARER + b"\r\n"
         )
+        answer = client.read()
+    assert (answer.status, answer.outcome) == (413, "too-large")
+    assert not node.seen
+
+
+def test_a_known_caller_reads_413_after_sending_all_of_it(node, port):
+    body = b"x" * 600_000  # three times the limit; most libraries send all of it before they read
+    with Client(port) as client:
+        length = b"Content-Length: %d\r\n" % len(body)
+        client.send(b"POST /fhir HTTP/1.1\r\nHost: x\r\n" + length + BEARER + b"\r\n")
+        for start in range(0, len(body), 20_000):
+            client.send(body[start : start + 20_000])
+            time.sleep(0.002)  # the refusal is under way meanwhile
         answer = client.read()
     assert (answer.status, answer.outcome) == (413, "too-large")
     assert not node.seen
