@@ -50,8 +50,8 @@ engine: setup  ## build the consensus engine into your cache (CARELEDGER_ENGINE_
 
 ##@ Check
 .PHONY: test
-test: dev engine check  ## format, lint, types, layers, tests (ARGS=… goes to pytest)
-	@$(PY) -m pytest $(ARGS)
+test: dev engine check  ## format, lint, types, layers, tests in two processes (ARGS=… goes to pytest)
+	@$(PY) -m pytest -n 2 $(ARGS)
 
 .PHONY: check
 check: dev  ## the static half of `make test`

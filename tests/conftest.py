@@ -1,4 +1,4 @@
-"""What all tests share: bounded property tests, and vectors that are written only when asked.
+"""What all tests share: bounded property tests, vectors that are written only when asked, and their sharing.
 
 Property tests draw the same examples at every run; `--hypothesis-seed=N` draws others, and `.hypothesis` keeps what
 failed then.
@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.sharing import Sharing
+
 VECTORS = Path(__file__).resolve().parent.parent / "vectors"
 
 
@@ -26,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
         derandomize=config.getoption("--hypothesis-seed") is None,
     )
     settings.load_profile("careledger")
+    config.pluginmanager.register(Sharing(), "careledger-sharing")  # of the tests among processes
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

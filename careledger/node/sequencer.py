@@ -144,9 +144,8 @@ class Sequencer:
         self._check_open()
 
     def _check_open(self) -> None:
-        failure = self._failure
-        if failure is not None:
-            raise failure
+        if self._failure is not None:
+            raise self._failure  # under no name here: the exception would hold this frame, which would hold it
         if self._stopping:
             raise Unavailable("the node is stopping", hint="repeat in a few seconds")
 
