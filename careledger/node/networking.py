@@ -45,6 +45,8 @@ from careledger.primitives.errors import CareLedgerError, Conflict, Misconfigure
 
 SIGNER: Final = "signer.sock"
 PEERS_NAME: Final = "peers"
+BEGINNING_FAILED: Final = "engine: State sync failed"
+"""What the engine says before it waits for ever: it tries no other way to begin."""
 STALE_SECONDS: Final = 10.0
 """A node whose newest block is older knows too little to let others in (protocol.md, Network)."""
 
@@ -82,6 +84,8 @@ class Networking:
         self._signer: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
         self.engine: EngineProcess | None = None
+        self._over = asyncio.Event()
+        self._reason: CareLedgerError | None = None
         self.rpc = Rpc(_address(config.network.rpc))
 
     async def start(self, sequencer: NetworkSequencer) -> None:
@@ -106,10 +110,24 @@ class Networking:
         )
         if signer is not None:
             self._signer = asyncio.create_task(self._sign(signer, sequencer.fail), name="signer")
-        self.engine = EngineProcess(engine.path, self._folder, settings, log_engine, environment=os.environ)
+        self.engine = EngineProcess(engine.path, self._folder, settings, self._heard, environment=os.environ)
         await self.engine.start()
         self._watch = asyncio.create_task(self._stop_with(sequencer, self.engine), name="failure")
         await self.engine.wait_until_ready()
+
+    def _heard(self, level: str, event: str, fields: Mapping[str, object]) -> None:
+        """A line of the engine's. A beginning that has failed ends the node: nobody would see that it waits for nothing."""
+        log_engine(level, event, fields)
+        if event == BEGINNING_FAILED:
+            known = None if self.state_sync is None else self.state_sync.failure
+            self._reason = known or cannot_begin(str(fields.get("reason", "")))
+            self._over.set()
+
+    async def ended(self) -> None:
+        """Never returns. Raises what this node cannot go on for: no snapshot to begin with can be taken in."""
+        await self._over.wait()
+        assert self._reason is not None
+        raise self._reason
 
     @staticmethod
     async def _stop_with(sequencer: NetworkSequencer, engine: EngineProcess) -> None:
@@ -241,6 +259,16 @@ def _moniker(name: str) -> str:
     """The organisation's name as the engine takes it."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:64]
     return plain or "node"
+
+
+def cannot_begin(reason: str) -> Unavailable:
+    """The engine gave up to begin with a snapshot; `reason` in its words."""
+    return Unavailable(
+        f"the node cannot begin with a snapshot of the network: {reason or 'the engine says no more'}",
+        hint="are the members that the network file names reached and in step (careledger network status there)? Then serve "
+        "again; with a file that `careledger network describe` wrote long ago, remove the home and join anew",
+        code="state-sync-failed",
+    )
 
 
 def _refused(error: CareLedgerError) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,13 @@ class NodeService:
     def _base(self, home: OpenHome) -> str:
         """A served node is where its configuration says; a stopped one is still where it was served last."""
         return fhir_base(self.config) if self._served else home.base_url or fhir_base(self.config)
+
+    async def ended(self) -> None:
+        """Never returns. Raises what the node cannot go on for, so that the program ends with its code and hint."""
+        if self.networking is None:
+            await asyncio.get_running_loop().create_future()
+        else:
+            await self.networking.ended()
 
     async def stop(self) -> None:
         """Finish what was accepted and leave a clean home."""

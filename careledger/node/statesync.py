@@ -83,13 +83,18 @@ class StateSync:
         self._find_time = find_time
         self._on_done = on_done
         self._incoming: _Incoming | None = None
-        self.problem = ""
-        """Why no snapshot can be taken, for people."""
+        self.failure: CareLedgerError | None = None
+        """Why no snapshot can be taken, now and later."""
+
+    @property
+    def problem(self) -> str:
+        """The same for people; '' if nothing is wrong."""
+        return "" if self.failure is None else f"{self.failure.message} ({self.failure.hint})"
 
     async def offer(self, offered: Offered) -> OfferSnapshotResult:
         """Whether to fetch it."""
         self._incoming = None
-        if self._find_time is None or self.problem:
+        if self._find_time is None or self.failure is not None:
             return OfferSnapshotResult.ABORT
         if offered.format != snapshots.FORMAT:
             return OfferSnapshotResult.REJECT_FORMAT
@@ -140,7 +145,7 @@ class StateSync:
             logger().warning("a false snapshot was refused", reason=error.message)
             return Applied(ApplySnapshotChunkResult.REJECT_SNAPSHOT, (), tuple(sorted(incoming.senders)))
         except CareLedgerError as error:
-            self.problem = f"{error.message} ({error.hint})"
+            self.failure = error
             logger().error("no snapshot can be taken in", reason=error.message)
             return Applied(ApplySnapshotChunkResult.ABORT)
         logger().info("began with a snapshot", height=self._home.height)

@@ -32,6 +32,7 @@ from careledger.web.server import (
     Worker,
     Writer,
     address_of,
+    ending_with,
     run,
     serve_worker,
 )
@@ -48,7 +49,7 @@ REPORT_MAX_BYTES = 4096
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What a child says once: ready, or why it could not start."""
+    """What a child says once: ready, or why it could not start; a writer, later, why it cannot go on."""
 
     ready: bool
     kind: str = ""
@@ -116,7 +117,7 @@ class _Supervisor:
                 run(main)
             code = 0
         except errors.CareLedgerError as error:
-            _send(report, Report(False, type(error).__name__, error.code, error.message, error.hint))
+            _send(report, Report(False, _kind_of(error), error.code, error.message, error.hint))
         except BaseException as error:
             logger().error("process failed", error=type(error).__name__, exc_info=error)
         finally:
@@ -138,10 +139,14 @@ class _Supervisor:
             raise _error_of(failed)
 
     def heard(self, child: _Child) -> Report | None:
-        """Read a child's report; the report if it is a failure."""
+        """Read a child's report; it, if it is a failure."""
         raw = os.read(child.report, REPORT_MAX_BYTES)
-        self.forget(child)
+        if not raw and child.ready:  # a writer that ended without a word
+            self.forget(child)
+            return None
         report = msgspec.msgpack.decode(raw, type=Report) if raw else Report(False)
+        if child.number != WRITER or not report.ready:  # a writer may have to say later why it ends
+            self.forget(child)
         child.ready = report.ready
         if report.ready:
             return None
@@ -226,7 +231,8 @@ def supervise(
     listener: socket.socket,
     on_ready: OnReady,
 ) -> None:
-    """Run writer and workers until SIGINT or SIGTERM. Raises what a first start of a child raised."""
+    """Run writer and workers until SIGINT or SIGTERM. Raises what a first start of a child raised, and what the writer
+    cannot go on for."""
     life = os.pipe()
     selector = selectors.DefaultSelector()
     supervisor = _Supervisor(
@@ -290,7 +296,8 @@ async def _writer(writer: Writer, life: int, report: int) -> None:
     await writer.start()
     try:
         _send(report, Report(True))
-        await stop.wait()
+        async with ending_with(writer, stop):
+            await stop.wait()
     finally:
         await writer.stop()
 
@@ -320,7 +327,11 @@ def stop_event(life: int) -> asyncio.Event:
 def _send(report: int, message: Report) -> None:
     with contextlib.suppress(OSError):
         os.write(report, msgspec.msgpack.encode(message)[:REPORT_MAX_BYTES])
-        os.close(report)
+
+
+def _kind_of(error: errors.CareLedgerError) -> str:
+    """The class that decides the exit code: the error's own, or the first above it that everybody knows."""
+    return next(kind.__name__ for kind in type(error).__mro__ if hasattr(errors, kind.__name__))
 
 
 def _error_of(report: Report) -> errors.CareLedgerError:

@@ -14,8 +14,8 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Protocol
 
 import uvicorn
@@ -29,9 +29,11 @@ from careledger.web.share import Acceptor, Loads
 
 
 class Writer(Protocol):
-    """The single writer of the home. `stop` is called once after a `start` that returned."""
+    """The single writer of the home. `stop` is called once after a `start` that returned; `ended` raises, while it serves,
+    what it cannot go on for."""
 
     async def start(self) -> None: ...
+    async def ended(self) -> None: ...
     async def stop(self) -> None: ...
 
 
@@ -68,6 +70,7 @@ def serve(
     listener: socket.socket | None = None,
 ) -> None:
     """Run in the foreground until SIGINT or SIGTERM, then end cleanly: requests finish, workers stop, writer stops.
+    It ends so, too, when the writer cannot go on, and raises why.
 
     `make_worker` is called in the process that runs the worker, with its number from 0; `make_writer` likewise.
     `on_ready` is called once, in the calling process, with the address. `listener` is what `bind` gave, if the caller
@@ -179,9 +182,23 @@ async def _serve_one(
             writer = make_writer()
             await writer.start()
             stack.push_async_callback(writer.stop)
+            await stack.enter_async_context(ending_with(writer, stop))
         if not stop.is_set():
             ready = lambda: on_ready(address_of(listener, config))  # noqa: E731
             await serve_worker(make_worker(0), config, listener, stop, ready)
+
+
+@asynccontextmanager
+async def ending_with(writer: Writer, stop: asyncio.Event) -> AsyncGenerator[None, None]:
+    """`stop` is set when the writer cannot go on; its reason is raised once everything within has ended."""
+    watching = asyncio.create_task(writer.ended())
+    watching.add_done_callback(lambda _task: stop.set())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
 
 
 async def serve_worker(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,13 +11,16 @@ from typing import Any
 
 import pytest
 
+from careledger.cli.errors import compute_exit_code
 from careledger.engine import privval
+from careledger.engine.logs import parse_line
 from careledger.engine.signing_guard import GUARD_NAME, open_guard
 from careledger.node import membership
 from careledger.node.config import load
 from careledger.node.founders import begin_engine
 from careledger.node.networking import Networking, open_own_validator
-from careledger.primitives.errors import Conflict, Invalid, Misconfigured
+from careledger.node.statesync import OtherRecords
+from careledger.primitives.errors import CareLedgerError, Conflict, Invalid, Misconfigured
 from tests.engine.test_signer import vote
 from tests.faults.rig import PASSPHRASE
 from tests.node.solo import Solo, new_solo, solo_of
@@ -133,3 +137,29 @@ def test_a_validator_whose_guard_is_taken_follows_in_silence(tmp_path: Path) -> 
         refused = signer.answer(privval.SignerMessage(sign_vote_request=request).SerializeToString())
         assert "another process signs" in refused.signed_vote_response.error.description
         assert not refused.signed_vote_response.vote.signature
+
+
+LAST_WORDS = {"level": "error", "_msg": "State sync failed", "module": "statesync"}
+
+
+@pytest.mark.parametrize(
+    ("known", "said", "exit_code"),
+    [
+        (None, "failed to verify header", 7),
+        (OtherRecords("the ledger holds anchors that this home does not know", hint="restore it"), "abort", 5),
+    ],
+)
+def test_a_beginning_that_failed_ends_the_node_with_a_code_and_what_to_do(
+    tmp_path: Path, known: OtherRecords | None, said: str, exit_code: int
+) -> None:
+    with solo_of(new_solo(tmp_path / "home")) as node:
+        to = networking(node)
+        to.state_sync = SimpleNamespace(failure=known)  # type: ignore[assignment]
+        line = parse_line(json.dumps({**LAST_WORDS, "err": said}).encode())
+        for one in (parse_line(b'{"level":"error","_msg":"dial failed"}'), line):
+            assert not to._over.is_set()
+            to._heard(one.level, one.event, one.fields)
+        with pytest.raises(CareLedgerError) as ended:
+            node.run(to.ended())
+        assert compute_exit_code(ended.value) == exit_code and ended.value.hint
+        assert ended.value is known or said in ended.value.message

@@ -258,8 +258,9 @@ def test_off_loopback_without_tls_nothing_is_started():
 # Processes.
 
 PROGRAM = """
-import os, sys
+import asyncio, os, sys
 from careledger.node.config import load
+from careledger.node.statesync import OtherRecords
 from careledger.primitives.errors import CareLedgerError, Misconfigured
 from careledger.web.server import serve
 from careledger.fhir.messages import FhirResponse
@@ -287,6 +288,9 @@ class Writer:
         say("writer", os.getpid())
         if mode == "writer-fails":
             raise Misconfigured("the home is locked", hint="stop the other node", code="home-locked")
+    async def ended(self):
+        await asyncio.sleep(0.3 if mode == "writer-gives-up" else 3600)
+        raise OtherRecords("the ledger holds what this home does not know", hint="restore the backup")
     async def stop(self):
         say("writer-stopped", os.getpid())
 
@@ -488,6 +492,17 @@ def test_what_a_child_reported_before_its_end_is_read(look):
         os.close(descriptor)
     selector.close()
     listener.close()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_the_writer_cannot_go_on_for_ends_the_node_in_order_and_is_said(workers):
+    code, said = Program("writer-gives-up", workers).end(None)
+    assert code == 1
+    stopped = [line[0] for line in said if line[0] in ("worker-stopped", "writer-stopped", "refused")]
+    assert stopped[-1] == "refused" and stopped.count("writer-stopped") == 1
+    assert stopped.count("worker-stopped") == workers
+    kind = "Conflict" if workers > 1 else "OtherRecords"
+    assert said[-1][:3] == ["refused", kind, "anchored-elsewhere"] and "backup" in said[-1]
 
 
 def test_a_dead_writer_ends_the_node():
