@@ -1,4 +1,4 @@
-"""The patient's record, FHIR's values in words, and the following of a chart: their component tests, run as they stand."""
+"""The patient's record, FHIR's values in words, the following of a chart, the shell: their component tests, run as they stand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.web_ui.running import run_components
 
 
 @pytest.mark.parametrize(
-    ("part", "count"), [("features/record", 20), ("lib/words", 9), ("lib/live", 5), ("app/leaving", 1)]
+    ("part", "count"), [("features/record", 20), ("lib/words", 9), ("lib/live", 5), ("app/leaving", 1), ("app/idle", 4), ("app/commands", 1)]
 )
 def test_the_record(part: str, count: int) -> None:
     said = run_components(part)

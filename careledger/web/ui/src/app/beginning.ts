@@ -1,6 +1,6 @@
 import { Node } from "../lib/node.ts";
 import { Tokens } from "../lib/oauth.ts";
-import { type House, readHouse, type Session } from "../lib/session.ts";
+import { type House, readHouse, type Session, tellTabs } from "../lib/session.ts";
 
 /** What the application begins with: the house, and somebody signed in or nobody. `house` is undefined if it was not reached. */
 export interface Beginning {
@@ -14,14 +14,24 @@ export async function begin(): Promise<Beginning> {
   try {
     const house = await readHouse();
     const session = house.session;
-    return { house, session, node: session === null ? null : new Node(new Tokens(session.kind), leave) };
+    return { house, session, node: session === null ? null : new Node(new Tokens(session.kind), leaveAll) };
   } catch {
     return { house: undefined, session: null, node: null };
   }
 }
 
-/** Everything of this page is forgotten: memory, queries, the open chart. The browser loads the first page anew. */
+/**
+ * Everything of this page is forgotten: memory, queries, the open chart. The screen is empty at once; the browser loads the
+ * first page anew.
+ */
 export function leave(): void {
+  document.body.replaceChildren();
   history.replaceState(null, "", "/");
   location.replace("/?ended");
+}
+
+/** The node says that the session has ended: every tab forgets. */
+export function leaveAll(): void {
+  tellTabs("ended");
+  leave();
 }

@@ -13,7 +13,7 @@ import { type Place, placesOf } from "./places.ts";
 
 /** What stands around every page: the house, the ways, the language, the way out. */
 export function Shell(): ReactElement {
-  const { session } = useBeginning();
+  const { session, node } = useBeginning();
   const path = useRouterState({ select: (state) => state.location.pathname });
   const main = useRef<HTMLElement>(null);
   const first = useRef(true);
@@ -35,7 +35,7 @@ export function Shell(): ReactElement {
       <main id="main" ref={main} tabIndex={-1}>
         <Outlet />
       </main>
-      {session === null ? null : <Idle session={session} />}
+      {session === null ? null : <Idle session={session} node={node} />}
     </div>
   );
 }

@@ -40,6 +40,11 @@ export class Node {
     return new Node(this.tokens.forPurpose(purpose), this.onEnd);
   }
 
+  /** The session is over: nothing is asked with its tokens any more. */
+  end(): void {
+    this.tokens.end();
+  }
+
   /** The answer to a request with our token. Throws Refusal, Unreachable. */
   async send(path: string, init: RequestInit = {}): Promise<Response> {
     const first = await this.try(path, init);

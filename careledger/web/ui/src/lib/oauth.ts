@@ -23,6 +23,11 @@ interface Issued {
   readonly refresh_token?: string;
 }
 
+/** Whether there are tokens at all: shared by all of one page. */
+interface Life {
+  isOver: boolean;
+}
+
 /** The access token of this page, renewed before it ends. */
 export class Tokens {
   private issued: Issued | undefined;
@@ -30,20 +35,23 @@ export class Tokens {
   private waiting: Promise<string> | undefined;
   private readonly kind: Kind;
   private readonly purpose: string;
+  private readonly life: Life;
 
   /** `purpose` is why the person asks (HL7 PurposeOfUse); "" for the ordinary, which is treatment. */
-  constructor(kind: Kind, purpose = "") {
+  constructor(kind: Kind, purpose = "", life: Life = { isOver: false }) {
     this.kind = kind;
     this.purpose = purpose;
+    this.life = life;
   }
 
   /** Tokens of the same person for another purpose. */
   forPurpose(purpose: string): Tokens {
-    return new Tokens(this.kind, purpose);
+    return new Tokens(this.kind, purpose, this.life);
   }
 
   /** A token that holds for a while yet. Throws Refusal (`login_required` when the session has ended), Unreachable. */
   async get(): Promise<string> {
+    if (this.life.isOver) throw new Refusal(401, "login_required", "", "");
     if (this.issued !== undefined && performance.now() < this.endsMs) return this.issued.access_token;
     this.waiting ??= this.renew().finally(() => {
       this.waiting = undefined;
@@ -55,6 +63,12 @@ export class Tokens {
   forget(): void {
     this.issued = undefined;
     this.endsMs = 0;
+  }
+
+  /** The session is over: there is no token any more, for no purpose. */
+  end(): void {
+    this.life.isOver = true;
+    this.forget();
   }
 
   private async renew(): Promise<string> {

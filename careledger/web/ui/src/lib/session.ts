@@ -27,9 +27,9 @@ export interface House {
   readonly session: Session | null;
 }
 
-/** Who is here. Throws Unreachable, Refusal. */
-export async function readHouse(): Promise<House> {
-  const answer = await reach("/session");
+/** Who is here: as the node answers `asked`, where that was asked for already. Throws Unreachable, Refusal. */
+export async function readHouse(asked: Promise<Response> = reach("/session")): Promise<House> {
+  const answer = await asked;
   if (!answer.ok) throw await readRefusal(answer);
   return (await answer.json()) as House;
 }
@@ -42,12 +42,39 @@ export async function post(path: string, csrf: string, fields: Readonly<Record<s
   return answer;
 }
 
-/** The session is over here and on the node; tokens of online access end with it. */
+/** The session is over here, on the node and in every tab; tokens of online access end with it. */
 export async function signOut(session: Session): Promise<void> {
-  await post("/sign-out", session.csrf, {});
+  try {
+    await post("/sign-out", session.csrf, {});
+  } finally {
+    tellTabs("ended"); // only now: a tab that asked earlier would be told that somebody is signed in
+  }
 }
 
-/** Tells the node that somebody is there, so that the session does not become idle. False when it has ended. */
-export async function stayAlive(): Promise<boolean> {
-  return (await readHouse()).session !== null;
+/** Tells the node that somebody is there, so that the session does not become idle. False when it has ended, or is another's. */
+export async function stayAlive(session: Session): Promise<boolean> {
+  const now = (await readHouse()).session;
+  return now !== null && now.account === session.account && now.fhirUser === session.fhirUser;
+}
+
+/** What tabs of one browser say to each other: the session has ended; somebody is there. Nothing of anybody. */
+type Told = "ended" | "alive";
+const CHANNEL = "careledger-session";
+
+/** Says it to every other tab of this origin. */
+export function tellTabs(told: Told): void {
+  if (typeof BroadcastChannel === "undefined") return;
+  const channel = new BroadcastChannel(CHANNEL);
+  channel.postMessage(told);
+  channel.close();
+}
+
+/** Hears what other tabs say, until the function that it answers is called. */
+export function hearTabs(hear: (told: Told) => void): () => void {
+  if (typeof BroadcastChannel === "undefined") return () => undefined;
+  const channel = new BroadcastChannel(CHANNEL);
+  channel.onmessage = ({ data }: MessageEvent<unknown>) => {
+    if (data === "ended" || data === "alive") hear(data);
+  };
+  return () => channel.close();
 }
