@@ -209,17 +209,24 @@ def make_vectors() -> dict[str, Any]:
     data = sealed(chart, log, header(key), key)
     flipped = bytearray(data)
     flipped[-1] ^= 1
+    head = header(key)
+    unknown = Wrap(4, b"", bytes(32), bytes(48))
     refused = {
         "its last byte altered": bytes(flipped),
         "cut": data[:-1],
         "another chart's wraps": _with_header(data, HEADER.encode(header(OTHER_KEY))),
-        "a wrap less": _with_header(
-            data, HEADER.encode(copies.make_header([wrap(Kind.KIT, key)], b"\x1d" * 32))
+        "a wrap less": _with_header(data, HEADER.encode(copies.make_header([wrap(Kind.KIT, key)], head.id))),
+        "another format": _holding(key, HEADER.encode(Header("careledger/copy/2", 1, head.id, head.wraps))),
+        "another suite": _holding(key, HEADER.encode(Header(copies.FORMAT, 2, head.id, head.wraps))),
+        "bytes behind the header": _holding(key, HEADER.encode(head) + b"\0"),
+        "wraps out of order": _holding(key, _backwards(head)),
+        "a wrap of an unknown kind": _holding(
+            key, HEADER.encode(Header(copies.FORMAT, 1, head.id, (*head.wraps, unknown)))
         ),
-        "another format": _with_header(
-            data, HEADER.encode(Header("careledger/copy/2", 1, b"\x1d" * 32, header(key).wraps))
+        "bytes behind the content": _holding(key, HEADER.encode(head), bytes(17)),
+        "a length that is not so": _holding(
+            key, HEADER.encode(head), (9).to_bytes(8, "big") + b"abc" + bytes(8)
         ),
-        "bytes behind the header": _with_header(data, HEADER.encode(header(key)) + b"\0"),
         "nothing": b"",
     }
     return {
@@ -236,6 +243,20 @@ def make_vectors() -> dict[str, Any]:
         "copy": {"file": data.hex(), "chart": chart.decode(), "access_log": log.decode()},
         "refused": {why: one.hex() for why, one in refused.items()},
     }  # fmt: skip
+
+
+def _backwards(head: Header) -> bytes:
+    """The header with its wraps in another order, under everything else as it must be."""
+    encoded = HEADER.encode(head)
+    parts = [copies.WRAP.encode(one) for one in head.wraps]
+    return encoded.replace(b"".join(parts), b"".join(reversed(parts)))
+
+
+def _holding(key: bytes, encoded: bytes, content: bytes = bytes(16)) -> bytes:
+    """A copy whose one chunk is well sealed under these bytes of a header, and holds this: two empty parts, if not said."""
+    cipher, bound = copies._sealing(key, header(key), encoded)
+    chunk = cipher.encrypt(copies._nonce(0, is_last=True), content, bound)
+    return len(encoded).to_bytes(4, "big") + encoded + chunk
 
 
 def _with_header(data: bytes, encoded: bytes) -> bytes:

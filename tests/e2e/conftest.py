@@ -98,7 +98,7 @@ def bundles() -> list[bytes]:
 def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
     """A node of two workers whose people sign in and whose programs ask."""
     folder = tmp_path_factory.mktemp("e2e-smart")
-    found = open_clinic(folder, people=5)  # an account each, for whoever needs a person of their own
+    found = open_clinic(folder, people=7)  # an account each, for whoever needs a person of their own
     try:
         yield found
     finally:

@@ -332,8 +332,24 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "Ninguna de sus llaves puede hacerlo. Añada una en un dispositivo más nuevo.",
         ),
         "decide.kit": (
-            "Write this down now; it is shown once. Whoever has it can replace this passkey, if it is lost. It signs nothing else.",
-            "Anótelo ahora; se muestra una sola vez. Quien lo tenga puede sustituir esta llave si se pierde. No firma nada más.",
+            "Write this down now; it is shown once. Whoever has it can replace this passkey, if it is lost, and open your sealed copies. It signs nothing else.",
+            "Anótelo ahora; se muestra una sola vez. Quien lo tenga puede sustituir esta llave si se pierde, y abrir sus copias selladas. No firma nada más.",
+        ),
+        "copies": ("Sealed copies", "Copias selladas"),
+        "copies.text": (
+            "A sealed copy of your record opens with this passkey or its printed code alone, wherever it is kept. To make that possible, type the code in once; it stays in this browser.",
+            "Una copia sellada de su historial solo se abre con esta llave o con su código impreso, esté donde esté. Para hacerlo posible, escriba el código una vez; no sale de este navegador.",
+        ),
+        "copies.ready": (
+            "Ready: your sealed copies open with this passkey and with its printed code. They are under “Download and print”.",
+            "Listo: sus copias selladas se abren con esta llave y con su código impreso. Están en «Descargar e imprimir».",
+        ),
+        "copies.kit": ("Code that was printed for this passkey", "Código que se imprimió para esta llave"),
+        "copies.button": ("Make sealed copies possible", "Permitir copias selladas"),
+        "copies.done": ("From now on you can download sealed copies.", "Desde ahora puede descargar copias selladas."),
+        "copies.other-kit": (
+            "This is not the code that was printed for this passkey.",
+            "Este no es el código que se imprimió para esta llave.",
         ),
         "decide.done": ("From now on this passkey decides.", "Desde ahora decide esta llave."),
         "nothing": ("Nothing.", "Nada."),

@@ -232,11 +232,17 @@ export function newKit(random: Bytes = crypto.getRandomValues(new Uint8Array(32)
   return { code, recovery: asRaw(kitKeys(random).publicKey) };
 }
 
-/** The kit's word that `key` follows the enrolled one. Throws RangeError for what is no code of a kit. */
-export function signWithKit(code: string, key: Bytes): Bytes {
+/** The secret of a kit as it was printed, and its public key. Throws RangeError for what is no code of a kit. */
+export function readKit(code: string): { readonly secret: Bytes; readonly recovery: Bytes } {
   const digits = code.toLowerCase().replaceAll(/[\s-]/g, "");
   if (!/^[0-9a-f]{64}$/.test(digits)) throw new RangeError("a kit has 64 digits");
-  return asRaw(ml_dsa65.sign(continuationChallenge(key), kitKeys(fromHex(digits)).secretKey));
+  const secret = fromHex(digits);
+  return { secret, recovery: asRaw(kitKeys(secret).publicKey) };
+}
+
+/** The kit's word that `key` follows the enrolled one. Throws RangeError for what is no code of a kit. */
+export function signWithKit(code: string, key: Bytes): Bytes {
+  return asRaw(ml_dsa65.sign(continuationChallenge(key), kitKeys(readKit(code).secret).secretKey));
 }
 
 function kitKeys(seed: Bytes): { readonly publicKey: Uint8Array; readonly secretKey: Uint8Array } {

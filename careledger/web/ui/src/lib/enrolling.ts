@@ -1,4 +1,5 @@
-import { continuationChallenge, enrolmentChallenge, fromHex, newKit, prfInputs, signWithKit, toHex, type Prepared } from "./directives.ts";
+import { continuationChallenge, enrolmentChallenge, fromHex, newKit, readKit, signWithKit, toHex, type Prepared } from "./directives.ts";
+import { encodeWraps, KIT, PASSKEY, prfInput, wrapKey } from "./copies.ts";
 import type { Bytes } from "./encoding.ts";
 import { ask, NoGesture } from "./gesture.ts";
 
@@ -24,7 +25,30 @@ export interface KeyState {
   readonly by_file: boolean;
   /** Empty if none of hers can derive keys (PRF). */
   readonly passkeys: readonly Deciding[];
+  /** What her sealed copies open with; empty until she has wrapped their key. */
+  readonly copies: readonly string[];
 }
+
+/** Her secrets for the wraps of her sealed copies: they stay in this page. */
+export interface Wrapping {
+  readonly kit: Bytes;
+  /** PRF of her passkey for `salt`. */
+  readonly prf: Bytes;
+  readonly salt: Bytes;
+}
+
+/** The key of her sealed copies, as the node gives it to her own page. Bytes are hex. */
+interface CopyKey {
+  readonly key: string;
+  readonly epoch: number;
+  readonly key_id: string;
+  readonly credential: string;
+  /** Public key of the kit that was printed for this passkey. */
+  readonly recovery: string;
+}
+
+/** The code is of another kit, or of none. */
+export class OtherKit extends Error {}
 
 interface Chosen {
   readonly prepared: Prepared;
@@ -46,14 +70,15 @@ export async function readKeyState(tell: Tell): Promise<KeyState> {
  * is handed in: an answer that is lost on its way takes no kit along.
  * Where a key is enrolled, that one says yes by a gesture first, or `word` does: the code of its kit, if it is lost, or what
  * `careledger patient follow` printed, if it is a key file. Throws NoGesture, RangeError for what is neither, and what `tell`
- * throws.
+ * throws. Gives what `keepWraps` needs: the same gesture serves both.
  */
-export async function enrolPasskey(tell: Tell, passkey: string, word: string, show: (code: string) => void): Promise<void> {
+export async function enrolPasskey(tell: Tell, passkey: string, word: string, show: (code: string) => void): Promise<Wrapping> {
   const { prepared, key } = (await tell("/me/key/options", { passkey })) as Chosen;
   const encoded = fromHex(key);
   const continues = await follow(prepared, encoded, word);
-  // PRF is evaluated on nothing in particular: a device that gives nothing now would give no directive its key.
-  const proof = await ask(fromHex(passkey), enrolmentChallenge(prepared, encoded), prfInputs(new Uint8Array(32)));
+  // A device that gives nothing now would give no directive its key.
+  const salt = random();
+  const proof = await ask(fromHex(passkey), enrolmentChallenge(prepared, encoded), [prfInput(salt), prfInput(salt)]);
   if (proof.secrets === undefined) throw new NoGesture();
   const printed = newKit();
   show(printed.code);
@@ -63,6 +88,44 @@ export async function enrolPasskey(tell: Tell, passkey: string, word: string, sh
     continues: toHex(continues),
     recovery: toHex(printed.recovery),
   });
+  return { kit: readKit(printed.code).secret, prf: proof.secrets.seed, salt };
+}
+
+/** Her sealed copies open with her passkey and her kit from now on (docs/spec/copy.md). Throws OtherKit, and what `tell` throws. */
+export async function keepWraps(tell: Tell, wrapping: Wrapping): Promise<void> {
+  await handIn(tell, (await tell("/me/copies/options", {})) as CopyKey, wrapping);
+}
+
+/**
+ * As `keepWraps`, for who enrolled before, or after something was erased: `code` is that of her kit, which is compared with
+ * what the chart has of it, and her passkey gives the rest by a gesture. Throws NoGesture, OtherKit, and what `tell` throws.
+ */
+export async function prepareCopies(tell: Tell, code: string): Promise<void> {
+  const kit = readCode(code);
+  const given = (await tell("/me/copies/options", {})) as CopyKey;
+  if (toHex(kit.recovery) !== given.recovery) throw new OtherKit();
+  const salt = random();
+  const { secrets } = await ask(fromHex(given.credential), random(), [prfInput(salt), prfInput(salt)]);
+  if (secrets === undefined) throw new NoGesture();
+  await handIn(tell, given, { kit: kit.secret, prf: secrets.seed, salt });
+}
+
+async function handIn(tell: Tell, given: CopyKey, { kit, prf, salt }: Wrapping): Promise<void> {
+  const key = fromHex(given.key);
+  const wraps = [await wrapKey(key, PASSKEY, prf, salt, fromHex(given.credential)), await wrapKey(key, KIT, kit, random())];
+  await tell("/me/copies/answer", { epoch: given.epoch, key_id: given.key_id, wraps: toHex(encodeWraps(wraps)) });
+}
+
+function readCode(code: string): ReturnType<typeof readKit> {
+  try {
+    return readKit(code);
+  } catch {
+    throw new OtherKit();
+  }
+}
+
+function random(): Bytes {
+  return crypto.getRandomValues(new Uint8Array(32));
 }
 
 async function follow(prepared: Prepared, key: Bytes, word: string): Promise<Bytes> {

@@ -2,8 +2,9 @@
 
 import { composeAs, fromHex, prfInputs, sign, toHex, type Prepared, type Terms } from "../lib/directives.ts";
 import type { Bytes } from "../lib/encoding.ts";
-import { enrolPasskey } from "../lib/enrolling.ts";
+import { enrolPasskey, keepWraps, OtherKit, prepareCopies } from "../lib/enrolling.ts";
 import { ask, NoGesture } from "../lib/gesture.ts";
+import { run } from "./passkeys.ts";
 
 const page = document.body.dataset;
 const csrf = page["csrf"] ?? "";
@@ -43,6 +44,17 @@ async function post(path: string, content: object): Promise<Told> {
   return told;
 }
 
+/** As `post`; where the node wants her verified anew, by one more gesture. */
+async function postVerified(path: string, content: object): Promise<Told> {
+  try {
+    return await post(path, content);
+  } catch (error) {
+    if (!(error instanceof Said) || error.code !== "step-up-needed") throw error;
+    await run("get", "/step-up/options", "/step-up/answer", csrf);
+    return post(path, content);
+  }
+}
+
 async function guard(button: HTMLButtonElement, doing: () => Promise<void>): Promise<void> {
   say(page["working"] ?? "");
   button.disabled = true;
@@ -67,7 +79,27 @@ for (const button of document.querySelectorAll<HTMLButtonElement>("button[data-d
   button.addEventListener("click", () => {
     void guard(button, async () => {
       const word = document.querySelector<HTMLInputElement>("[name='decision-kit']")?.value.trim() ?? "";
-      await enrolPasskey(post, button.dataset["decide"] ?? "", word, showKit);
+      const wrapping = await enrolPasskey(post, button.dataset["decide"] ?? "", word, showKit);
+      button.hidden = true;
+      // The passkey decides, whatever becomes of this: the page offers it again.
+      await keepWraps(postVerified, wrapping).catch(() => undefined);
+      say(button.dataset["done"] ?? "");
+    });
+  });
+}
+
+for (const button of document.querySelectorAll<HTMLButtonElement>("button[data-copies]")) {
+  button.addEventListener("click", () => {
+    void guard(button, async () => {
+      const kit = document.querySelector<HTMLInputElement>("[name='copies-kit']");
+      try {
+        await prepareCopies(postVerified, kit?.value ?? "");
+      } catch (error) {
+        if (!(error instanceof OtherKit)) throw error;
+        say(button.dataset["otherKit"] ?? "");
+        return;
+      }
+      if (kit !== null) kit.value = "";
       button.hidden = true;
       say(button.dataset["done"] ?? "");
     });

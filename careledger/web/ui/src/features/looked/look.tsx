@@ -55,7 +55,7 @@ function Span({ look }: { readonly look: Look }): ReactElement {
 }
 
 /** What says by itself what it was about. */
-const TOLD: ReadonlySet<string> = new Set(["audit", "consents", "everything", "export", "watch"]);
+const TOLD: ReadonlySet<string> = new Set(["audit", "consents", "copy-key", "everything", "export", "watch"]);
 
 function Steps({ look }: { readonly look: Look }): ReactElement {
   const { t, i18n } = useLingui();

@@ -26,6 +26,7 @@ export function recordsOf(type: string): string {
 const ACTIONS: Readonly<Record<string, MessageDescriptor>> = {
   audit: msg`looked at who had looked`,
   consents: msg`looked at your decisions`,
+  "copy-key": msg`took the key of your sealed copies`,
   count: msg`counted`,
   emergency: msg`opened the record in an emergency`,
   everything: msg`took the whole record`,

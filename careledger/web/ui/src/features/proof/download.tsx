@@ -5,7 +5,8 @@ import { Problem } from "../../components/states.tsx";
 import { patientOf, usePresent } from "../../lib/context.ts";
 import { CareReceipt } from "./care-receipt.tsx";
 import { save } from "./saving.ts";
-import { explain, NAMES, type Part, take } from "./taking.ts";
+import { Refusal } from "../../lib/refusal.ts";
+import { explain, NAMES, NOT_PREPARED, type Part, SEALED_NAME, take, takeSealed } from "./taking.ts";
 import { numberOf } from "./verdict.tsx";
 import { pack } from "./zip.ts";
 import "./proof.css";
@@ -28,6 +29,7 @@ export function Page(): ReactElement {
     save("careledger.zip", pack([...files, { name: "README.txt", data: explain(house.name, lines) }]), "application/zip");
   };
   const one = (part: Part) => async (onCount: (count: number) => void): Promise<void> => save(NAMES[part], await take(node, patient, part, onCount));
+  const sealed = async (): Promise<void> => save(SEALED_NAME, await takeSealed(node, patient), "application/octet-stream");
   return (
     <div className="proof">
       <div className="no-print">
@@ -37,6 +39,8 @@ export function Page(): ReactElement {
       <section className="card stack no-print">
         <h2><Trans>Everything at once</Trans></h2>
         <Take act={all} isMain name={t`Download everything`}><Trans>One archive (ZIP) with all files below and a page that explains them.</Trans></Take>
+        <h2><Trans>Everything, sealed</Trans></h2>
+        <Take act={sealed} name={t`Download a sealed copy`}><Trans>One file that only your passkey or its printed code opens, on the page “Proof”, offline too: keep it wherever you like. Take the trust file along.</Trans></Take>
         <h2><Trans>Or one by one</Trans></h2>
         <Take act={one("trust")} name={t`The trust file`}><Trans>Which ledger is meant, and how far it was today: take it first, what comes afterwards is checked against it. It holds nothing about you: give it to somebody independent to keep.</Trans></Take>
         <Take act={one("record")} name={t`The whole record, with proofs`}><Trans>Every entry and version, sealed together: whoever gets this file can check that nothing is missing.</Trans></Take>
@@ -77,7 +81,9 @@ function Take({ act, name, isMain = false, children }: TakeProps): ReactElement 
       <p className="row"><Button variant={isMain ? "filled" : "light"} loading={state === "busy"} onClick={() => void run()}>{name}</Button></p>
       <p className="soft small">{children}</p>
       <p role="status" className="small">{state === "busy" && count > 0 ? <Trans>{numberOf(count)} entries so far…</Trans> : state === "done" ? <Trans>Saved to your downloads.</Trans> : null}</p>
-      {error === undefined ? null : <Problem error={error} onRetry={() => void run()} />}
+      {error === undefined ? null : error instanceof Refusal && error.code === NOT_PREPARED ? (
+        <p role="alert" className="notice warn"><Trans>First make sealed copies possible: <a href="/me#decisions">My account</a>, “A key of your own”. It takes one touch and the printed code; again after something was erased from the record.</Trans></p>
+      ) : <Problem error={error} onRetry={() => void run()} />}
     </div>
   );
 }

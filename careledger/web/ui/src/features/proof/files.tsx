@@ -4,6 +4,7 @@ import { type DragEvent, type ReactElement, useState } from "react";
 import type { Facts } from "../../lib/proof/answering.ts";
 import type { ExportFacts, ReceiptFacts } from "../../lib/proof/index.ts";
 import { type Chosen, judge, type Judged, readChosen } from "./judging.ts";
+import { SealedCopy } from "./sealed-copy.tsx";
 import { ScannedSheet } from "./scanned.tsx";
 import { readCode } from "./sheet-code.ts";
 import { ExportFactsList, momentOf, numberOf, Raw, ReceiptFactsList, Refused, Sentence } from "./verdict.tsx";
@@ -14,12 +15,13 @@ export function Files(): ReactElement {
   const [judged, setJudged] = useState<readonly Judged[]>();
   const [isBusy, setBusy] = useState(false);
   const trust = files.filter((file) => file.kind === "checkpoint").at(-1);
-  const others = files.filter((file) => file.kind !== "checkpoint");
-  const add = async (chosen: Iterable<File>): Promise<void> => {
+  const sealed = files.filter((file) => file.kind === "sealed");
+  const others = files.filter((file) => file.kind !== "checkpoint" && file.kind !== "sealed");
+  const take = (read: readonly Chosen[]): void => {
     setJudged(undefined);
-    const read = await Promise.all([...chosen].map(readChosen));
     setFiles((before) => [...before.filter((old) => !read.some((one) => one.name === old.name)), ...read]);
   };
+  const add = async (chosen: Iterable<File>): Promise<void> => take(await Promise.all([...chosen].map(readChosen)));
   const check = async (): Promise<void> => {
     if (trust === undefined) return;
     setBusy(true);
@@ -35,8 +37,9 @@ export function Files(): ReactElement {
         <p><Trans>Choose the proof (a receipt or a copy of a record) and the trust file of its ledger. Your browser checks them by itself: nothing leaves this device.</Trans></p>
         <Drop onFiles={(chosen) => void add(chosen)} />
         {files.length === 0 ? null : <ChosenFiles files={files} onForget={(name) => { setJudged(undefined); setFiles(files.filter((file) => file.name !== name)); }} />}
+        {sealed.map((file) => <SealedCopy key={file.name} name={file.name} data={file.data} onOpen={take} />)}
         {files.length > 0 && trust === undefined ? <p className="notice warn"><Trans>The trust file is missing: it says which ledger you believe. Ask whoever gave you the proof, or better somebody independent; on this site it is under “Download and print”.</Trans></p> : null}
-        {trust !== undefined && !hasProof ? <p className="notice warn"><Trans>Now choose the proof as well.</Trans></p> : null}
+        {trust !== undefined && !hasProof && sealed.length === 0 ? <p className="notice warn"><Trans>Now choose the proof as well.</Trans></p> : null}
         <p><Button disabled={trust === undefined || !hasProof} loading={isBusy} onClick={() => void check()}><Trans>Check</Trans></Button></p>
         {judged?.map((one) => <Verdict key={one.name} judged={one} />)}
       </section>
@@ -63,7 +66,7 @@ function Drop({ onFiles }: { readonly onFiles: (files: Iterable<File>) => void }
 
 function ChosenFiles({ files, onForget }: { readonly files: readonly Chosen[]; readonly onForget: (name: string) => void }): ReactElement {
   const { t } = useLingui();
-  const kinds = { receipt: t`receipt`, chart: t`copy of a record`, "access-log": t`copy of a log of looks`, checkpoint: t`trust file`, unknown: t`no proof (perhaps the record itself)` };
+  const kinds = { receipt: t`receipt`, chart: t`copy of a record`, "access-log": t`copy of a log of looks`, checkpoint: t`trust file`, sealed: t`sealed copy`, unknown: t`no proof (perhaps the record itself)` };
   return (
     <ul className="plain rows">
       {files.map((file) => (

@@ -8,7 +8,8 @@ type Bytes = Uint8Array<ArrayBuffer>;
 /** A file that was chosen. `height` is that of its block as it says itself: which of two copies is the earlier one. */
 export interface Chosen {
   readonly name: string;
-  readonly kind: FileKind;
+  /** `sealed`: a sealed copy, to be opened first. */
+  readonly kind: FileKind | "sealed";
   readonly height: number;
   readonly data: Bytes;
 }
@@ -16,7 +17,7 @@ export interface Chosen {
 /** What was found of one file. */
 export interface Judged {
   readonly name: string;
-  readonly kind: FileKind;
+  readonly kind: Chosen["kind"];
   readonly verdict: Verdict<Facts>;
   readonly tookMs: number;
   /** Of a receipt that holds: the seal of its entry. */
@@ -30,10 +31,15 @@ const KINDS_OF_EXPORT: readonly FileKind[] = ["chart", "access-log"];
 
 /** The file with what it says that it is. */
 export async function readChosen(file: File): Promise<Chosen> {
-  const { readKind } = await import("../../lib/proof/index.ts");
-  const data = file.size > FILE_BYTES_MAX ? new Uint8Array() : new Uint8Array(await file.arrayBuffer());
+  return await readData(file.name, file.size > FILE_BYTES_MAX ? new Uint8Array() : new Uint8Array(await file.arrayBuffer()));
+}
+
+/** The same of what is in memory already. */
+export async function readData(name: string, data: Bytes): Promise<Chosen> {
+  const [{ readKind }, { isCopy }] = await Promise.all([import("../../lib/proof/index.ts"), import("../../lib/copies.ts")]);
+  if (isCopy(data)) return { name, kind: "sealed", height: 0, data };
   const kind = readKind(data);
-  return { name: file.name, kind, height: kind === "unknown" ? 0 : readBlock(data), data };
+  return { name, kind, height: kind === "unknown" ? 0 : readBlock(data), data };
 }
 
 function readBlock(data: Bytes): number {

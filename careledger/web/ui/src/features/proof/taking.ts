@@ -14,6 +14,17 @@ export const NAMES = {
 } as const;
 export type Part = keyof typeof NAMES;
 
+/** Record and looks in one file that she alone can open (docs/spec/copy.md). */
+export const SEALED_NAME = "careledger-record.sealed";
+
+/** The sealed copy, as the node makes it. Throws Refusal, Unreachable. */
+export async function takeSealed(node: Node, patient: string): Promise<Bytes> {
+  return await node.file(`/charts/${encodeURIComponent(patient)}/copy`);
+}
+
+/** The node's word that she has not wrapped the key of her copies, or not since it changed. */
+export const NOT_PREPARED = "copy-not-prepared";
+
 const PAGES_MAX = 500;
 
 /** One file, whole. Throws Refusal, Unreachable. */
