@@ -346,7 +346,10 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
         "copies.kit": ("Code that was printed for this passkey", "Código que se imprimió para esta llave"),
         "copies.button": ("Make sealed copies possible", "Permitir copias selladas"),
-        "copies.done": ("From now on you can download sealed copies.", "Desde ahora puede descargar copias selladas."),
+        "copies.done": (
+            "From now on you can download sealed copies.",
+            "Desde ahora puede descargar copias selladas.",
+        ),
         "copies.other-kit": (
             "This is not the code that was printed for this passkey.",
             "Este no es el código que se imprimió para esta llave.",
