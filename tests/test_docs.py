@@ -130,14 +130,14 @@ def serve_demo(folder: Path, port: int) -> Iterator[dict[str, str]]:
     assert code in (0, 130), (folder / "demo.log").read_text("utf-8")
 
 
-@pytest.fixture
-def demo(tmp_path):
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
     """A served demo hospital in a folder that looks like the repository's."""
+    folder, port = tmp_path_factory.mktemp("demo"), free_port()
     for name in (".venv", "verifier"):
-        (tmp_path / name).symlink_to(ROOT / name)
-    port = free_port()
-    with serve_demo(tmp_path, port) as environment:
-        yield tmp_path, port, environment
+        (folder / name).symlink_to(ROOT / name)
+    with serve_demo(folder, port) as environment:
+        yield folder, port, environment
 
 
 def wait_until_ready(process, port, folder):
