@@ -8,7 +8,16 @@ from tests.web_ui.running import run_components
 
 
 @pytest.mark.parametrize(
-    ("part", "count"), [("features/record", 20), ("lib/words", 9), ("lib/live", 5), ("app/leaving", 1), ("app/idle", 4), ("app/commands", 1)]
+    ("part", "count"),
+    [
+        ("features/record", 20),
+        ("lib/words", 9),
+        ("lib/live", 5),
+        ("app/leaving", 1),
+        ("app/idle", 4),
+        ("app/commands", 1),
+        ("components/states", 1),
+    ],
 )
 def test_the_record(part: str, count: int) -> None:
     said = run_components(part)

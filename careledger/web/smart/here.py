@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from careledger.smart.clients import find_client
+from careledger.smart.own import OWN
 from careledger.smart.personas import list_personas
 from careledger.smart.recovery import is_onboarded
 from careledger.smart.sessions import IDLE_MS, SignedIn
@@ -18,6 +20,7 @@ async def tell_house(people: People, visit: Visit, form: Form) -> SmartAnswer:
         name=people.party.name,
         isDemo=bool(list_personas(people.registry)),
         isLedgerOpen=people.is_ledger_open,
+        isAppOn=find_client(people.registry, OWN) is not None,
         language=visit.language,
         session=session,
     )

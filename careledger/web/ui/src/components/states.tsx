@@ -1,7 +1,7 @@
 import { Trans } from "@lingui/react/macro";
 import { Button, Loader } from "@mantine/core";
 import type { ReactElement, ReactNode } from "react";
-import { Refusal, Unreachable } from "../lib/refusal.ts";
+import { APPLICATION_OFF, Refusal, Unreachable } from "../lib/refusal.ts";
 
 /** The node's word for a store that is not what it was: what it adds is for its technicians. */
 export const DAMAGED = "corrupt";
@@ -23,9 +23,11 @@ export function Empty({ children }: { readonly children: ReactNode }): ReactElem
 
 /** Why it did not work, in words, and the way on. Never what a machine says about its inside. */
 export function Problem({ error, onRetry }: { readonly error: unknown; readonly onRetry?: () => void }): ReactElement {
+  const isOff = error instanceof Refusal && error.code === APPLICATION_OFF;
   return (
     <div className="state problem" role="alert">
       <p className="strong">{describe(error)}</p>
+      {isOff ? <p><Trans>The record is kept as before, and nothing was changed. Ask the house's administrators when the application will be on again, and for what you need meanwhile. <a href="/me">Your account</a> still opens.</Trans></p> : null}
       {error instanceof Refusal && error.hint !== "" && error.code !== DAMAGED ? <p>{error.hint}</p> : null}
       {onRetry === undefined ? null : <Button variant="light" onClick={onRetry}><Trans>Try again</Trans></Button>}
     </div>
@@ -35,6 +37,7 @@ export function Problem({ error, onRetry }: { readonly error: unknown; readonly 
 function describe(error: unknown): ReactElement {
   if (error instanceof Unreachable) return <Trans>The record's house cannot be reached. Are you online?</Trans>;
   if (error instanceof Refusal) {
+    if (error.code === APPLICATION_OFF) return <Trans>The administrators of this house have switched this application off.</Trans>;
     if (error.status === 401) return <Trans>You are no longer signed in.</Trans>;
     if (error.status === 403) return <Trans>You may not see this.</Trans>;
     if (error.status === 404 || error.status === 410) return <Trans>There is no such thing, or it is not for you.</Trans>;

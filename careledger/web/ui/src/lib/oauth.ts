@@ -1,6 +1,6 @@
 import { toText } from "./base64url.ts";
-import { reach, readRefusal, Refusal } from "./refusal.ts";
-import type { Kind } from "./session.ts";
+import { APPLICATION_OFF, reach, readRefusal, Refusal } from "./refusal.ts";
+import { type Kind, readHouse } from "./session.ts";
 
 /**
  * The application is an OAuth client like any other (SMART App Launch 2.2: public, PKCE, S256). Since it lives on the
@@ -75,11 +75,20 @@ export class Tokens {
     const former = this.issued?.refresh_token;
     this.issued = undefined;
     const began = performance.now();
-    const issued = former === undefined ? await authorise(this.kind, this.purpose) : await refresh(former, this.kind, this.purpose);
+    const issued = await (former === undefined ? authorise(this.kind, this.purpose) : refresh(former, this.kind, this.purpose)).catch(explain);
     this.issued = issued;
     this.endsMs = began + Math.max(1000 * issued.expires_in - MARGIN_MS, 500 * issued.expires_in);
     return issued.access_token;
   }
+}
+
+const AS_A_CLIENT: ReadonlySet<string> = new Set(["authorisation-refused", "invalid_client", "unauthorized_client"]);
+
+/** Throws why there is no token: whether this very application was switched off, the node is asked. */
+async function explain(error: unknown): Promise<never> {
+  if (!(error instanceof Refusal) || !AS_A_CLIENT.has(error.code)) throw error;
+  const isOn = await readHouse().then((house) => house.isAppOn, () => true);
+  throw isOn ? error : new Refusal(403, APPLICATION_OFF, "", "");
 }
 
 async function refresh(token: string, kind: Kind, purpose: string): Promise<Issued> {

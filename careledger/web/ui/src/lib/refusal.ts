@@ -13,6 +13,9 @@ export class Refusal extends Error {
   }
 }
 
+/** `code` of a refusal because an administrator switched this application off. */
+export const APPLICATION_OFF = "application-off";
+
 /** Nobody answered: no network, or the node is down. */
 export class Unreachable extends Error {
   override readonly name = "Unreachable";

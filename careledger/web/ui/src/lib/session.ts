@@ -23,6 +23,8 @@ export interface House {
   readonly isDemo: boolean;
   /** Anybody may read the ledger here; otherwise whoever is signed in. */
   readonly isLedgerOpen: boolean;
+  /** False while an administrator has switched this application off. */
+  readonly isAppOn: boolean;
   readonly language: "en" | "es";
   readonly session: Session | null;
 }
