@@ -18,6 +18,9 @@ from careledger.cli.options import NodeOptions
 from careledger.cli.output import Progress, note, print_result, progress_bar
 from careledger.primitives.errors import Misconfigured, NotPermitted, Unauthenticated, Unavailable
 
+ERROR_SYSTEM = "urn:careledger:error"
+"""Of the codes in this program's own outcomes, which hold nothing of a patient."""
+
 TIMEOUT_S = 300
 FAILURES_SHOWN_MAX = 20
 
@@ -117,7 +120,7 @@ def send_bundle(
     if response.status == 403:
         raise NotPermitted("the token does not allow this", hint="issue one with --scope 'system/*.cruds'")
     if response.status >= 400:
-        return [f"status {response.status}"]
+        return [f"status {response.status}{_because(content)}"]
     return compute_refused_entries(content)
 
 
@@ -131,5 +134,20 @@ def compute_refused_entries(content: bytes) -> list[str]:
     for number, entry in enumerate(entries):
         status = str(entry.get("response", {}).get("status", ""))
         if status[:1] in ("4", "5"):
-            lines.append(f"entry {number}: status {status}")
+            outcome = json_.dumps(entry["response"].get("outcome")).encode()
+            lines.append(f"entry {number}: status {status}{_because(outcome)}")
     return lines
+
+
+def _because(outcome: bytes) -> str:
+    """What a node of this program says of a refusal. What others say is left out: it may hold patient data."""
+    try:
+        issues = json_.loads(outcome)["issue"]
+        said = [
+            str(issue["diagnostics"])
+            for issue in issues
+            if issue["details"]["coding"][0]["system"] == ERROR_SYSTEM
+        ]
+    except (ValueError, TypeError, LookupError):
+        return ""
+    return ": " + "; ".join(said[:3]) if said else ""

@@ -67,7 +67,8 @@ def not_found() -> Refused:
 
 def gone(*, erased: bool = False) -> Refused:
     if erased:
-        return Refused(410, "deleted", "This version was erased: nobody can open it any more.")
+        why = "A key event of the chart says why; receipts made before stay valid."
+        return Refused(410, "deleted", "This version was erased: nobody can open it any more.", hint=why)
     return Refused(
         410, "deleted", "This resource was deleted.", hint="Its earlier versions are in its _history."
     )

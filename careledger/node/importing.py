@@ -20,8 +20,18 @@ SCOPE = "system/*.cruds"
 HEADERS = {b"content-type": b"application/fhir+json", b"prefer": b"return=minimal"}
 
 
+class _Issue(msgspec.Struct):
+    diagnostics: str = ""
+    expression: list[str] = []
+
+
+class _Outcome(msgspec.Struct):
+    issue: list[_Issue] = []
+
+
 class _Response(msgspec.Struct):
     status: str = ""
+    outcome: _Outcome = msgspec.field(default_factory=_Outcome)
 
 
 class _Entry(msgspec.Struct):
@@ -60,25 +70,20 @@ async def _send(fhir: FhirApp, actor: Actor, source: Source) -> list[str]:
         return [f"status {response.status}: {_diagnostics(response)}"] * max(1, source.resources)
     entries = _decode_answer(response.body).entry
     return [
-        f"entry {number}: status {entry.response.status}"
+        f"entry {number}: status {entry.response.status}{_because(entry.response.outcome)}"
         for number, entry in enumerate(entries)
         if entry.response.status[:1] in ("4", "5")
     ]
 
 
-class _Issue(msgspec.Struct):
-    diagnostics: str = ""
-    expression: list[str] = []
-
-
-class _Outcome(msgspec.Struct):
-    issue: list[_Issue] = []
-
-
 def _diagnostics(response: FhirResponse) -> str:
     """What the OperationOutcome says; it holds no patient data."""
     try:
-        issues = msgspec.json.decode(response.body, type=_Outcome).issue
+        return _because(msgspec.json.decode(response.body, type=_Outcome)).removeprefix(": ")
     except msgspec.DecodeError:
         return "no outcome"
-    return "; ".join(" ".join((issue.diagnostics, *issue.expression)) for issue in issues[:3])
+
+
+def _because(outcome: _Outcome) -> str:
+    said = "; ".join(" ".join((issue.diagnostics, *issue.expression)) for issue in outcome.issue[:3])
+    return f": {said}" if said else ""

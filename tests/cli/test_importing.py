@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
+from careledger.cli.importing import compute_refused_entries
 from careledger.cli.run import run
 from careledger.node.sources import list_files, read_sources
 from careledger.primitives.errors import Invalid, NotFound
@@ -75,6 +76,22 @@ def test_a_refused_entry_is_a_failure_without_its_content(server, tmp_path, caps
     printed = capsys.readouterr()
     assert printed.out == "imported 0 resources in 1 Bundles, 1 failed\n"
     assert printed.err == "failed: ada.json: entry 0: status 422 Unprocessable Entity\n"
+
+
+@pytest.mark.parametrize(
+    "system, said",
+    [("urn:careledger:error", ": Observation.code: is absent; hint: add it"), ("urn:other", "")],
+)
+def test_why_an_entry_was_refused_is_said_where_it_holds_nothing_of_a_patient(system, said):
+    issue = {
+        "details": {"coding": [{"system": system}]},
+        "diagnostics": "Observation.code: is absent; hint: add it",
+    }
+    response = {"status": "422 Unprocessable Entity", "outcome": {"issue": [issue]}}
+    content = json.dumps(
+        {"entry": [{"response": {"status": "201 Created"}}, {"response": response}]}
+    ).encode()
+    assert compute_refused_entries(content) == [f"entry 1: status 422 Unprocessable Entity{said}"]
 
 
 @pytest.mark.parametrize("status, code", [(401, 4), (403, 4), (500, 1)])

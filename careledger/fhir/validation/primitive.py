@@ -119,7 +119,11 @@ def check_uuid(value: Any) -> str | None:
 
 
 def check_id(value: Any) -> str | None:
-    return None if value.__class__ is str and _is_id(value) else "must be 1 to 64 of A-Z, a-z, 0-9, - and ."
+    return (
+        None
+        if value.__class__ is str and _is_id(value)
+        else "must be 1 to 64 letters, digits, hyphens and full stops"
+    )
 
 
 def check_date(value: Any) -> str | None:
