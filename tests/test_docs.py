@@ -202,6 +202,20 @@ def test_the_demo_prints_what_can_be_pasted(demo):
         assert '"OperationOutcome"' not in done.stdout
 
 
+def test_the_demo_prints_where_each_person_begins(demo):
+    folder, port, _ = demo
+    printed = (folder / "demo.log").read_text("utf-8")
+    straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    for name in ("patient", "clinician", "administrator", "explorer"):
+        line = re.search(rf"^{name}: +http://localhost:{port}(/\w+)(.*)$", printed, re.MULTILINE)
+        assert line, (name, printed[:600])
+        with straight.open(f"http://localhost:{port}{line[1]}", timeout=10) as answer:
+            page = answer.read().decode()
+        button = re.search(r'\("(.+)"\)', line[2])
+        assert answer.status == 200
+        assert button is None or button[1] in page
+
+
 def ask(folder: Path, port: int, method: str) -> int:
     """The status of reading or writing one Patient with the token that the demo printed."""
     printed = re.search(r"^token: (\S+)$", (folder / "demo.log").read_text("utf-8"), re.MULTILINE)

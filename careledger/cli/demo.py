@@ -26,6 +26,13 @@ TOKEN_EXPIRES_S = 24 * 3600
 HOST = "127.0.0.1"
 PORTS_TRIED_MAX = 50
 DONE = "demo.imported"
+PAGES = (
+    ("patient", '/demo ("A patient"), then /app/record'),
+    ("clinician", '/demo ("A clinician"), then /app/patients'),
+    ("administrator", '/demo ("An administrator"), then /desk'),
+    ("explorer", "/explorer (nobody signs in)"),
+)
+"""Whose pages stand where, and what one presses there."""
 
 COMMANDS = """\
 commands to try (copy and paste):
@@ -156,7 +163,7 @@ def make_personas() -> list[dict[str, Any]]:
 
 
 def print_welcome(options: NodeOptions, port: int, token: dict[str, Any], witness: str) -> None:
-    """The address, the token on a line of its own, and five commands; ready to be copied."""
+    """The pages of each person, the address, the token on a line of its own, and five commands; ready to be copied."""
     from careledger.synthetic import first_patient_id
 
     fhir = f"http://localhost:{port}/fhir"
@@ -171,9 +178,15 @@ def print_welcome(options: NodeOptions, port: int, token: dict[str, Any], witnes
         program=compute_program(),
     )
     sys.stdout.write(
-        f"address: {fhir}\nsign in: http://localhost:{port}/demo\ntoken: {token['token']}\nexpires: {token['expires']}\n{witness}{text}\n"
+        f"{describe_pages(port)}address: {fhir}\ntoken: {token['token']}\nexpires: {token['expires']}\n{witness}{text}\n"
     )
     sys.stdout.flush()
+
+
+def describe_pages(port: int) -> str:
+    """A line for each person of the demo: what to open, and what to press there."""
+    house = f"http://localhost:{port}"
+    return "".join(f"{name + ':':<15} {house}{path}\n" for name, path in PAGES)
 
 
 def compute_program() -> str:
