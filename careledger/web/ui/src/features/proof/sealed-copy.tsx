@@ -1,10 +1,9 @@
 import { Trans } from "@lingui/react/macro";
 import { Button } from "@mantine/core";
 import { type FormEvent, type ReactElement, useState } from "react";
-import { CopyRefused } from "../../lib/copies.ts";
+import { CopyRefused, PASSKEY, readHeader } from "../../lib/copies.ts";
 import type { Chosen } from "./judging.ts";
 import { save } from "./saving.ts";
-import { hasPasskey, openByKit, openByPasskey } from "./sealed.ts";
 
 interface Props {
   readonly name: string;
@@ -35,7 +34,7 @@ export function SealedCopy({ name, data, onOpen }: Props): ReactElement {
   };
   const submit = (event: FormEvent): void => {
     event.preventDefault();
-    void run("kit", () => openByKit(data, code));
+    void run("kit", async () => (await import("./sealed.ts")).openByKit(data, code));
   };
   return (
     <div className="notice stack">
@@ -43,7 +42,7 @@ export function SealedCopy({ name, data, onOpen }: Props): ReactElement {
       {opened === undefined ? (
         <>
           <p><Trans>It opens on this device, with your passkey or with the code that was printed for it. Nothing is sent anywhere.</Trans></p>
-          {isPossible(data) ? <p><Button loading={busy === "passkey"} disabled={busy !== ""} onClick={() => void run("passkey", () => openByPasskey(data))}><Trans>Open with my passkey</Trans></Button></p> : null}
+          {isPossible(data) ? <p><Button loading={busy === "passkey"} disabled={busy !== ""} onClick={() => void run("passkey", async () => (await import("./sealed.ts")).openByPasskey(data))}><Trans>Open with my passkey</Trans></Button></p> : null}
           <form className="stack" onSubmit={submit}>
             <label className="field"><Trans>Printed code (64 digits)</Trans>
               <input value={code} maxLength={100} autoComplete="off" spellCheck={false} onChange={(event) => setCode(event.target.value)} />
@@ -62,9 +61,10 @@ export function SealedCopy({ name, data, onOpen }: Props): ReactElement {
   );
 }
 
+/** Whether a passkey may open it. */
 function isPossible(data: Uint8Array<ArrayBuffer>): boolean {
   try {
-    return hasPasskey(data);
+    return readHeader(data).wraps.some((wrap) => wrap.kind === PASSKEY);
   } catch {
     return false;
   }

@@ -6,11 +6,6 @@ import { NAMES } from "./taking.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** Whether one of her passkeys may open it. */
-export function hasPasskey(data: Bytes): boolean {
-  return readHeader(data).wraps.some((wrap) => wrap.kind === PASSKEY);
-}
-
 /** The copy opened by her passkey, by one gesture; nothing leaves this device. Throws NoGesture, CopyRefused. */
 export async function openByPasskey(data: Bytes): Promise<readonly Chosen[]> {
   const header = readHeader(data);
