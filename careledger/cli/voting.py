@@ -30,7 +30,7 @@ propose = App(
 app.command(propose)
 
 Days = Annotated[int, Parameter(help="How long it can be voted on: 1 to 30.")]
-Weight = Annotated[int, Parameter(help="Of its votes on blocks.")]
+Weight = Annotated[int | None, Parameter(help="Of its votes on blocks; as the lightest that validates.")]
 Address = Annotated[str, Parameter(name="VALIDATOR", help="Its address: `governance list` shows it.")]
 Request = Annotated[Path, Parameter(name="FILE", help="What `careledger join` wrote there.")]
 
@@ -51,7 +51,7 @@ def validator(
     file: Request,
     /,
     *,
-    weight: Weight = 1,
+    weight: Weight = None,
     days: Days = 7,
     options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
 ) -> None:
@@ -107,7 +107,7 @@ def unjail(
     address: Address,
     /,
     *,
-    weight: Weight = 1,
+    weight: Weight = None,
     days: Days = 7,
     options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
 ) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -23,6 +24,9 @@ from careledger.primitives.errors import Invalid, Misconfigured
 from careledger.primitives.signing import ED25519_PUBLIC_SIZE, ML_DSA_44_PUBLIC_SIZE, ed25519_public_key
 from careledger.vault.keystore import KeyStore
 
+FOUNDING_WEIGHT: Final = 10
+"""Of each founder. The engine takes whoever has a third of all weight, rounded down, for one without whom no block is made,
+and lets it fetch old blocks one by one: of four or five with weight 1 that would be everybody."""
 ALGORITHMS: dict[KeyType, int] = {"ml_dsa_65": ML_DSA_65, "ed25519": ED25519}
 
 
@@ -33,7 +37,7 @@ class Founder(msgspec.Struct, frozen=True):
     root: bytes
     node: bytes
     validator: bytes
-    weight: int = 1
+    weight: int = FOUNDING_WEIGHT
 
     @property
     def root_key(self) -> Key:

@@ -77,7 +77,9 @@ async def propose(node: CommandContext, params: dict[str, Any], progress: Progre
         raise Invalid(
             "nobody can propose that", hint="careledger governance propose --help lists what can be"
         )
-    action = compose(Did(node.home.organisation), params)
+    async with node.sequencer.quiet():
+        lightest = min((seat.weight for seat in get_seats(_state(node))), default=1)
+    action = compose(Did(node.home.organisation), {**params, "weight": params.get("weight") or lightest})
     days = int(params.get("days", 7))
     if not 0 < days * DAY_MS <= EXPIRY_MS_MAX:
         raise Invalid("a proposal is open for 1 to 30 days", hint="--days 7")
@@ -218,7 +220,7 @@ _COMPOSERS: Mapping[str, Composer] = MappingProxyType(
     {
         "admit": lambda did, params: read_join_request(_request(params), did).admission_action(),
         "validator": lambda did, params: read_join_request(_request(params), did).validator_action(
-            int(params.get("weight", 1))
+            int(params["weight"])
         ),
         "remove-organisation": lambda did, params: REMOVE_ORGANISATION.encode(
             RemoveOrganisation(parse_did(str(params["did"])))

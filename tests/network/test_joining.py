@@ -11,6 +11,7 @@ import pytest
 from careledger.cli import newcomer
 from careledger.cli.localnet import LocalNetwork, Organisation
 from careledger.node.config import FILE_NAME
+from careledger.node.founders import FOUNDING_WEIGHT
 from tests.engine.real import REASON
 from tests.network.clients import Http
 from tests.network.local import Place, careledger, free_base
@@ -47,7 +48,7 @@ def test_a_newcomer_begins_with_a_snapshot_waits_is_admitted_and_validates(
     old, new = (place_of(network, one) for one in network.plan.organisations)
     assert int(new.ask("/status")["sync_info"]["earliest_block_height"]) > 1, "it did not read every block"
     shown = new.command("network.status")
-    assert (shown["admitted"], shown["weight"], "state_sync" in shown) == (True, 1, False)
+    assert (shown["admitted"], shown["weight"], "state_sync" in shown) == (True, FOUNDING_WEIGHT, False)
     listed = old.command("governance.list")
     assert [one["status"] for one in listed["proposals"]] == ["in force", "in force"]
     assert {one["organisation"] for one in listed["validators"]} == {old.did(), new.did()}

@@ -16,9 +16,11 @@ from careledger.contracts.voting import VOTE
 from careledger.ledger.execution import Overlay
 from careledger.node import voting
 from careledger.node.application import StateReader
+from careledger.node.founders import FOUNDING_WEIGHT
 from careledger.primitives.errors import CareLedgerError, Conflict, Invalid, NotFound, VerificationFailed
 from tests.node.solo import Solo, new_solo, solo_of
 
+WHOLE = FOUNDING_WEIGHT  # of a network of one
 NAME, VALUE = "valid_ms_max", 7_200_000
 
 
@@ -40,18 +42,35 @@ def value_of(node: Solo) -> int:
     return get_parameter(Overlay(StateReader(node.home)), NAME)
 
 
+@pytest.mark.parametrize("organisations", [4, 5, 6, 7, 100])
+def test_no_founder_of_four_or_more_is_taken_for_one_without_whom_there_is_no_block(
+    organisations: int,
+) -> None:
+    """As the engine reckons when it decides whether a node fetches old blocks at once (blocksync) or one by one."""
+    assert organisations * WHOLE // 3 > WHOLE
+
+
 def test_a_proposal_is_its_authors_vote_and_says_all_that_it_does(tmp_path: Path) -> None:
     with solo_of(new_solo(tmp_path / "home")) as node:
         node.block()
         shown = ask(node, voting.propose, what="parameter", name=NAME, value=VALUE)
-        assert (shown["number"], shown["status"], shown["votes_for"], shown["weight"]) == (1, "passed", 1, 1)
+        assert (shown["number"], shown["status"], shown["votes_for"], shown["weight"]) == (
+            1,
+            "passed",
+            WHOLE,
+            WHOLE,
+        )
         assert shown["actions"] == [{"what": "set_parameter", "name": NAME, "value": VALUE}]
         node.block()
         assert value_of(node) == VALUE
         listed = ask(node, voting.list_proposals)
         assert [one["status"] for one in listed["proposals"]] == ["in force"]
         (validator,) = listed["validators"]
-        assert (validator["organisation"], validator["weight"], listed["weight"]) == (node.home.did, 1, 1)
+        assert (validator["organisation"], validator["weight"], listed["weight"]) == (
+            node.home.did,
+            WHOLE,
+            WHOLE,
+        )
         ask(node, voting.propose, what="parameter", name=NAME, value=VALUE + 1, days=1, at_height=10_000)
         waiting = ask(node, voting.list_proposals)["proposals"][1]
         assert (waiting["number"], waiting["status"]) == (2, "passed") and value_of(node) == VALUE
