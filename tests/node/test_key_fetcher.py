@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import datetime
 import ipaddress
+import re
 import socket
 import ssl
 import threading
@@ -64,10 +65,22 @@ class Publisher:
 
     def _answer(self, accepted):
         with self._context.wrap_socket(accepted, server_side=True) as connected:
-            self.asked.append(connected.recv(65_536))
+            self.asked.append(receive(connected))
             for piece in self._pieces:
                 time.sleep(self._pause_s)
                 connected.sendall(piece)
+
+
+def receive(connected):
+    """The whole request: a connection that is closed before its body is read takes the answer with it."""
+    asked = b""
+    while piece := connected.recv(65_536):
+        asked += piece
+        head, ended, body = asked.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        if ended and len(body) >= int(length[1] if length else 0):
+            break
+    return asked
 
 
 def fetch(certificate, publisher, timeout_s=5.0):
