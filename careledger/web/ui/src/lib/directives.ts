@@ -4,7 +4,10 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { toText } from "./base64url.ts";
 import { asRaw, countedBytes, joinBytes, u16, u32, u64, u8, type Bytes } from "./encoding.ts";
 import type { Language } from "./directive_words.ts";
+import { hex as toHex, unhex as fromHex } from "./proof/bytes.ts";
 import { composeShown, type Names } from "./shown.ts";
+
+export { fromHex, toHex };
 
 /**
  * What a patient decides, made in her own page (docs/spec/consent.md): the text with the lines that she reads, its
@@ -247,14 +250,6 @@ export function signWithKit(code: string, key: Bytes): Bytes {
 
 function kitKeys(seed: Bytes): { readonly publicKey: Uint8Array; readonly secretKey: Uint8Array } {
   return ml_dsa65.keygen(hmac(sha256, seed, encoder.encode("cl1.enrolled")));
-}
-
-export function toHex(bytes: Bytes): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-export function fromHex(text: string): Bytes {
-  return Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
 }
 
 function ledgerKey(key: Bytes): Bytes {

@@ -53,6 +53,8 @@ export function joinWords(parts: readonly (string | undefined)[], between = ", "
 
 const MOST_DIGITS = 6;
 const numberFormats = new Map<string, Intl.NumberFormat>();
+const countFormats = new Map<string, Intl.NumberFormat>();
+const timeFormats = new Map<string, Intl.DateTimeFormat>();
 
 /** Making a formatter takes a hundred times as long as using it, and a chart has hundreds of dates: each is made once. */
 function once<T>(made: Map<string, T>, key: string, make: () => T): T {
@@ -149,6 +151,17 @@ export function dateOf(resource: FhirResource): string {
     if (typeof start === "string") return start;
   }
   return "";
+}
+
+/** A moment (ms since 1970) in the reader's language and time zone: to the second in few signs, or with the day written out. */
+export function sayTime(ms: number, manner: "exact" | "long" = "exact"): string {
+  const style = manner === "exact" ? ({ dateStyle: "medium", timeStyle: "medium" } as const) : ({ dateStyle: "long", timeStyle: "short" } as const);
+  return once(timeFormats, `${manner} ${locale()}`, () => new Intl.DateTimeFormat(locale(), style)).format(ms);
+}
+
+/** A whole number as people of this language write it. */
+export function sayCount(count: number): string {
+  return once(countFormats, locale(), () => new Intl.NumberFormat(locale())).format(count);
 }
 
 // Who and where

@@ -1,9 +1,9 @@
 import { Trans } from "@lingui/react/macro";
 import { Link, useParams } from "@tanstack/react-router";
 import type { ReactElement } from "react";
+import { sayCount, sayTime } from "../../lib/words.ts";
 import { type Block, useLedger } from "./ledger.ts";
 import { Frame, Messages, Shown, TransactionList } from "./parts.tsx";
-import { sayCount, sayTime } from "./words.ts";
 
 /** One block: when, what it did, in words, and the hash that seals everything up to it. */
 export function Page(): ReactElement {

@@ -2,9 +2,10 @@ import { Trans } from "@lingui/react/macro";
 import { Button } from "@mantine/core";
 import { type ReactElement, useState } from "react";
 import { Link } from "@tanstack/react-router";
+import { sayCount, sayTime } from "../../lib/words.ts";
 import { type Blocks, type Overview, useLedger } from "./ledger.ts";
 import { BlockTable, Frame, Shown } from "./parts.tsx";
-import { callParty, sayCount, saySeconds, sayTime } from "./words.ts";
+import { callParty, saySeconds } from "./words.ts";
 
 const ROWS = 20;
 

@@ -4,8 +4,9 @@ import { type FormEvent, type ReactElement, type ReactNode, useState } from "rea
 import { Loading, Problem } from "../../components/states.tsx";
 import { useMaybePresent } from "../../lib/context.ts";
 import { Refusal } from "../../lib/refusal.ts";
+import { sayCount, sayTime } from "../../lib/words.ts";
 import type { BlockRow, Message, Transaction } from "./ledger.ts";
-import { callParty, sayCount, sayTime, shorten, wordsOf } from "./words.ts";
+import { callParty, shorten, wordsOf } from "./words.ts";
 import "./explorer.css";
 
 interface Asked<T> {

@@ -1,9 +1,10 @@
 import { Trans } from "@lingui/react/macro";
 import { Link, useParams } from "@tanstack/react-router";
 import type { ReactElement } from "react";
+import { sayCount, sayTime } from "../../lib/words.ts";
 import { type Transaction, useLedger } from "./ledger.ts";
 import { Frame, Messages, Result, Shown } from "./parts.tsx";
-import { callParty, sayCount, sayTime } from "./words.ts";
+import { callParty } from "./words.ts";
 
 type Whole = Transaction & { readonly chain: string; readonly raw: string };
 

@@ -1,8 +1,9 @@
 import { Trans } from "@lingui/react/macro";
 import type { ReactElement } from "react";
+import { sayCount } from "../../lib/words.ts";
 import { useLedger, type Validators } from "./ledger.ts";
 import { Frame, Shown } from "./parts.tsx";
-import { callParty, sayCount } from "./words.ts";
+import { callParty } from "./words.ts";
 
 /** Who keeps the ledger together: weight, and whether they signed of late. */
 export function Page(): ReactElement {

@@ -30,11 +30,6 @@ export function wordsOf(type: string): MessageDescriptor | undefined {
   return lookUp(WORDS, type);
 }
 
-/** A moment, to the second, in the reader's language and time zone. */
-export function sayTime(ms: number): string {
-  return new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "medium" }).format(ms);
-}
-
 /** A span of time, to a tenth of a second, as the reader's language writes numbers and units. */
 export function saySeconds(ms: number): string {
   return new Intl.NumberFormat(locale(), { style: "unit", unit: "second", unitDisplay: "short", minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(ms / 1000);
@@ -48,9 +43,4 @@ export function shorten(hash: string): string {
 /** How an organisation is called; the end of its DID where it has no name. */
 export function callParty(party: { readonly did: string; readonly name: string }): string {
   return party.name === "" ? `…${party.did.slice(-8)}` : party.name;
-}
-
-/** A number as people of this language write it. */
-export function sayCount(count: number): string {
-  return new Intl.NumberFormat(locale()).format(count);
 }

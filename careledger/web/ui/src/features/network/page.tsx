@@ -5,6 +5,7 @@ import type { ReactElement } from "react";
 import { Loading, Problem } from "../../components/states.tsx";
 import { usePresent } from "../../lib/context.ts";
 import { locale } from "../../lib/i18n.ts";
+import { sayTime } from "../../lib/words.ts";
 
 interface Witness {
   readonly name: string;
@@ -74,7 +75,7 @@ function Levels({ network, house }: { readonly network: Network; readonly house:
         {network.mode === "network" ? <><dt><span className="tag good"><Trans>final</Trans></span></dt><dd><Trans>Organisations with more than two thirds of the weight signed it. None of them alone can take it back.</Trans></dd></> : null}
       </dl>
       {network.anchoring === null ? null : <p className="soft"><Trans>Half of the new entries are anchored within {seconds(network.anchoring.p50_ms)} s, nearly all within {seconds(network.anchoring.p95_ms)} s.</Trans></p>}
-      <p className="soft"><Trans>Newest block: {network.height}, {moment(network.time_ms)}</Trans></p>
+      <p className="soft"><Trans>Newest block: {network.height}, {sayTime(network.time_ms)}</Trans></p>
     </section>
   );
 }
@@ -124,8 +125,4 @@ function Witnesses({ network }: { readonly network: Network }): ReactElement {
 
 function seconds(ms: number): string {
   return (ms / 1000).toLocaleString(locale(), { maximumFractionDigits: 1 });
-}
-
-function moment(ms: number): string {
-  return new Intl.DateTimeFormat(locale(), { dateStyle: "medium", timeStyle: "medium" }).format(ms);
 }

@@ -3,11 +3,11 @@ import { Button } from "@mantine/core";
 import { type ReactElement, type ReactNode, useState } from "react";
 import { Problem } from "../../components/states.tsx";
 import { patientOf, usePresent } from "../../lib/context.ts";
+import { sayCount } from "../../lib/words.ts";
 import { CareReceipt } from "./care-receipt.tsx";
 import { save } from "./saving.ts";
 import { Refusal } from "../../lib/refusal.ts";
 import { explain, NAMES, NOT_PREPARED, type Part, SEALED_NAME, take, takeSealed } from "./taking.ts";
-import { numberOf } from "./verdict.tsx";
 import { pack } from "./zip.ts";
 import "./proof.css";
 
@@ -80,7 +80,7 @@ function Take({ act, name, isMain = false, children }: TakeProps): ReactElement 
     <div>
       <p className="row"><Button variant={isMain ? "filled" : "light"} loading={state === "busy"} onClick={() => void run()}>{name}</Button></p>
       <p className="soft small">{children}</p>
-      <p role="status" className="small">{state === "busy" && count > 0 ? <Trans>{numberOf(count)} entries so far…</Trans> : state === "done" ? <Trans>Saved to your downloads.</Trans> : null}</p>
+      <p role="status" className="small">{state === "busy" && count > 0 ? <Trans>{sayCount(count)} entries so far…</Trans> : state === "done" ? <Trans>Saved to your downloads.</Trans> : null}</p>
       {error === undefined ? null : error instanceof Refusal && error.code === NOT_PREPARED ? (
         <p role="alert" className="notice warn"><Trans>First make sealed copies possible: <a href="/me#decisions">My account</a>, “A key of your own”. It takes one touch and the printed code; again after something was erased from the record.</Trans></p>
       ) : <Problem error={error} onRetry={() => void run()} />}

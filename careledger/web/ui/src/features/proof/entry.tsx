@@ -8,9 +8,9 @@ import { patientOf, usePresent } from "../../lib/context.ts";
 import { splitReference } from "../../lib/history.ts";
 import type { Node } from "../../lib/node.ts";
 import type { ReceiptFacts } from "../../lib/proof/index.ts";
-import { dateOf, joinWords, sayDate, sayKind, sayTitle } from "../../lib/words.ts";
+import { dateOf, joinWords, sayCount, sayDate, sayKind, sayTime, sayTitle } from "../../lib/words.ts";
 import { nameOf, readKept } from "./keeping.ts";
-import { momentOf, numberOf, Raw, ReceiptFactsList, Refused, Sentence } from "./verdict.tsx";
+import { Raw, ReceiptFactsList, Refused, Sentence } from "./verdict.tsx";
 import { type Found, verify } from "./verifier.ts";
 
 /** The entry from which somebody came here, checked at once: its receipt, and its content byte for byte. Nothing without one. */
@@ -58,11 +58,11 @@ function Outcome({ checked: { entry, found } }: { readonly checked: Checked }): 
   return (
     <>
       <p><span className="strong">{sayTitle(entry)}</span> <span className="soft small">{joinWords([sayKind(entry.resourceType), sayDate(dateOf(entry))], " · ")}</span></p>
-      {verdict.ok ? <Sentence isGood><Trans>Genuine: what you see is, letter by letter, what was recorded on {momentOf(verdict.time)}.</Trans></Sentence> : <Refused refusal={verdict} />}
+      {verdict.ok ? <Sentence isGood><Trans>Genuine: what you see is, letter by letter, what was recorded on {sayTime(verdict.time, "long")}.</Trans></Sentence> : <Refused refusal={verdict} />}
       <details>
         <summary><Trans>Details</Trans></summary>
         {verdict.ok ? <ReceiptFactsList facts={verdict} /> : <p className="small mono">{verdict.code}: {verdict.sentence}</p>}
-        <p className="small soft"><Trans>Checked here in {numberOf(Math.round(tookMs))} ms.</Trans></p>
+        <p className="small soft"><Trans>Checked here in {sayCount(Math.round(tookMs))} ms.</Trans></p>
         <Raw value={verdict} />
       </details>
     </>

@@ -3,11 +3,12 @@ import { Button } from "@mantine/core";
 import { type DragEvent, type ReactElement, useState } from "react";
 import type { Facts } from "../../lib/proof/answering.ts";
 import type { ExportFacts, ReceiptFacts } from "../../lib/proof/index.ts";
+import { sayCount, sayTime } from "../../lib/words.ts";
 import { type Chosen, judge, type Judged, readChosen } from "./judging.ts";
 import { SealedCopy } from "./sealed-copy.tsx";
 import { ScannedSheet } from "./scanned.tsx";
 import { readCode } from "./sheet-code.ts";
-import { ExportFactsList, momentOf, numberOf, Raw, ReceiptFactsList, Refused, Sentence } from "./verdict.tsx";
+import { ExportFactsList, Raw, ReceiptFactsList, Refused, Sentence } from "./verdict.tsx";
 
 /** Proof files of anybody, checked by this browser alone: nothing is sent anywhere, and no network is needed. */
 export function Files(): ReactElement {
@@ -88,7 +89,7 @@ function Verdict({ judged }: { readonly judged: Judged }): ReactElement {
       <details>
         <summary><Trans>Details</Trans></summary>
         {!verdict.ok ? <p className="small mono">{verdict.code}: {verdict.sentence}</p> : isReceipt(verdict) ? <ReceiptFactsList facts={verdict} /> : isExport(verdict) ? <ExportFactsList facts={verdict} /> : null}
-        <p className="small soft"><Trans>Checked here in {numberOf(Math.round(tookMs))} ms.</Trans></p>
+        <p className="small soft"><Trans>Checked here in {sayCount(Math.round(tookMs))} ms.</Trans></p>
         <Raw value={verdict} />
       </details>
     </div>
@@ -96,12 +97,12 @@ function Verdict({ judged }: { readonly judged: Judged }): ReactElement {
 }
 
 function Good({ facts, hasEarlier }: { readonly facts: Facts; readonly hasEarlier: boolean }): ReactElement {
-  if (isReceipt(facts)) return <Trans>Genuine: this entry stood in the record on {momentOf(facts.asOf.timeMs)} and has not been altered.</Trans>;
+  if (isReceipt(facts)) return <Trans>Genuine: this entry stood in the record on {sayTime(facts.asOf.timeMs, "long")} and has not been altered.</Trans>;
   if (!isExport(facts)) return <Trans>Genuine.</Trans>;
   return hasEarlier ? (
-    <Trans>Genuine and complete: {numberOf(facts.entryCount)} entries, and nothing was removed or altered since the earlier copy.</Trans>
+    <Trans>Genuine and complete: {sayCount(facts.entryCount)} entries, and nothing was removed or altered since the earlier copy.</Trans>
   ) : (
-    <Trans>Genuine and complete: {numberOf(facts.entryCount)} entries, as of {momentOf(facts.asOf.timeMs)}.</Trans>
+    <Trans>Genuine and complete: {sayCount(facts.entryCount)} entries, as of {sayTime(facts.asOf.timeMs, "long")}.</Trans>
   );
 }
 

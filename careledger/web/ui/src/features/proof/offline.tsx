@@ -2,9 +2,10 @@ import { Trans } from "@lingui/react/macro";
 import { Button } from "@mantine/core";
 import { type ReactElement, useState } from "react";
 import type { ExportFacts, Verdict } from "../../lib/proof/index.ts";
+import { sayCount } from "../../lib/words.ts";
 import { type Kept, nameOf, open } from "./keeping.ts";
 import { save } from "./saving.ts";
-import { ExportFactsList, numberOf, Refused, Sentence } from "./verdict.tsx";
+import { ExportFactsList, Refused, Sentence } from "./verdict.tsx";
 import { verify } from "./verifier.ts";
 
 /** The sealed copy is opened and checked on this device alone: no network is needed. */
@@ -28,7 +29,7 @@ export function Offline({ patient, kept }: { readonly patient: string; readonly 
       </p>
       {verdict === undefined ? null : verdict.ok ? (
         <>
-          <Sentence isGood><Trans>The copy is complete and unaltered: {numberOf(verdict.entryCount)} entries.</Trans></Sentence>
+          <Sentence isGood><Trans>The copy is complete and unaltered: {sayCount(verdict.entryCount)} entries.</Trans></Sentence>
           <ExportFactsList facts={verdict} />
         </>
       ) : <Refused refusal={verdict} />}

@@ -5,11 +5,12 @@ import { type ReactElement, useEffect, useState } from "react";
 import { DAMAGED, Problem } from "../../components/states.tsx";
 import { patientOf, usePresent } from "../../lib/context.ts";
 import { Refusal } from "../../lib/refusal.ts";
+import { sayCount, sayTime } from "../../lib/words.ts";
 import { type Checked, checkNow, type Step } from "./checking.ts";
 import { forget, type Kept, nameOf, readKept } from "./keeping.ts";
 import { Offline } from "./offline.tsx";
 import { save } from "./saving.ts";
-import { ExportFactsList, momentOf, numberOf, Raw, Refused, Sentence } from "./verdict.tsx";
+import { ExportFactsList, Raw, Refused, Sentence } from "./verdict.tsx";
 
 type State =
   | { readonly name: "idle" }
@@ -41,7 +42,7 @@ export function OwnRecord(): ReactElement {
   return (
     <section className="card stack">
       <h2><Trans>My record</Trans></h2>
-      <p>{kept === undefined ? <Trans>This device has not looked yet. From the first check on it remembers how the record stood.</Trans> : <Trans>This device looked last on {momentOf(kept.checkedMs)}: {numberOf(kept.heads.record.size)} entries, {numberOf(kept.heads.access.size)} looks.</Trans>}</p>
+      <p>{kept === undefined ? <Trans>This device has not looked yet. From the first check on it remembers how the record stood.</Trans> : <Trans>This device looked last on {sayTime(kept.checkedMs, "long")}: {sayCount(kept.heads.record.size)} entries, {sayCount(kept.heads.access.size)} looks.</Trans>}</p>
       <p className="row">
         <Button size="md" loading={state.name === "busy"} onClick={() => void check()}><Trans>Check my record now</Trans></Button>
         <label className="row small"><input type="checkbox" checked={wantsCopy} onChange={(event) => setWantsCopy(event.target.checked)} /> <Trans>Keep a sealed copy on this device, to check without a network</Trans></label>
@@ -92,14 +93,14 @@ function Outcome({ checked }: { readonly checked: Checked }): ReactElement {
         {beforeMs === undefined ? (
           <Plural value={verdict.entryCount} one="Your record is complete and unaltered: its one entry is there." other="Your record is complete and unaltered: all # entries are there, and every look at it is listed." />
         ) : (
-          <Trans>Your record is complete: all {numberOf(verdict.entryCount)} entries are there, and nothing was changed or removed since {momentOf(beforeMs)}.</Trans>
+          <Trans>Your record is complete: all {sayCount(verdict.entryCount)} entries are there, and nothing was changed or removed since {sayTime(beforeMs, "long")}.</Trans>
         )}
       </Sentence>
       {checked.isKept ? null : <p className="small"><Trans>This browser keeps nothing (a private window?): the next check begins anew.</Trans></p>}
       <details>
         <summary><Trans>What was checked</Trans></summary>
         <ExportFactsList facts={verdict} />
-        <p className="small"><Trans>Your browser did this itself, in {numberOf(Math.round(tookMs))} ms: it computed the fingerprint of every entry, checked that they make the one the ledger holds, that the ledger continues the past that this device trusts, and that every look was allowed.</Trans></p>
+        <p className="small"><Trans>Your browser did this itself, in {sayCount(Math.round(tookMs))} ms: it computed the fingerprint of every entry, checked that they make the one the ledger holds, that the ledger continues the past that this device trusts, and that every look was allowed.</Trans></p>
         {beforeMs === undefined ? <p className="small"><Trans>The first time, the device had to believe the house which ledger is the right one. To be surer, compare with a trust file that you got from somebody else (below).</Trans></p> : null}
         <p className="small"><Link to="/app/looked"><Trans>Who looked</Trans></Link> · <Link to="/app/download"><Trans>Download all of it</Trans></Link></p>
         <Raw value={verdict} />

@@ -3,13 +3,12 @@ import { Button } from "@mantine/core";
 import type { ReactElement } from "react";
 import { createPortal } from "react-dom";
 import { usePresent } from "../../lib/context.ts";
-import { sayKind } from "../../lib/words.ts";
+import { sayCount, sayKind, sayTime } from "../../lib/words.ts";
 import type { Line, Paper } from "./paper.ts";
 import { type Text, writePdf } from "./pdf.ts";
 import { Qr, squaresOf } from "./qr.tsx";
 import { save } from "./saving.ts";
 import { explain, NAMES } from "./taking.ts";
-import { momentOf, numberOf } from "./verdict.tsx";
 import { pack } from "./zip.ts";
 
 const QR_POINTS = 190;
@@ -28,7 +27,7 @@ export function Sheet({ paper }: { readonly paper: Paper }): ReactElement {
   const sheet = (
     <article className="sheet" aria-label={t`The sheet`}>
       <p className="title">{t`Care receipt`}</p>
-      <p><b>{paper.whose}</b> · {house.name} · {momentOf(Math.max(...paper.lines.map((line) => line.facts.asOf.timeMs)))}</p>
+      <p><b>{paper.whose}</b> · {house.name} · {sayTime(Math.max(...paper.lines.map((line) => line.facts.asOf.timeMs)), "long")}</p>
       <ol>{paper.lines.map((line) => <Entry key={line.seal} line={line} />)}</ol>
       <div className="ground">
         <Qr text={paper.code} label={t`Square code with the seals and the ledger's checkpoint`} />
@@ -54,7 +53,7 @@ function Entry({ line }: { readonly line: Line }): ReactElement {
   return (
     <li>
       <b>{line.title}</b> <span>{[sayKind(line.kind), line.date].filter((part) => part !== "").join(" · ")}</span>
-      <div className="small"><Trans>Recorded on {momentOf(facts.time)} by {facts.author}; entry {numberOf(facts.index + 1)} of {numberOf(facts.chartSize)}, version {facts.version}.</Trans></div>
+      <div className="small"><Trans>Recorded on {sayTime(facts.time, "long")} by {facts.author}; entry {sayCount(facts.index + 1)} of {sayCount(facts.chartSize)}, version {facts.version}.</Trans></div>
       <div className="small mono"><Trans>Seal</Trans>: {line.seal}</div>
     </li>
   );
@@ -72,11 +71,11 @@ function useTexts(paper: Paper): readonly Text[] {
   const { t } = useLingui();
   const { house } = usePresent();
   const { ground } = paper;
-  const asOf = momentOf(Math.max(...paper.lines.map((line) => line.facts.asOf.timeMs)));
+  const asOf = sayTime(Math.max(...paper.lines.map((line) => line.facts.asOf.timeMs)), "long");
   const entries = paper.lines.flatMap((line): readonly Text[] => {
     const { facts } = line;
-    const recorded = momentOf(facts.time);
-    const [place, size] = [numberOf(facts.index + 1), numberOf(facts.chartSize)];
+    const recorded = sayTime(facts.time, "long");
+    const [place, size] = [sayCount(facts.index + 1), sayCount(facts.chartSize)];
     return [
       { text: [line.title, sayKind(line.kind), line.date].filter((part) => part !== "").join(" · "), size: 11, isBold: true, above: 8 },
       { text: t`Recorded on ${recorded} by ${facts.author}; entry ${place} of ${size}, version ${facts.version}.`, size: 9 },

@@ -7,6 +7,7 @@ import { LANGUAGES, RECORDS } from "../../lib/directive_words.ts";
 import { locale } from "../../lib/i18n.ts";
 import type { ExportFacts, Level, LightFacts, ReceiptFacts, Refusal } from "../../lib/proof/index.ts";
 import { lookUp } from "../../lib/table.ts";
+import { sayCount, sayTime } from "../../lib/words.ts";
 import { reasonOf } from "./reasons.ts";
 
 /** Green or red, in one sentence, read out when it comes, and brought before the eyes: on a phone it comes below the fold. */
@@ -40,7 +41,7 @@ export function Surely({ level, asOf }: { readonly level: Level; readonly asOf: 
   return (
     <>
       <dt><Trans>How sure</Trans></dt><dd>{i18n._(LEVELS[level])}</dd>
-      <dt><Trans>As of</Trans></dt><dd>{asOf.timeMs !== null && <>{momentOf(asOf.timeMs)} · </>}<Trans>block {asOf.height} of the ledger {asOf.chain}</Trans></dd>
+      <dt><Trans>As of</Trans></dt><dd>{asOf.timeMs !== null && <>{sayTime(asOf.timeMs, "long")} · </>}<Trans>block {asOf.height} of the ledger {asOf.chain}</Trans></dd>
     </>
   );
 }
@@ -48,13 +49,13 @@ export function Surely({ level, asOf }: { readonly level: Level; readonly asOf: 
 export function ExportFactsList({ facts }: { readonly facts: ExportFacts }): ReactElement {
   return (
     <dl className="facts">
-      <dt><Trans>Entries of the record</Trans></dt><dd>{numberOf(facts.entryCount)}</dd>
-      <dt><Trans>Looks at it</Trans></dt><dd>{numberOf(facts.accessCount)}: <Rules rules={facts.rules} /></dd>
+      <dt><Trans>Entries of the record</Trans></dt><dd>{sayCount(facts.entryCount)}</dd>
+      <dt><Trans>Looks at it</Trans></dt><dd>{sayCount(facts.accessCount)}: <Rules rules={facts.rules} /></dd>
       {facts.chart === null ? null : (
         <>
-          <dt><Trans>Erased on purpose</Trans></dt><dd>{facts.chart.bareCount === 0 ? <Trans>none</Trans> : <Trans>{numberOf(facts.chart.bareCount)}, each one announced in the record</Trans>}</dd>
-          <dt><Trans>Decisions on sharing</Trans></dt><dd>{numberOf(facts.chart.directiveCount)}{facts.chart.withoutForce > 0 ? <> · <Trans>{numberOf(facts.chart.withoutForce)} without force</Trans></> : null}</dd>
-          {facts.chart.movedIn > 0 ? <><dt><Trans>Came from another chart</Trans></dt><dd>{numberOf(facts.chart.movedIn)}</dd></> : null}
+          <dt><Trans>Erased on purpose</Trans></dt><dd>{facts.chart.bareCount === 0 ? <Trans>none</Trans> : <Trans>{sayCount(facts.chart.bareCount)}, each one announced in the record</Trans>}</dd>
+          <dt><Trans>Decisions on sharing</Trans></dt><dd>{sayCount(facts.chart.directiveCount)}{facts.chart.withoutForce > 0 ? <> · <Trans>{sayCount(facts.chart.withoutForce)} without force</Trans></> : null}</dd>
+          {facts.chart.movedIn > 0 ? <><dt><Trans>Came from another chart</Trans></dt><dd>{sayCount(facts.chart.movedIn)}</dd></> : null}
           {facts.chart.enrolledKey === null ? null : <><dt><Trans>The key that decides</Trans></dt><dd className="mono">{facts.chart.enrolledKey}</dd></>}
         </>
       )}
@@ -69,9 +70,9 @@ export function ReceiptFactsList({ facts }: { readonly facts: ReceiptFacts }): R
   return (
     <dl className="facts">
       <dt><Trans>What</Trans></dt><dd>{pair?.[LANGUAGES.indexOf(locale())] ?? facts.type} <span className="mono">{facts.type}/{facts.id}</span>, <Trans>version {facts.version}</Trans></dd>
-      <dt><Trans>Recorded</Trans></dt><dd>{momentOf(facts.time)}</dd>
+      <dt><Trans>Recorded</Trans></dt><dd>{sayTime(facts.time, "long")}</dd>
       <dt><Trans>By</Trans></dt><dd>{facts.author}</dd>
-      <dt><Trans>Place in the record</Trans></dt><dd><Trans>entry {numberOf(facts.index + 1)} of {numberOf(facts.chartSize)}</Trans></dd>
+      <dt><Trans>Place in the record</Trans></dt><dd><Trans>entry {sayCount(facts.index + 1)} of {sayCount(facts.chartSize)}</Trans></dd>
       <dt><Trans>The record itself</Trans></dt><dd>{facts.isBodyChecked ? <Trans>was given, and is the one that was recorded</Trans> : <Trans>was not given: only that it exists is shown</Trans>}</dd>
       <dt><Trans>Kept by</Trans></dt><dd className="mono">{facts.organisation}</dd>
       <Surely level={facts.level} asOf={facts.asOf} />
@@ -96,7 +97,7 @@ function Rules({ rules }: { readonly rules: Readonly<Record<string, number>> }):
   const { i18n } = useLingui();
   const say = (known: MessageDescriptor | undefined): string | undefined => known && i18n._(known);
   const named = Object.entries(rules).sort(([, a], [, b]) => b - a);
-  return <>{named.map(([rule, count]) => `${numberOf(count)} ${say(lookUp(RULES, rule)) ?? rule}`).join(", ")}</>;
+  return <>{named.map(([rule, count]) => `${sayCount(count)} ${say(lookUp(RULES, rule)) ?? rule}`).join(", ")}</>;
 }
 
 /** What the verifier found, as it found it; written out only when somebody opens it. */
@@ -113,12 +114,4 @@ export function Raw({ value }: { readonly value: unknown }): ReactElement {
 
 function replaceBytes(_name: string, value: unknown): unknown {
   return value instanceof Uint8Array ? `${value.length} bytes` : value;
-}
-
-export function momentOf(timeMs: number): string {
-  return new Intl.DateTimeFormat(locale(), { dateStyle: "long", timeStyle: "short" }).format(timeMs);
-}
-
-export function numberOf(count: number): string {
-  return new Intl.NumberFormat(locale()).format(count);
 }
