@@ -39,12 +39,16 @@ from careledger.node.layout import Layout
 from careledger.node.log import logger
 from careledger.node.networked import NetworkSequencer
 from careledger.node.networkfile import TrustedTimes, parse_peer
+from careledger.node.profile import ProfileDiffers
 from careledger.node.snapshots import Snapshots
 from careledger.node.statesync import StateSync
 from careledger.primitives.errors import CareLedgerError, Conflict, Misconfigured, NotFound, Unavailable
 
 SIGNER: Final = "signer.sock"
 PEERS_NAME: Final = "peers"
+LAST_BLOCK_SECONDS: Final = 15.0
+"""So long the engine outlives its node before an upgrade: who has the last block of the old program gives it to the others.
+Else two of four may lack it, and nobody is left to get it from."""
 BEGINNING_FAILED: Final = "engine: State sync failed"
 """What the engine says before it waits for ever: it tries no other way to begin."""
 STALE_SECONDS: Final = 10.0
@@ -133,10 +137,13 @@ class Networking:
     async def _stop_with(sequencer: NetworkSequencer, engine: EngineProcess) -> None:
         """A node that cannot follow takes no part in deciding either. What it has stays, and says why it stopped."""
         await sequencer.failed.wait()
+        seconds = 0.0
         try:
             sequencer.check_health()
         except CareLedgerError as error:
             logger().error("the node has stopped", reason=error.message, hint=error.hint)
+            seconds = LAST_BLOCK_SECONDS if error.code == ProfileDiffers.code else 0.0
+        await asyncio.sleep(seconds)
         await engine.stop()
 
     def _open_signer(self) -> Signer | None:

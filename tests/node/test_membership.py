@@ -16,11 +16,12 @@ from careledger.engine import privval
 from careledger.engine.logs import parse_line
 from careledger.engine.signing_guard import GUARD_NAME, open_guard
 from careledger.node import membership
+from careledger.node import networking as networking_module
 from careledger.node.config import load
 from careledger.node.founders import begin_engine
 from careledger.node.networking import Networking, open_own_validator
 from careledger.node.statesync import OtherRecords
-from careledger.primitives.errors import CareLedgerError, Conflict, Invalid, Misconfigured
+from careledger.primitives.errors import CareLedgerError, Conflict, Invalid, Misconfigured, Unavailable
 from tests.engine.test_signer import vote
 from tests.faults.rig import PASSPHRASE
 from tests.node.solo import Solo, new_solo, solo_of
@@ -146,7 +147,11 @@ LAST_WORDS = {"level": "error", "_msg": "State sync failed", "module": "statesyn
     ("known", "said", "exit_code"),
     [
         (None, "failed to verify header", 7),
-        (OtherRecords("the ledger holds anchors that this home does not know", hint="restore it"), "abort", 5),
+        (
+            OtherRecords("the ledger holds anchors that this home does not know", hint="restore it"),
+            "abort",
+            5,
+        ),
     ],
 )
 def test_a_beginning_that_failed_ends_the_node_with_a_code_and_what_to_do(
@@ -163,3 +168,30 @@ def test_a_beginning_that_failed_ends_the_node_with_a_code_and_what_to_do(
             node.run(to.ended())
         assert compute_exit_code(ended.value) == exit_code and ended.value.hint
         assert ended.value is known or said in ended.value.message
+
+
+@pytest.mark.parametrize(("code", "stays"), [("profile-differs", True), ("unavailable", False)])
+def test_before_an_upgrade_the_engine_gives_the_last_block_to_the_others(
+    monkeypatch: pytest.MonkeyPatch, code: str, stays: bool
+) -> None:
+    monkeypatch.setattr(networking_module, "LAST_BLOCK_SECONDS", 3600.0)
+
+    async def is_on() -> bool:
+        stopped, failed = asyncio.Event(), asyncio.Event()
+        failed.set()
+
+        def check_health() -> None:
+            raise Unavailable("the next block is not this program's", code=code)
+
+        async def stop() -> None:
+            stopped.set()
+
+        sequencer: Any = SimpleNamespace(failed=failed, check_health=check_health)
+        engine: Any = SimpleNamespace(stop=stop)
+        stopping = asyncio.create_task(Networking._stop_with(sequencer, engine))
+        await asyncio.wait([stopping], timeout=0.1)
+        stopping.cancel()
+        await asyncio.gather(stopping, return_exceptions=True)
+        return not stopped.is_set()
+
+    assert asyncio.run(is_on()) is stays
