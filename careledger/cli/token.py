@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -73,6 +74,9 @@ def check_asked(org: str | None, purpose: str | None) -> None:
         raise UsageError(f"{org!r} is no DID of this kind", hint=error.hint) from None
 
 
+_TOKEN_OR_ID = re.compile(r"[0-9a-f]{32}|[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
+
+
 @app.command
 def revoke(
     token: Annotated[str, Parameter(name="TOKEN", help="The token, or its id.")],
@@ -81,5 +85,9 @@ def revoke(
     options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
 ) -> None:
     """Revoke a token: no request that starts after this returns is answered with it."""
+    if not _TOKEN_OR_ID.fullmatch(token):  # else a slip of the pen would be told "revoked"
+        raise UsageError(
+            "this is neither a token nor a token's id", hint="32 hex digits, as `token` printed them"
+        )
     result = calls.call(options, "token.revoke", {"token": token})
     print_result(result, as_json=options.json, text=f"revoked {result['id']}")

@@ -94,3 +94,12 @@ def test_help_loads_nothing_heavy(arguments, heavy):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+@pytest.mark.parametrize(
+    "mistyped", ["zzz", "30ecd3b0e0e3661b0caf317ded8d76", "30ecd3b0e0e3661b0caf317ded8d767f "]
+)
+def test_what_is_no_token_is_not_told_to_be_revoked(tmp_path, mistyped, capsys):
+    assert cli_run.run(["token", "revoke", mistyped, "--home", str(tmp_path)]) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, "hint: " in printed.err) == ("", True)
