@@ -252,7 +252,8 @@ class Node:
     def access(self, patient: str) -> list[dict[str, Any]]:
         """The access log of a chart (`house` is the organisation's own)."""
         entries = self.command("access_log", patient=patient)["entries"]
-        return [one for one in entries if one["rule"] != "log-read"]  # what asking here leaves is not asked about
+        # what asking here leaves is not what is asked about
+        return [one for one in entries if one["rule"] != "log-read"]
 
 
 _held: list[socket.socket] = []
