@@ -5,7 +5,7 @@ import { lingui } from "@lingui/vite-plugin";
 import react from "@vitejs/plugin-react";
 import { build } from "esbuild";
 import { defineConfig } from "vitest/config";
-import type { Plugin } from "vite";
+import type { HtmlTagDescriptor, Plugin } from "vite";
 import { writeVariables } from "./src/app/variables.ts";
 
 const OUT = "out/app";
@@ -21,6 +21,28 @@ function themeVariables(): Plugin {
     name: "theme-variables",
     resolveId: (id) => (id === VARIABLES ? `\0${VARIABLES}` : null),
     load: (id) => (id === `\0${VARIABLES}` ? writeVariables() : null),
+  };
+}
+
+/**
+ * The page names the application's files beside those of the small file that fetches them, so that nothing waits for that one
+ * to run (src/app/main.tsx).
+ */
+function nameStart(): Plugin {
+  return {
+    name: "name-start",
+    apply: "build",
+    transformIndexHtml: {
+      order: "post",
+      handler(html, { bundle = {} }): HtmlTagDescriptor[] {
+        const chunks = Object.values(bundle).filter((one) => one.type === "chunk");
+        const wanted = new Set(chunks.filter((one) => one.name === "start").map((one) => one.fileName));
+        for (const name of wanted) for (const below of chunks.find((one) => one.fileName === name)?.imports ?? []) wanted.add(below);
+        return [...wanted]
+          .filter((name) => !html.includes(name))
+          .map((name) => ({ tag: "link", attrs: { rel: "modulepreload", crossorigin: true, href: `/${name}` }, injectTo: "head" }));
+      },
+    },
   };
 }
 
@@ -51,7 +73,7 @@ async function bundleWorker(files: readonly string[]): Promise<string> {
 }
 
 export default defineConfig({
-  plugins: [themeVariables(), react(), lingui({ macroTransform: true }), finish()],
+  plugins: [themeVariables(), react(), lingui({ macroTransform: true }), nameStart(), finish()],
   build: {
     target: "es2024",
     assetsInlineLimit: 0,

@@ -9,15 +9,22 @@ export interface Beginning {
   readonly node: Node | null;
 }
 
-/** Asks the node who is here. Never throws: a node that is not reached is a state that the pages show. */
-export async function begin(): Promise<Beginning> {
+/** Who is here, as the node answers `asked`. Never throws: a node that is not reached is a state that the pages show. */
+export async function begin(asked: Promise<Response>): Promise<Beginning> {
   try {
-    const house = await readHouse();
+    const house = await readHouse(asked);
     const session = house.session;
-    return { house, session, node: session === null ? null : new Node(new Tokens(session.kind), leaveAll) };
+    return { house, session, node: session === null ? null : new Node(beginTokens(session), leaveAll) };
   } catch {
     return { house: undefined, session: null, node: null };
   }
+}
+
+/** The first token is asked for while the page is drawn yet; a refusal is told to whoever wants it then. */
+function beginTokens(session: Session): Tokens {
+  const tokens = new Tokens(session.kind);
+  tokens.get().catch(() => undefined);
+  return tokens;
 }
 
 /**

@@ -7,32 +7,21 @@ import "@mantine/core/styles/Loader.css";
 import "@mantine/core/styles/Paper.css";
 import "../components/base.css";
 import "./shell.css";
-import { createRoot } from "react-dom/client";
-import { addCatalog, findLocale, speak } from "../lib/i18n.ts";
-import { App } from "./app.tsx";
-import { begin } from "./beginning.ts";
-import { forgetWhenLeft } from "./leaving.ts";
 import { allowOwnScripts } from "./policy.ts";
 
 allowOwnScripts();
 
-async function start(): Promise<void> {
-  const place = document.getElementById("app");
-  if (place === null) return;
-  await speak(findLocale([document.cookie.match(/(?:^|; )careledger-spoken=(\w\w)/)?.[1] ?? "", ...navigator.languages]));
-  const [beginning] = await Promise.all([
-    begin(),
-    addCatalog({ en: () => import("./locales/en.po"), es: () => import("./locales/es.po") }),
-  ]);
-  const root = createRoot(place);
-  root.render(<App beginning={beginning} />);
-  forgetWhenLeft(() => root.unmount());
-}
+/**
+ * This file is small and imports nothing of the application: it asks who is here while the rest is still on its way, and a
+ * phone has a moment between the two. The page names the rest's files already (vite.config.ts), so they come at once.
+ */
+const asked = fetch("/session", { credentials: "same-origin", cache: "no-store" });
+asked.catch(() => undefined); // heard by whoever reads the answer
+void import("./start.tsx").then(({ start }) => start(asked));
 
 /** The application opens without a network from the second time on. */
 function keepOffline(): void {
   if ("serviceWorker" in navigator) void navigator.serviceWorker.register("/sw.js").catch(() => undefined);
 }
 
-void start();
 addEventListener("load", keepOffline);

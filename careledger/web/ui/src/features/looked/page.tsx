@@ -1,7 +1,7 @@
 import { Plural, Trans, useLingui } from "@lingui/react/macro";
 import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { type ReactElement, useCallback, useEffect, useMemo, useState } from "react";
+import { type ReactElement, useCallback, useDeferredValue, useEffect, useMemo, useState } from "react";
 import { Empty, Loading, Problem } from "../../components/states.tsx";
 import { patientOf, usePresent } from "../../lib/context.ts";
 import { useNews } from "./live.ts";
@@ -33,13 +33,14 @@ export function Page(): ReactElement {
     [queries, queryKey],
   );
   useNews(node, patient, query.data?.pages[0]?.total, onNews);
-  const entries = useMemo(() => joinLogs(query.data?.pages ?? []), [query.data]);
+  const data = useDeferredValue(query.data); // a long log is drawn in slices
+  const entries = useMemo(() => joinLogs(data?.pages ?? []), [data]);
   return (
     <section className="looked">
       <h1><Trans>Who looked at my record</Trans></h1>
       <p className="soft narrow"><Trans>Every look is written down before anything is shown, and nobody can remove it unseen: not the house, not its technicians. <Link to="/app/proof">Check that yourself</Link></Trans></p>
-      {query.isPending ? <Loading /> : query.isError ? <Problem error={query.error} onRetry={() => void query.refetch()} /> : (
-        <Looks entries={entries} more={query.hasNextPage ? () => void query.fetchNextPage() : undefined} isBusy={query.isFetchingNextPage} pages={query.data.pages.length} />
+      {query.isError ? <Problem error={query.error} onRetry={() => void query.refetch()} /> : data === undefined ? <Loading /> : (
+        <Looks entries={entries} more={query.hasNextPage ? () => void query.fetchNextPage() : undefined} isBusy={query.isFetchingNextPage} pages={data.pages.length} />
       )}
     </section>
   );

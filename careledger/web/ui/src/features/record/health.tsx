@@ -4,7 +4,7 @@ import { Trans, useLingui } from "@lingui/react/macro";
 import { Button } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import type { FhirResource } from "fhir/r4";
-import { type ReactElement, useState } from "react";
+import { type ReactElement, useDeferredValue, useState } from "react";
 import { Icon } from "../../components/icon.tsx";
 import { Loading, Problem } from "../../components/states.tsx";
 import { patientOf, usePresent } from "../../lib/context.ts";
@@ -92,15 +92,16 @@ export function Page(): ReactElement {
   const patient = patientOf(session);
   useLive(patient);
   const found = useQuery({ queryKey: ["chart", patient, "health"], queryFn: () => node.searches(PARTS.map((part) => searchOf(part, patient, part.now))) });
+  const data = useDeferredValue(found.data); // long lists are drawn in slices
   return (
     <section className="record wide">
       <h1><Trans>My health</Trans></h1>
-      {found.isPending ? <Loading /> : null}
+      {data === undefined && !found.isError ? <Loading /> : null}
       {found.isError ? <Problem error={found.error} onRetry={() => void found.refetch()} /> : null}
-      {found.data === undefined ? null : (
+      {data === undefined ? null : (
         <div className="cards">
           {PARTS.map((part, at) => {
-            const first = found.data[at];
+            const first = data[at];
             if (first === undefined || (IF_ANY.includes(part.key) && first.resources.length === 0)) return null;
             return <Card key={part.key} part={part} first={first} patient={patient} />;
           })}

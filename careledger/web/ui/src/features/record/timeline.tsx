@@ -3,7 +3,7 @@ import { Button } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import type { Encounter } from "fhir/r4";
-import { type ReactElement, useMemo, useState } from "react";
+import { type ReactElement, useDeferredValue, useMemo, useState } from "react";
 import { Icon } from "../../components/icon.tsx";
 import { Empty, Loading, Problem } from "../../components/states.tsx";
 import { patientOf, usePresent } from "../../lib/context.ts";
@@ -55,11 +55,10 @@ function Timeline({ patient, kind }: { readonly patient: string; readonly kind: 
     queryFn: ({ pageParam }) => (pageParam === undefined ? readFirst(node, patient, kind) : readFurther(node, kind, pageParam)),
     getNextPageParam: (_last, all) => findCursor(all),
   });
-  const portions = found.data?.pages;
+  const portions = useDeferredValue(found.data?.pages); // a long list is drawn in slices
   const moments = useMemo(() => groupMoments(listEntries(portions ?? [])), [portions]);
   const visits = useMemo(() => mapVisits(portions ?? []), [portions]);
-  if (found.isPending) return <Loading />;
-  if (portions === undefined) return <Problem error={found.error} onRetry={() => void found.refetch()} />;
+  if (portions === undefined) return found.isError ? <Problem error={found.error} onRetry={() => void found.refetch()} /> : <Loading />;
   const more = found.hasNextPage
     ? <Button variant="default" loading={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}><Trans>Earlier</Trans></Button>
     : <p className="soft small">{moments.length === 0 ? null : <Trans>This is the beginning of your record in this house.</Trans>}</p>;
