@@ -91,8 +91,8 @@ def list_account_lines(place: str) -> list[str]:
     found = []
     for path in (ROOT / "careledger" / place).glob("*.py"):
         for text in _ACCOUNT.findall(path.read_text()):
-            whats = ("linked", "unlinked") if "sign-in" in text else ("disabled", "enabled")
-            for what, way in zip(whats, _WAYS, strict=True):
+            causes = ("linked", "unlinked") if "sign-in" in text else ("disabled", "enabled")
+            for what, way in zip(causes, _WAYS, strict=True):
                 filled = text
                 known = {"what": what, "name_of(people, by)": "Ruth", "tell_inviting(people, account)": way}
                 for hole, filling in known.items():
