@@ -24,6 +24,7 @@ from careledger.ledger.consensus.queues import Room
 from careledger.ledger.kernel import ED25519, Key
 from careledger.ledger.transaction import compute_id, decode_transaction
 from careledger.node import application
+from careledger.node.founders import FOUNDING_WEIGHT
 from careledger.vault import journal
 from tests.simulation import checks
 from tests.simulation.ballots import Block, Book, Powers
@@ -90,7 +91,7 @@ class Simulation:
         self.is_calm = False
         self.genesis_ms = START_MS
         self._validators = [Key(ED25519, one) for one in founded(count).validators]
-        self.founding_powers: Powers = dict.fromkeys(range(count), 1)
+        self.founding_powers: Powers = dict.fromkeys(range(count), FOUNDING_WEIGHT)
         self.liar = self.world.chance.randrange(count) if self.scenario.has_liar else -1
         self.forgetful = self.world.chance.randrange(count) if self.scenario.forgets else -1
         self.silent = self.world.chance.randrange(count) if self.scenario.has_silent else -1
@@ -127,7 +128,7 @@ class Simulation:
         """As the engine's genesis file says."""
         home = founded(self.count)
         updates = [
-            schema.ValidatorUpdate(pub_key=schema.PublicKey(ed25519=key.public), power=1)
+            schema.ValidatorUpdate(pub_key=schema.PublicKey(ed25519=key.public), power=FOUNDING_WEIGHT)
             for key in self._validators
         ]
         state = json.dumps({"genesis": home.genesis.to_bytes().hex()}).encode()
