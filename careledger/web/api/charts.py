@@ -67,7 +67,7 @@ async def head(parts: Parts, request: ApiRequest, found: Found) -> FhirResponse:
 async def _sizes(parts: Parts, caller: Caller, patient: str) -> Sizes:
     """As decided now. Raises NotFound for a chart that is not there (any more), and what a refusal raises."""
     decision, sizes = looks.read_sizes(parts.context, caller, patient)
-    if not decision.permit:
+    if sizes is None and not decision.permit:
         await caller.refuse(parts.context, decision, f"Patient/{patient}")
     if sizes is None:
         raise absent()

@@ -6,7 +6,6 @@ finish what it began. The way there is begun by a link of our own page, never by
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -23,7 +22,6 @@ from careledger.web.smart.visits import NotFromOurPage, Visit
 
 START: Final = "/sign-in/provider"
 ANSWER: Final = "/sign-in/provider/answer"
-_TICKET: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _OURS: Final = (b"same-origin", b"none")
 """`Sec-Fetch-Site` of our own link, and of somebody who typed the address."""
 
@@ -38,10 +36,10 @@ class Federated:
         """To the provider: to sign in, or, for somebody signed in, to confirm that it is still they."""
         if visit.request.headers.get(b"sec-fetch-site", b"same-origin") not in _OURS:
             raise NotFromOurPage
-        ticket, signed_in = form.one("ticket"), visit.signed_in
+        signed_in = visit.signed_in
         address = await begin(
             self.provider, people.registry, visit.set_out(), visit.now_ms,
-            ticket=ticket if _TICKET.fullmatch(ticket) else "",
+            ticket=form.one("ticket"),
             account=signed_in.account.id if signed_in is not None else "",
             session=signed_in.key if signed_in is not None else b"",
         )  # fmt: skip
