@@ -316,7 +316,7 @@ def test_history_says_how_each_version_came_about(client: Client) -> None:
 
 
 def test_type_history_spans_charts_and_pages_stay_whole(client: Client) -> None:
-    ids = [client.made(patient(f"N{n}"))["id"] for n in range(7)]
+    made = [client.made(patient(f"N{n}")) for n in range(7)]
     page, seen = client.get("Patient/_history?_count=3"), []
     while True:
         seen += [entry["resource"]["id"] for entry in entries(page)]
@@ -324,7 +324,8 @@ def test_type_history_spans_charts_and_pages_stay_whole(client: Client) -> None:
         if not following:
             break
         page = client.get(following[0])
-    assert seen == list(reversed(ids))
+    newest_first = sorted(made, key=lambda one: (one["meta"]["lastUpdated"], one["id"]), reverse=True)
+    assert seen == [one["id"] for one in newest_first], "those of one millisecond by their ids"
 
 
 def test_since_limits_history(client: Client) -> None:
