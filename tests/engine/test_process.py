@@ -135,7 +135,7 @@ def test_an_engine_that_will_not_stop_is_killed(tmp_path, monkeypatch):
 
     async def test():
         log = Logged()
-        process = await started(tmp_path, "trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done", log)
+        process = await started(tmp_path, "trap '' TERM; echo $$ > pid; exec sleep 60", log)
         pid = int(await read_when_there(tmp_path / "home" / "pid"))
         assert pid == process.pid
         await process.stop()
