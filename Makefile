@@ -74,6 +74,10 @@ bench: setup  ## measure; prints the table of figures and writes bench.json
 bench-ui: dev  ## measure the web application in Chromium; writes bench-ui.json
 	@$(PY) -m bench.ui_bench --output bench-ui.json
 
+.PHONY: bench-network
+bench-network: dev engine  ## measure four organisations on one ledger; writes bench-network.json
+	@$(PY) -m bench.network_bench --output bench-network.json
+
 .PHONY: bench-auth
 bench-auth: dev  ## measure the authorisation server; writes bench-auth.json
 	@$(PY) -m bench.auth_bench --output bench-auth.json
