@@ -21,7 +21,7 @@ from typing import Any
 
 import uvloop
 
-from bench import join_bench, light_bench
+from bench import faults_bench, join_bench, light_bench, processes
 from bench.client import Client
 from bench.figures import COLUMNS, Figure, compute_row, compute_table
 from careledger.contracts.consent import compute_revocation_hash, revoke_message
@@ -51,8 +51,10 @@ FIGURES = (
     Figure("finalised", "signed transactions, finalised", "/s", 1000, 1800, True),
     Figure("anchored", "FHIR writes anchored, clients at all four nodes", "/s", 1000, 2000, True),
     Figure("anchor_p95", "from 201 to anchored, p95", "s", 1.5, 0.8, False),
+    Figure("revocation", "revocation in force at every node", "blocks", 1, 1, False),
     Figure("growth", "ledger growth a write at 100 writes/s, without commit signatures", "B", 100, 50, False),
     Figure("join", "new node by state sync, 100,000 state keys", "s", 30, 10, False),
+    Figure("back", "blocks again after kill, pause, disconnect, restart, the worst", "s", 20, 10, False),
     Figure("light", "light client: a header with four ML-DSA signatures", "ms", 10, 5, False),
 )
 
@@ -63,25 +65,38 @@ class Network:
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="careledger-bench-network-"))
         started = time.monotonic()
-        told = self._careledger("up", "--orgs", str(ORGANISATIONS), "--json")
+        told = self.command("up", "--orgs", str(ORGANISATIONS), "--json")
         self.up_s = time.monotonic() - started
         self.organisations: list[dict[str, Any]] = json.loads(told)["organisations"]
 
-    def _careledger(self, *arguments: str) -> str:
+    def command(self, *arguments: str) -> str:
+        """`careledger network …`; what it prints."""
         command = [sys.executable, "-m", "careledger", "network", *arguments, "--dir", str(self.folder)]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def status(self) -> list[dict[str, Any]]:
         """Of every organisation."""
-        organisations: list[dict[str, Any]] = json.loads(self._careledger("status", "--json"))[
-            "organisations"
-        ]
+        organisations: list[dict[str, Any]] = json.loads(self.command("status", "--json"))["organisations"]
         return organisations
 
-    def token(self, organisation: dict[str, Any]) -> str:
-        """A token for all of its records."""
+    def processes(self, organisation: dict[str, Any]) -> list[int]:
+        """Its node, the workers below it, and its engine."""
+        pid = (self.folder / organisation["name"] / "pid").read_text().split()[0]
+        return processes.tree(int(pid))
+
+    def cpu_s(self) -> float:
+        """CPU seconds of all nodes and engines so far."""
+        return sum(processes.cpu_s(self.processes(one)) for one in self.organisations)
+
+    def memory_mb(self) -> float:
+        """Of the organisation that needs most, node and engine together."""
+        return max(processes.memory_mb(self.processes(one)) for one in self.organisations)
+
+    def token(self, organisation: dict[str, Any], somebody_of: str = "") -> str:
+        """A token for all of its records, for somebody of another organisation (a DID) if that is said."""
         command = [sys.executable, "-m", "careledger", "token", "--home", organisation["home"]]
         command += ["--client", "bench", "--scope", "system/*.cruds"]
+        command += ["--org", somebody_of] if somebody_of else []
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     def remove(self) -> None:
@@ -168,7 +183,7 @@ async def bench_transactions(network: Network) -> dict[str, Any]:
     for rate in RATES:
         count = rate * TRANSACTION_SECONDS // ORGANISATIONS
         first = (await rpc.status()).sync_info.latest_block_height + 1
-        started = time.monotonic()
+        started, cpu_s = time.monotonic(), network.cpu_s()
         senders = [Sender(one) for one in network.organisations]
         await asyncio.gather(
             *[
@@ -188,6 +203,7 @@ async def bench_transactions(network: Network) -> dict[str, Any]:
         row = {
             "offered": rate, "sent": round(ORGANISATIONS * count / offered_s), "finalised": round(done / seconds),
             "blocks": height - first, "seconds": round(seconds, 1),
+            "server_cpu_ms": round(1000 * (network.cpu_s() - cpu_s) / done, 3), "memory_mb": round(network.memory_mb()),
         }  # fmt: skip
         rows.append(row)
         print(f"transactions: {row}", flush=True)
@@ -236,7 +252,7 @@ async def bench_writes(network: Network) -> dict[str, Any]:
     writers = [Writers(one, network.token(one)) for one in network.organisations]
     await asyncio.gather(*[one.prepare() for one in writers])
     before = network.status()
-    started = time.monotonic()
+    started, cpu_s = time.monotonic(), network.cpu_s()
     stop = started + WRITE_SECONDS
     written = await asyncio.gather(*[_write_until(one, stop) for one in writers])
     total = sum(written)
@@ -250,6 +266,7 @@ async def bench_writes(network: Network) -> dict[str, Any]:
     result = {
         "written": total, "written_s": round(total / WRITE_SECONDS), "anchored_s": round(anchored / seconds),
         "anchor_p50_ms": [one["anchor_p50_ms"] for one in now], "anchor_p95_ms": [one["anchor_p95_ms"] for one in now],
+        "server_cpu_ms": round(1000 * (network.cpu_s() - cpu_s) / total, 3), "memory_mb": round(network.memory_mb()),
     }  # fmt: skip
     print(f"writes: {result}", flush=True)
     result["growth"] = await bench_growth(network, writers)
@@ -305,6 +322,7 @@ async def main(arguments: argparse.Namespace) -> dict[str, Any]:
     """Everything that was asked for."""
     raw: dict[str, Any] = {}
     measured: dict[str, float] = {}
+    cpu_ms: dict[str, float] = {}
     if "light" in arguments.parts:
         raw["light"] = light_bench.measure()
         measured["light"] = raw["light"]["header_ms"]
@@ -314,25 +332,33 @@ async def main(arguments: argparse.Namespace) -> dict[str, Any]:
         if "transactions" in arguments.parts:
             raw["transactions"] = await bench_transactions(network)
             measured["finalised"] = raw["transactions"]["finalised"]
+            cpu_ms["finalised"] = min(row["server_cpu_ms"] for row in raw["transactions"]["rows"])
         if "writes" in arguments.parts:
             raw["writes"] = await bench_writes(network)
             measured["anchored"] = raw["writes"]["anchored_s"]
+            cpu_ms["anchored"] = raw["writes"]["server_cpu_ms"]
             measured["anchor_p95"] = max(raw["writes"]["anchor_p95_ms"]) / 1000
             measured["growth"] = raw["writes"]["growth"]["bytes_a_write"]
+        if "revocations" in arguments.parts:
+            raw["revocations"] = await faults_bench.measure_revocations(network)
+            measured["revocation"] = raw["revocations"]["blocks"]
+        if "faults" in arguments.parts:
+            raw["faults"] = await asyncio.to_thread(faults_bench.measure_faults, network)
+            measured["back"] = raw["faults"]["worst"]
         if "join" in arguments.parts:
             raw["join"] = {"keys": await join_bench.fill(network)} | join_bench.join(network)
             measured["join"] = raw["join"]["joined_s"]
     finally:
         network.remove()
-    rows = [compute_row(figure, measured.get(figure.key), None) for figure in FIGURES]
-    print(compute_table(rows, COLUMNS[:5]))
+    rows = [compute_row(figure, measured.get(figure.key), cpu_ms.get(figure.key)) for figure in FIGURES]
+    print(compute_table(rows, COLUMNS[:6]))
     print(json.dumps(raw, indent=1))
     return raw
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="light,transactions,writes,join")
+    parser.add_argument("--only", default="light,transactions,writes,revocations,faults,join")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
     options.parts = frozenset(options.only.split(","))

@@ -11,7 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-TICKS = os.sysconf("SC_CLK_TCK")
+from bench import processes
+
 READY_SECONDS_MAX = 120
 COMMAND = Path(__file__).resolve().parent.parent / ".venv" / "bin" / "careledger"
 
@@ -73,7 +74,7 @@ class Node:
 
     def log_tail(self) -> str:
         """The end of the server's log."""
-        return _read(self.folder / "serve.log")[-3000:]
+        return processes.read(self.folder / "serve.log")[-3000:]
 
     def remove(self) -> None:
         """Stop and delete everything."""
@@ -90,31 +91,15 @@ class Node:
         """The server and all below it."""
         if self._process is None:
             return []
-        found, pending = [], [self._process.pid]
-        while pending:
-            pid = pending.pop()
-            found.append(pid)
-            for task in Path(f"/proc/{pid}/task").glob("*/children"):
-                pending += [int(child) for child in _read(task).split()]
-        return found
+        return processes.tree(self._process.pid)
 
     def cpu_s(self) -> float:
         """CPU seconds of all its processes so far."""
-        ticks = 0
-        for pid in self.processes():
-            fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
-            if fields:
-                ticks += int(fields[11]) + int(fields[12])
-        return ticks / TICKS
+        return processes.cpu_s(self.processes())
 
     def memory_mb(self) -> float:
         """Proportional set size of all its processes: what is shared counts once."""
-        kilobytes = 0
-        for pid in self.processes():
-            for line in _read(Path(f"/proc/{pid}/smaps_rollup")).splitlines():
-                if line.startswith("Pss:"):
-                    kilobytes += int(line.split()[1])
-        return kilobytes / 1024
+        return processes.memory_mb(self.processes())
 
     def disk_bytes(self) -> dict[str, int]:
         """Allocated bytes below the home, by its first folder."""
@@ -124,13 +109,6 @@ class Node:
                 name = path.relative_to(self.home).parts[0]
                 sizes[name] = sizes.get(name, 0) + path.stat().st_blocks * 512
         return sizes
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:  # the process has ended meanwhile
-        return ""
 
 
 def sync_latency_ms(folder: Path, count: int = 300) -> dict[str, float]:

@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "verifier").glob("*.md")])
 READY_S = 60
 TOUR_S = 120
+MEASURES = sorted([*(ROOT / "bench").glob("*.py"), *(ROOT / "tests" / "campaigns").glob("*.py")])
 DEMO = [sys.executable, "-m", "careledger", "demo", "--patients", "2"]
 
 
@@ -43,14 +44,25 @@ def test_links_lead_to_files(document):
     assert not [link for link in links if link and not (document.parent / link).exists()]
 
 
+def find_unknown_targets(code: str) -> set[str]:
+    """What `code` calls by `make` and the Makefile has not."""
+    targets = set(re.findall(r"^([a-z][a-z%-]*):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    targets |= {f"campaign-{path.stem}" for path in (ROOT / "tests" / "campaigns").glob("*.py")}
+    return set(re.findall(r"(?:^|[`(\s])make ([a-z][a-z-]+)", code)) - targets
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_benches_and_campaigns_name_targets_that_exist(measure):
+    text = measure.read_text("utf-8")
+    called = re.findall(r"`([^`\n]+)`|^ *(make [a-z-]+)", text, re.MULTILINE)
+    assert find_unknown_targets("\n".join(quoted or alone for quoted, alone in called)) == set()
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_commands_and_targets_exist(document):
     text = document.read_text("utf-8")
     code = "\n".join(re.findall(r"```[a-z]*\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text))
-    targets = set(re.findall(r"^([a-z][a-z%-]*):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-    targets |= {f"campaign-{path.stem}" for path in (ROOT / "tests" / "campaigns").glob("*.py")}
-    named = set(re.findall(r"(?:^|[`(\s])make ([a-z][a-z-]+)", code))
-    assert named <= targets, named - targets
+    assert find_unknown_targets(code) == set()
     commands = {command.name for command in COMMANDS}
     named = set(re.findall(r"(?:^|[\s(/])careledger ([a-z][a-z-]+)", code))
     assert named <= commands, named - commands
