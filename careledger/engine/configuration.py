@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import ipaddress
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +22,7 @@ import msgspec
 
 from careledger.ledger.transaction import TRANSACTION_SIZE_MAX
 from careledger.primitives.errors import Corrupt, Invalid
-from careledger.primitives.files import sync_path
+from careledger.primitives.files import write_durably
 from careledger.primitives.hashing import sha256
 from careledger.primitives.signing import SEED_SIZE, ed25519_public_key
 
@@ -327,18 +326,6 @@ def compute_node_key(seed: bytes) -> bytes:
     """The content of node_key.json."""
     value = base64.b64encode(seed + ed25519_public_key(seed)).decode()
     return msgspec.json.encode(_NodeKeyFile(_Key("tendermint/PrivKeyEd25519", value)))
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """A file that only this user reads, whole or as it was, and durable when this returns."""
-    temporary = path.with_name(path.name + ".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    sync_path(path.parent)
 
 
 def _invalid(message: str) -> Invalid:

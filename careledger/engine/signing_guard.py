@@ -9,7 +9,6 @@ the disks of this and of every other node set back together, and a copy of key a
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 import time
@@ -23,6 +22,7 @@ import msgspec
 from careledger.engine.sign_bytes import PRECOMMIT, Asked
 from careledger.engine.stamped import Stamp, read_stamped, write_stamped
 from careledger.primitives.errors import Conflict, Corrupt, Invalid, Misconfigured, Unavailable
+from careledger.primitives.files import take_lock
 from careledger.primitives.hashing import sha256
 
 GUARD_NAME: Final = "signed.json"
@@ -243,14 +243,9 @@ def recover_guard(path: Path, chain_id: str, public: bytes, floor: int, clock: C
 
 
 def _take_lock(path: Path) -> int:
-    descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise Conflict(
-            "another process signs with this key", hint="stop it first", code="signer-in-use"
-        ) from None
+    descriptor = take_lock(path.with_name(path.name + ".lock"))
+    if descriptor is None:
+        raise Conflict("another process signs with this key", hint="stop it first", code="signer-in-use")
     return descriptor
 
 

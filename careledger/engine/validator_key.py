@@ -14,9 +14,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from careledger.engine.configuration import write_durably
 from careledger.engine.genesis import KeyType, compute_address
 from careledger.primitives.errors import Corrupt, Invalid, Misconfigured, NotFound
+from careledger.primitives.files import write_durably
 from careledger.primitives.signing import (
     ed25519_public_key,
     ml_dsa_65_public_key,

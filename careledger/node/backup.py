@@ -21,13 +21,12 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from careledger.engine.configuration import write_durably
 from careledger.node.founders import begin_engine
 from careledger.node.home import LockedHome, OpenHome, open_keys
 from careledger.node.layout import Layout
 from careledger.node.networkfile import FILE_NAME, read_network
 from careledger.primitives.errors import Corrupt, Misconfigured, NotFound, Unavailable
-from careledger.primitives.files import sync_path
+from careledger.primitives.files import sync_path, write_durably
 from careledger.primitives.hashing import keyed_digest, new_sha256
 from careledger.vault.registry import StoredRegistry
 

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from careledger import contracts
-from careledger.engine.configuration import compute_node_id, compute_node_key, write_durably
+from careledger.engine.configuration import compute_node_id, compute_node_key
 from careledger.engine.genesis import GenesisSettings, KeyType, Validator, compute_genesis
 from careledger.engine.validator_key import create_validator_key
 from careledger.ledger.genesis import NETWORK, QUOTA_BYTES_DAY_DEFAULT, Genesis
@@ -21,6 +21,7 @@ from careledger.node import founding
 from careledger.node.home import found, unmake
 from careledger.node.layout import HomeFile, Layout
 from careledger.primitives.errors import Invalid, Misconfigured
+from careledger.primitives.files import write_durably
 from careledger.primitives.signing import ED25519_PUBLIC_SIZE, ML_DSA_44_PUBLIC_SIZE, ed25519_public_key
 from careledger.vault.keystore import KeyStore
 

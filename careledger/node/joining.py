@@ -21,7 +21,7 @@ from careledger.contracts.actions import (
 )
 from careledger.contracts.admission import Admit
 from careledger.contracts.identity import ORGANISATION
-from careledger.engine.configuration import Address, Peer, write_durably
+from careledger.engine.configuration import Address, Peer
 from careledger.engine.validator_key import open_validator_key
 from careledger.ledger.kernel import ED25519, Key
 from careledger.ledger.proof_files import decode_file
@@ -32,6 +32,7 @@ from careledger.node.config import FILE_NAME as CONFIG_NAME
 from careledger.node.layout import Layout
 from careledger.node.networkfile import FILE_NAME, Network, parse_peer, read_network
 from careledger.primitives.errors import Conflict, Misconfigured
+from careledger.primitives.files import write_durably
 from careledger.primitives.types import Did, compute_did
 from careledger.vault.keystore import KeyStore
 

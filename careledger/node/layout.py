@@ -6,13 +6,13 @@ keys/            the key store, sealed by the passphrase
 journal/log      the truth, sealed
 index/           LMDB, derived from the journal; `sum` authenticates it while nobody serves the home
 registry/        LMDB: who may sign in and with which programs, sealed; synced at each change, no part of the journal
+lock             held by the one process that has the home open
 running          exists while a process serves the home, or after one that was killed
 node.sock        the served node's door for commands
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from careledger.primitives.errors import Misconfigured
-from careledger.primitives.files import sync_path
+from careledger.primitives.files import sync_path, take_lock, write_durably
 from careledger.primitives.hashing import keyed_digest, new_sha256, sha256
 
 FORMAT = 1
@@ -152,13 +152,7 @@ class Layout:
         """Write `home.json` durably; the last step of making a home."""
         content = msgspec.structs.replace(content, check=content.computed_check())
         data = msgspec.json.format(msgspec.json.encode(content), indent=2)
-        temporary = self.file.with_suffix(".new")
-        with open(temporary, "wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        temporary.rename(self.file)
-        sync_path(self.path)
+        write_durably(self.file, data)
 
 
 def read_format(data: bytes) -> int:
@@ -184,21 +178,18 @@ class HomeLock:
     """One process a home, by `flock`: it ends with the process, however that ends."""
 
     def __init__(self, layout: Layout) -> None:
-        self._layout = layout
         try:
-            self._descriptor = os.open(layout.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = take_lock(layout.path / "lock")
         except OSError as error:
             raise Misconfigured(
                 f"the home cannot be written: {error.strerror}",
                 hint="give this user write access to the home",
             ) from error
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._descriptor)
+        if descriptor is None:
             raise AlreadyRunning(
                 "another process has this home open", hint="stop it first, or talk to it: it is being served"
-            ) from error
+            )
+        self._descriptor = descriptor
 
     def release(self) -> None:
         """Let another process have it."""

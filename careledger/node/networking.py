@@ -19,7 +19,6 @@ from careledger.engine.configuration import (
     EngineSettings,
     Peer,
     read_node_id,
-    write_durably,
     write_home,
 )
 from careledger.engine.configuration import StateSync as Begin
@@ -43,6 +42,7 @@ from careledger.node.profile import ProfileDiffers
 from careledger.node.snapshots import Snapshots
 from careledger.node.statesync import StateSync
 from careledger.primitives.errors import CareLedgerError, Conflict, Misconfigured, NotFound, Unavailable
+from careledger.primitives.files import write_durably
 
 SIGNER: Final = "signer.sock"
 PEERS_NAME: Final = "peers"

@@ -17,12 +17,11 @@ from typing import TYPE_CHECKING, Final
 
 import lmdb
 
-from careledger.engine.configuration import write_durably
 from careledger.ledger.consensus import snapshots
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.node.log import logger
 from careledger.primitives.errors import CareLedgerError
-from careledger.primitives.files import sync_path
+from careledger.primitives.files import sync_path, write_durably
 from careledger.primitives.hashing import DIGEST_SIZE, sha256
 
 if TYPE_CHECKING:

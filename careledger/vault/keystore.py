@@ -29,7 +29,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from careledger.primitives.errors import Invalid, Misconfigured
-from careledger.primitives.files import sync_path
+from careledger.primitives.files import sync_path, write_durably
 from careledger.primitives.hashing import hmac_sha256, sha256
 
 FILE_NAME: Final = "keystore"
@@ -355,18 +355,11 @@ def _write(path: Path, keys: Keys) -> None:
     head = _HEAD.pack(_MAGIC, FORMAT_VERSION, cost.passes, cost.memory_kib, cost.lanes, salt, nonce)
     data = head + AESGCM(keys.sealing.key).encrypt(nonce, _encode(keys), head)
     data += sha256(data)
-    temporary, old = path.with_suffix(".new"), path.with_suffix(".old")
     try:
         _scrub(path.parent)
         if path.exists():
-            os.link(path, old)
-        new = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(new, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_path(path.parent)
+            os.link(path, path.with_suffix(".old"))
+        write_durably(path, data)
         _scrub(path.parent)
     except OSError as error:
         raise Misconfigured(

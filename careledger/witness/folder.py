@@ -10,7 +10,6 @@ logs/CHAIN/refused/*     evidence: what was known, what was offered instead (`Ev
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -26,7 +25,7 @@ from careledger.ledger.proof_files import FILE_BYTES_MAX
 from careledger.ledger.verification import CHAIN
 from careledger.ledger.witnessing import WitnessKey, check_witness_name
 from careledger.primitives.errors import Conflict, Corrupt, Misconfigured, NotFound
-from careledger.primitives.files import sync_path
+from careledger.primitives.files import sync_path, take_lock, write_durably
 from careledger.primitives.signing import ED25519_PUBLIC_SIZE
 
 FORMAT: Final = "careledger/witness/1"
@@ -90,9 +89,9 @@ class WitnessFolder:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.chmod(0o700)
         (path / "logs").mkdir(mode=0o700)
-        write_whole(path / "key", sealed_key)
+        write_durably(path / "key", sealed_key)
         content = msgspec.json.encode(WitnessFile(FORMAT, key.name, key.public.hex()))
-        write_whole(path / "witness.json", content)  # last: a folder without it is none
+        write_durably(path / "witness.json", content)  # last: a folder without it is none
         return cls(path, key)
 
     @classmethod
@@ -119,14 +118,9 @@ class WitnessFolder:
 
     def hold(self) -> None:
         """Be the one process that signs. Raises Conflict: two could contradict each other."""
-        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise Conflict(
-                "another process runs this witness", hint="stop it first", code="witness-in-use"
-            ) from None
+        descriptor = take_lock(self.path / "lock")
+        if descriptor is None:
+            raise Conflict("another process runs this witness", hint="stop it first", code="witness-in-use")
         self._lock = descriptor
 
     def release(self) -> None:
@@ -171,14 +165,14 @@ class WitnessFolder:
         made = folder.with_name(f"new-{chain}")
         shutil.rmtree(made, ignore_errors=True)
         (made / "refused").mkdir(mode=0o700, parents=True)
-        write_whole(made / "trust", trust)
-        write_whole(made / "latest", latest.encode())
+        write_durably(made / "trust", trust)
+        write_durably(made / "latest", latest.encode())
         made.rename(folder)
         sync_path(folder.parent)
 
     def write_latest(self, chain: str, note: str) -> None:
         """The newest signed checkpoint; only when this returned may the signature leave."""
-        write_whole(self._log(chain) / "latest", note.encode())
+        write_durably(self._log(chain) / "latest", note.encode())
 
     def write_evidence(self, chain: str, name: str, evidence: Evidence) -> bool:
         """Keep what was refused; False if there is enough of it, or it is kept already."""
@@ -186,26 +180,13 @@ class WitnessFolder:
         path = folder / f"{name}.json"
         if path.exists() or sum(1 for _ in folder.iterdir()) >= EVIDENCE_MAX:
             return False
-        write_whole(path, msgspec.json.encode(evidence))
+        write_durably(path, msgspec.json.encode(evidence))
         return True
 
     def _log(self, chain: str) -> Path:
         if CHAIN.fullmatch(chain) is None:  # a name from outside never becomes another path
             raise NotFound("this is no chain id")
         return self.path / "logs" / chain
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """The file is this content and durable, or as it was. Readable by its owner only."""
-    temporary = path.with_name(path.name + ".new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_path(path.parent)
 
 
 def _read(path: Path, largest: int) -> bytes:
