@@ -23,11 +23,11 @@ from careledger.node import founding, joining
 from careledger.node.founding import root_key
 from careledger.node.home import LockedHome, OpenHome, open_keys
 from careledger.node.joining import Joined, Place
-from careledger.node.layout import HomeLock, Layout
+from careledger.node.layout import Layout
 from careledger.node.networkfile import Network, read_network
+from careledger.node.replacing import Names, replace_home
 from careledger.node.service import NodeService
-from careledger.node.upgrade import copy_home, prove_home, swap_homes
-from careledger.primitives.errors import Misconfigured, Unavailable
+from careledger.primitives.errors import Misconfigured
 from careledger.primitives.types import Did, parse_did
 from careledger.vault import journal as frames
 from careledger.vault import records
@@ -49,32 +49,21 @@ class Migrated:
 def migrate(home: Path, passphrase: str, file: bytes, place: Place, to: Did | None = None) -> Migrated:
     """Convert the stopped home; it can be served then, and asks to be admitted.
 
-    Raises what `join` raises, Misconfigured for a home that is on a network already, in use, or under another root key, Corrupt if the converted
-    copy does not pass fsck, and Unavailable; then the home is as it was.
+    Raises what `join` and `replace_home` raise, Misconfigured for a home that is on a network already or under another
+    root key; then the home is as it was.
     """
-    network, layout = read_network(file), Layout(home)
-    name, did = _check(layout)
-    lock = HomeLock(layout)
-    try:
-        copy = copy_home(home, "migrating")
-        try:
-            height = _convert(copy, passphrase, network)
-            joining.write_settings(copy, network, place)
-            create_validator_key(Layout(copy).keys, passphrase, network.key_type)
-            joined = joining.begin_joining(copy, name, passphrase, network, file, place, did, to)
-            prove_home(copy, passphrase)
-            kept = swap_homes(home, copy, KEPT)
-        except BaseException:
-            shutil.rmtree(copy, ignore_errors=True)
-            raise
-    except OSError as error:
-        raise Unavailable(
-            f"the home cannot be migrated: {error.strerror}; it is as it was",
-            hint="make room for a second copy",
-        ) from error
-    finally:
-        lock.release()
-    return Migrated(joined, height, kept)
+    network = read_network(file)
+    name, did = _check(Layout(home))
+
+    def convert(copy: Path) -> tuple[int, Joined]:
+        height = _convert(copy, passphrase, network)
+        joining.write_settings(copy, network, place)
+        create_validator_key(Layout(copy).keys, passphrase, network.key_type)
+        return height, joining.begin_joining(copy, name, passphrase, network, file, place, did, to)
+
+    replaced = replace_home(home, passphrase, Names("migrating", KEPT, "migrated"), convert)
+    height, joined = replaced.result
+    return Migrated(joined, height, replaced.kept)
 
 
 def _check(layout: Layout) -> tuple[str, Did]:

@@ -24,7 +24,7 @@ from careledger.ledger.log import verify_consistency
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.transaction import SecretKey, build_transaction
 from careledger.ledger.verification import read_trust
-from careledger.node import former, fsck, migrating
+from careledger.node import former, fsck, migrating, replacing
 from careledger.node.application import StateReader
 from careledger.node.joining import read_join_request
 from careledger.node.layout import Layout
@@ -213,7 +213,7 @@ def test_a_revocation_on_the_network_wins_over_what_followed(tmp_path: Path, mem
 def test_what_cannot_be_migrated_stays_as_it_was(tmp_path: Path, member: Member, monkeypatch) -> None:
     before = Before(tmp_path / "clinic")
     with monkeypatch.context() as broken:
-        broken.setattr(migrating, "prove_home", lambda *_: (_ for _ in ()).throw(Corrupt("not sound")))
+        broken.setattr(replacing, "_prove", lambda *_: (_ for _ in ()).throw(Corrupt("not sound")))
         with pytest.raises(Corrupt):
             migrate(before.path, PASSPHRASE, member.file(), PLACE)
     with node_of(before.path) as node:
