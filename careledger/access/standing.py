@@ -24,6 +24,7 @@ from careledger.access.directives import (
     ANYBODY_TERM,
     Controller,
     Directive,
+    DirectiveLeaf,
     Grantee,
     Status,
     Text,
@@ -85,10 +86,13 @@ class _Chart:
     opened: list[_Opened] = field(default_factory=list)
     naming: dict[Grantee, list[int]] = field(default_factory=dict)
     superseding: dict[str, list[int]] = field(default_factory=dict)
+    forms: dict[str, int] = field(default_factory=dict)
+    """Id of a directive's FHIR Consent -> place of the directive."""
 
-    def add(self, one: _Opened) -> None:
+    def add(self, one: _Opened, form: str) -> None:
         place = len(self.opened)
         self.opened.append(one)
+        self.forms.setdefault(form, place)
         for grantee in one.text.grantees:
             self.naming.setdefault(grantee, []).append(place)
         if one.text.supersedes:
@@ -130,6 +134,14 @@ class Standing:
             return ()
         opened, rows = self._chart(snapshot, chart)
         return _stand_all(snapshot, opened.opened, rows)
+
+    def is_form(self, snapshot: Snapshot, chart: int, consent: str) -> bool:
+        """Whether a directive of the chart, in force or not, names this FHIR Consent as its readable form."""
+        if not snapshot.is_chart_with(chart, ANYBODY_TERM):
+            return False
+        opened, rows = self._chart(snapshot, chart)
+        place = opened.forms.get(consent)
+        return place is not None and opened.opened[place].row < rows
 
     def charts(self, snapshot: Snapshot) -> frozenset[int]:
         """Charts that hold a directive: all others have none. For searches, once each."""
@@ -184,7 +196,8 @@ def _open(snapshot: Snapshot, number: int, chart: _Chart, part: RowColumns) -> N
             if type == CONTROLLER_TYPE:
                 _open_controller(snapshot, number, chart, version)
             else:
-                chart.add(_open_directive(snapshot, chart, version, part.first + at))
+                leaf = decode_leaf(snapshot.body(version))
+                chart.add(_open_directive(snapshot, chart, version, leaf, part.first + at), leaf.consent)
         except Invalid:
             continue
 
@@ -196,8 +209,9 @@ def _open_controller(snapshot: Snapshot, number: int, chart: _Chart, version: Ve
         chart.controller = enrolled
 
 
-def _open_directive(snapshot: Snapshot, chart: _Chart, version: Version, row: int) -> _Opened:
-    leaf = decode_leaf(snapshot.body(version))
+def _open_directive(
+    snapshot: Snapshot, chart: _Chart, version: Version, leaf: DirectiveLeaf, row: int
+) -> _Opened:
     text = _compact(decode_text(from_base64(leaf.text)))
     key_hash = compute_key_hash(from_base64(leaf.key))
     state_key = entry_key(_commitment(version.id))

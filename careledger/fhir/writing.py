@@ -15,6 +15,7 @@ from careledger.fhir.audit import ID_PREFIX
 from careledger.fhir.authority import Denied, Unseen, judge, judge_new, judge_whole, patients_named
 from careledger.fhir.charts import patients_of
 from careledger.fhir.context import Context
+from careledger.fhir.directiveforms import check_form
 from careledger.fhir.json import Received
 from careledger.fhir.messages import FhirRequest
 from careledger.fhir.ownentries import check_own, mark_next
@@ -163,6 +164,7 @@ def compose_update(
     allow_new(asking, interaction, type, patients, new.resource)
     if current is not None:
         allow_change(asking, interaction, current)
+        check_form(asking, current)
         check_own(asking, current)
     elif not sees_all(asking, interaction, type):  # denied, logged and answered as a hidden one would be
         raise Denied(asking.decision("other-patient" if asking.actor.patient_bound else "no-directive"))
@@ -214,6 +216,7 @@ def compose_delete(
         check_expected(expected, None)
         return None
     allow_change(asking, interaction, current)
+    check_form(asking, current)
     check_own(asking, current)
     check_expected(expected, current)
     patients = patients_named(context, snapshot, current)

@@ -155,15 +155,20 @@ def test_a_deny_binds_the_custodian_too(ward: Ward, loaded: Loaded) -> None:
 
 
 def test_a_consent_over_fhir_changes_no_decision(ward: Ward) -> None:
-    """Copied with every field from a directive's own Consent, or altered in place: a record without force."""
+    """Copied with every field from a directive's own Consent it is a record without force; that one itself is the node's."""
     id = ward.permit("--type", "Condition")
     shown = ward.house.get(ward.listed()[id]["consent"]).json
     forged = {**shown, "provision": {**shown["provision"], "class": [{"code": "Observation"}]}}
     assert ward.house.post("Consent", {k: v for k, v in forged.items() if k != "id"}).status == 201
-    assert ward.house.put(f"Consent/{shown['id']}", forged).status == 200
     assert ward.sees(ward.other) == {"Condition"}
-    assert ward.house.put(f"Consent/{shown['id']}", {**shown, "status": "inactive"}).status == 200
-    assert ward.house.delete(f"Consent/{shown['id']}").status in (200, 204)
+    for refused in (
+        ward.house.put(f"Consent/{shown['id']}", forged),
+        ward.house.put(f"Consent/{shown['id']}", {**shown, "status": "inactive"}),
+        ward.house.delete(f"Consent/{shown['id']}"),
+    ):
+        assert refused.status == 409
+        assert refused.json["issue"][0]["details"]["coding"][0]["code"] == "form-of-a-directive"
+    assert ward.house.get(ward.listed()[id]["consent"]).json == shown
     assert ward.sees(ward.other) == {"Condition"}
     ward.do("consent", "revoke", id, "--key", ward.key)
     assert ward.sees(ward.other) == set()

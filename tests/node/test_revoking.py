@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from careledger.fhir import writing
 from careledger.node.commands import COMMANDS
 from careledger.node.config import load
 from careledger.primitives.errors import Conflict
@@ -82,8 +83,12 @@ def test_a_consent_that_was_written_while_its_revocation_was_under_way_ends_inac
     path = f"/{listed[0]['consent']}"
     consent = json.loads(clinic.node.client.get(path).body)
 
-    async def alter() -> None:
+    async def alter() -> (
+        None
+    ):  # as a program did that did not refuse it yet, or another of the node's own writers
+        monkeypatch.setattr(writing, "check_form", lambda _asking, _current: None)
         answer = await clinic.node.client.asend("PUT", path, consent | {"language": "de"})
+        monkeypatch.undo()
         assert answer.status == 200
 
     write_between(clinic, monkeypatch, alter)
