@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
@@ -11,24 +11,32 @@ from careledger.cli.options import JsonFlag, PassphraseFile, read_passphrase
 from careledger.cli.output import note, print_result, write_file
 from careledger.cli.proof import read_bounded
 
+if TYPE_CHECKING:
+    from careledger.node.joining import Place
+
+NETWORK_FILE: Final = Parameter(help="The network file, from a member: `careledger network describe`.")
+P2P_DEFAULT: Final = "127.0.0.1:26656"
+RPC_DEFAULT: Final = "127.0.0.1:26657"
+NewHome = Annotated[Path, Parameter(name="DIR", help="The home to make; it must be absent or empty.")]
+Peers = Annotated[str, Parameter(help="HOST:PORT where the engine listens to peers.")]
+EngineRpc = Annotated[str, Parameter(help="HOST:PORT of the engine's RPC, on loopback.")]
+ReachedAt = Annotated[
+    str | None, Parameter(help="HOST:PORT where peers reach the engine, if it is not --p2p.")
+]
+Member = Annotated[str | None, Parameter(help="DID of the member that is asked, if not the file's author.")]
+
 
 def join(
-    directory: Annotated[Path, Parameter(name="DIR", help="The home to make; it must be absent or empty.")],
+    directory: NewHome,
     /,
     *,
-    network: Annotated[
-        Path, Parameter(help="The network file, from a member: `careledger network describe`.")
-    ],
+    network: Annotated[Path, NETWORK_FILE],
     name: Annotated[str, Parameter(help="Name of the organisation.")],
     listen: Annotated[str, Parameter(help="HOST:PORT of FHIR.")] = "127.0.0.1:8080",
-    p2p: Annotated[str, Parameter(help="HOST:PORT where the engine listens to peers.")] = "127.0.0.1:26656",
-    rpc: Annotated[str, Parameter(help="HOST:PORT of the engine's RPC, on loopback.")] = "127.0.0.1:26657",
-    address: Annotated[
-        str | None, Parameter(help="HOST:PORT where peers reach the engine, if it is not --p2p.")
-    ] = None,
-    to: Annotated[
-        str | None, Parameter(help="DID of the member that is asked, if not the file's author.")
-    ] = None,
+    p2p: Peers = P2P_DEFAULT,
+    rpc: EngineRpc = RPC_DEFAULT,
+    address: ReachedAt = None,
+    to: Member = None,
     output: Annotated[
         Path | None, Parameter(name=["--output", "-o"], help="Write the request here too; - is stdout.")
     ] = None,
@@ -37,17 +45,12 @@ def join(
 ) -> None:
     """Make keys and a home on a network's ledger, and the request with which its members are asked."""
     from careledger.node import joining
-    from careledger.node.networkfile import FILE_BYTES_MAX, parse_address
+    from careledger.node.networkfile import FILE_BYTES_MAX
     from careledger.primitives.types import did_text, parse_did
 
     file = read_bounded(network, FILE_BYTES_MAX)
     passphrase = read_passphrase(passphrase_file, confirm=True)
-    place = joining.Place(
-        listen=listen,
-        p2p=parse_address(p2p),
-        rpc=parse_address(rpc),
-        reached_at=parse_address(address or p2p),
-    )
+    place = read_place(listen, p2p, rpc, address)
     made = joining.join(directory, name, passphrase, file, place, parse_did(to) if to else None)
     if output is not None:
         write_file(output, made.request)
@@ -70,14 +73,27 @@ def join(
         )
 
 
+def read_place(listen: str, p2p: str, rpc: str, address: str | None) -> Place:
+    """Where a home that joins listens, and is reached: at `address`, else at `p2p`. Raises Invalid."""
+    from careledger.node import joining
+    from careledger.node.networkfile import parse_address
+
+    return joining.Place(
+        listen=listen,
+        p2p=parse_address(p2p),
+        rpc=parse_address(rpc),
+        reached_at=parse_address(address or p2p),
+    )
+
+
 def found(
-    directory: Annotated[Path, Parameter(name="DIR", help="The home to make; it must be absent or empty.")],
+    directory: NewHome,
     /,
     *,
     name: Annotated[str, Parameter(help="Name of the organisation.")],
     listen: Annotated[str, Parameter(help="HOST:PORT of FHIR.")] = "127.0.0.1:8080",
-    p2p: Annotated[str, Parameter(help="HOST:PORT where the engine listens to peers.")] = "127.0.0.1:26656",
-    rpc: Annotated[str, Parameter(help="HOST:PORT of the engine's RPC, on loopback.")] = "127.0.0.1:26657",
+    p2p: Peers = P2P_DEFAULT,
+    rpc: EngineRpc = RPC_DEFAULT,
     key_type: Annotated[
         str, Parameter(help="Of all validators to come: ml_dsa_65 (post-quantum) or ed25519.")
     ] = "ml_dsa_65",
