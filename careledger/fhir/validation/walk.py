@@ -274,16 +274,25 @@ def _array(check_item: Check) -> Check:
             return one("structure", "must be an array: the element repeats")
         if not value:
             return one("structure", "must not be an empty array", "leave an element without content out")
-        problems = None
-        for position, item in enumerate(value):
-            found = check_item(item, scope)
-            if found is not None:
-                problems = added(problems, f"[{position}]", found)
-                if len(problems) >= PROBLEMS_MAX:
-                    break
-        return problems
+        return _check_items(check_item, value, [], scope)
 
     return check
+
+
+def _check_items(
+    check_item: Check, items: list[Any], beside: list[Any], scope: Scope
+) -> list[Problem] | None:
+    """Each item by itself; null is well where something stands at the same place in `beside`."""
+    problems = None
+    for position, item in enumerate(items):
+        if item is None and position < len(beside) and beside[position] is not None:
+            continue
+        found = check_item(item, scope)
+        if found is not None:
+            problems = added(problems, f"[{position}]", found)
+            if len(problems) >= PROBLEMS_MAX:
+                break
+    return problems
 
 
 def _gapped(element: Element, siblings: Any) -> Check:
@@ -294,14 +303,7 @@ def _gapped(element: Element, siblings: Any) -> Check:
     def check(value: Any, scope: Scope) -> list[Problem] | None:
         if value.__class__ is not list or len(value) != len(others):
             return one("structure", "must be an array as long as its sibling that begins with _")
-        problems = None
-        for position, item in enumerate(value):
-            if item is None and others[position] is not None:
-                continue
-            found = check_item(item, scope)
-            if found is not None:
-                problems = added(problems, f"[{position}]", found)
-        return problems
+        return _check_items(check_item, value, others, scope)
 
     return check
 
@@ -313,16 +315,7 @@ def _sibling_array(check_item: Check, values: Any) -> Check:
     def check(value: Any, scope: Scope) -> list[Problem] | None:
         if value.__class__ is not list or not value:
             return one("structure", "must be an array that is not empty")
-        problems = None
-        for position, item in enumerate(value):
-            if item is None and position < len(present) and present[position] is not None:
-                continue
-            found = check_item(item, scope)
-            if found is not None:
-                problems = added(problems, f"[{position}]", found)
-                if len(problems) >= PROBLEMS_MAX:
-                    break
-        return problems
+        return _check_items(check_item, value, present, scope)
 
     return check
 
