@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 
 Posting = int | bytes
 """An integer with a bit a member, or the members packed as 32-bit integers when that is smaller."""
@@ -13,6 +13,11 @@ _TO_MEMBERSHIP = bytes.maketrans(b"01", b"\0\1")
 
 def bits_of(members: Iterable[int], size: int) -> int:
     """The set as an integer. Every member is below `size`."""
+    if isinstance(members, Sized) and len(members) * 32 > size > 64:  # many of them: a digit each
+        digits = bytearray(b"0") * size
+        for member in members:
+            digits[~member] = 49
+        return int(digits, 2)
     mask = bytearray((size >> 3) + 1)
     for member in members:
         mask[member >> 3] |= 1 << (member & 7)

@@ -16,8 +16,9 @@ from typing import Final
 
 from careledger.access.decision import Partition
 from careledger.fhir.search.bitsets import bits_of
-from careledger.fhir.search.compile import PATIENTS_SLOT, column_of, is_shared
+from careledger.fhir.search.compile import PATIENTS_SLOT, is_shared
 from careledger.fhir.search.conditions import Condition, SortKey
+from careledger.fhir.search.layouts import Layouts
 from careledger.fhir.search.matching import holds
 from careledger.fhir.search.ordering import Keys, sort_keys
 from careledger.fhir.search.slots import Slot, new_slot
@@ -54,6 +55,7 @@ class TypeIndex:
         self.blobs: list[bytes] = []
         self.current = 0
         self.shared = 0
+        self._layouts = Layouts()
         self._slots: dict[int, Slot] = {}
         self._orders: OrderedDict[tuple[SortKey, ...], array[int]] = OrderedDict()
         self._keys: dict[SortKey, Keys] = {}
@@ -75,10 +77,10 @@ class TypeIndex:
         self.heights.extend(map(rows.heights.__getitem__, numbers))
         self.leaves.extend(map(rows.leaves.__getitem__, numbers))
         self.flags.extend(map(rows.flags.__getitem__, numbers))
-        for ordinal, patients in enumerate(column_of(blobs, PATIENTS_SLOT), start):
-            if patients:
+        self._take(blobs)
+        for ordinals, _ in self._layouts.values(self.blobs, PATIENTS_SLOT, start):
+            for ordinal in ordinals:
                 self.flags[ordinal] |= _SHARED
-        self.blobs += blobs
         self._chain(list(map(rows.ids.__getitem__, numbers)))
         self._settle(start)
 
@@ -91,9 +93,13 @@ class TypeIndex:
         self.heights.append(row.height)
         self.leaves.append(row.leaf)
         self.flags.append(row.deleted * ROW_DELETED | row.moved * ROW_MOVED | shared)
-        self.blobs.append(row.values)
+        self._take([row.values])
         self._chain([row.id])
         self._settle(len(self.rows) - 1)
+
+    def _take(self, blobs: list[bytes]) -> None:
+        self._layouts.add(blobs, len(self.blobs))
+        self.blobs += blobs
 
     def _chain(self, ids: list[str]) -> None:
         """Which row each of the next rows supersedes."""
@@ -152,7 +158,7 @@ class TypeIndex:
         if slot is None:
             slot = self._slots[number] = new_slot(kind, number)
         if slot.covered < len(self.blobs):
-            slot.extend(self.blobs)
+            slot.extend(self.blobs, self._layouts)
             self.grown = True
         return slot
 
@@ -219,7 +225,7 @@ class TypeIndex:
         size = len(self.rows)
         orders = sum(4 * size for _ in self._orders) + sum(64 * size for _ in self._keys)
         orders += sum(len(found) * (size >> 3) for _, found in self.shares.values())
-        return derived + orders + 250 * len(self._opened)
+        return derived + orders + self._layouts.memory() + 250 * len(self._opened)
 
 
 class _Rows:

@@ -166,6 +166,16 @@ def _place(head: bytes, slot: int) -> _Place | None:
     return _BOUNDS[width][1], len(head) + (at - 3) * width, data
 
 
+def place_in(layout: bytes, slot: int) -> tuple[int, int] | None:
+    """Where a blob that begins with this layout (its head and all its ends) holds a slot; None if it does not."""
+    place = _place(layout[: 2 + layout[1]], slot) if layout else None
+    if place is None:
+        return None
+    bounds, at, data = place
+    start, end = bounds(layout, at) if at else (0, bounds(layout, 2 + layout[1])[0])
+    return (data + start, data + end) if end > start else None
+
+
 _BOUNDS: Final = {
     2: (struct.Struct("<H").unpack_from, struct.Struct("<HH").unpack_from),
     4: (struct.Struct("<I").unpack_from, struct.Struct("<II").unpack_from),

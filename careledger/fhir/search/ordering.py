@@ -29,8 +29,12 @@ def sort_keys(index: TypeIndex, key: SortKey) -> Keys:
         slot = index.slot(key.parameter.kind, number)
         if isinstance(slot, DateSlot):
             values = slot.hi if key.descending else slot.lo
+            put = keys.__setitem__ if slot.is_single and len(key.parameter.slots) == 1 else None
             for ordinal, moment in zip(slot.ordinals, values, strict=True):
-                _put(keys, ordinal, moment, key.descending)
+                if put is not None:
+                    put(ordinal, moment)
+                else:
+                    _put(keys, ordinal, moment, key.descending)
         else:
             for raw, posting in slot.postings.items():
                 value = _comparable(slot.kind, raw)

@@ -10,16 +10,15 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from itertools import chain
 from typing import Final
 
 from careledger.fhir.search.bitsets import Posting, bits_of, joined, opened, posting_of
-from careledger.fhir.search.compile import column_of
 from careledger.fhir.search.conditions import DateRange, Number, Reference, Text, Token, Uri
 from careledger.fhir.search.extract import each_reference, each_text
+from careledger.fhir.search.layouts import Layouts
 from careledger.fhir.search.values import (
     _DATE,
     DATE,
@@ -51,27 +50,35 @@ class ValueSlot:
         self._groups: dict[bytes, list[bytes]] | None = None
         self._folded: list[tuple[str, str]] | None = None
 
-    def extend(self, blobs: list[bytes]) -> None:
+    def extend(self, blobs: Sequence[bytes], layouts: Layouts) -> None:
         """Index the blobs from `covered` on."""
         size = len(blobs)
         same: defaultdict[bytes, list[int]] = defaultdict(list)  # most rows share their values with others
-        for ordinal, data in enumerate(column_of(blobs[self.covered :], self.number), self.covered):
-            if data:
-                same[data].append(ordinal)
+        held = array("I")
+        for ordinals, values in layouts.values(blobs, self.number, self.covered):
+            held.extend(ordinals)
+            if len(set(values)) == 1:
+                same[values[0]] += ordinals
+            else:
+                for ordinal, data in zip(ordinals, values, strict=True):
+                    same[data].append(ordinal)
         new: dict[bytes | str, list[int]] = {}
         split = _SPLITTERS[self.kind]
-        for data, ordinals in same.items():
+        for data, found in same.items():
             for key in split(data):
                 listed = new.get(key)
                 if listed is None:
-                    new[key] = ordinals[:]
-                elif listed[-1] != ordinals[-1]:  # else the values name it twice
-                    listed += ordinals
-        postings = self.postings
+                    new[key] = found[:]
+                elif listed[-1] != found[-1]:  # else these values name it twice
+                    listed += found
+        postings, having = self.postings, bits_of(held, size)
         for key, numbers in new.items():
             old = postings.get(key)
-            postings[key] = posting_of(numbers, size) if old is None else joined(old, numbers, size)
-        self.present |= bits_of(chain.from_iterable(same.values()), size)
+            if old is not None:
+                postings[key] = joined(old, numbers, size)
+            else:  # often all rows have the same value, as an own patient's
+                postings[key] = having if len(numbers) == len(held) > size >> 5 else posting_of(numbers, size)
+        self.present |= having
         self.covered = size
         self._groups = self._folded = None
 
@@ -152,9 +159,9 @@ class ValueSlot:
 
 
 class DateSlot:
-    """Dates: parallel arrays of ordinal, lo and hi, in ordinal order."""
+    """Dates: parallel arrays of ordinal, lo and hi."""
 
-    __slots__ = ("covered", "hi", "kind", "lo", "number", "ordinals", "present")
+    __slots__ = ("covered", "hi", "is_single", "kind", "lo", "number", "ordinals", "present")
 
     def __init__(self, kind: int, number: int) -> None:
         self.kind = kind
@@ -164,15 +171,22 @@ class DateSlot:
         self.ordinals = array("I")
         self.lo = array("q")
         self.hi = array("q")
+        self.is_single = True
+        """Whether no row has more than one."""
 
-    def extend(self, blobs: list[bytes]) -> None:
+    def extend(self, blobs: Sequence[bytes], layouts: Layouts) -> None:
         """Index the blobs from `covered` on."""
-        column = column_of(blobs[self.covered :], self.number)
         new = array("I")
-        for ordinal, data in enumerate(column, self.covered):
-            if data:
-                new.extend((ordinal,) * (len(data) // _DATE.size))
-        ends = array("q", b"".join(column))
+        ends = array("q")
+        for ordinals, values in layouts.values(blobs, self.number, self.covered):
+            joined = b"".join(values)
+            if len(joined) == len(values) * _DATE.size:
+                new.extend(ordinals)
+            else:
+                self.is_single = False
+                for ordinal, data in zip(ordinals, values, strict=True):
+                    new.extend((ordinal,) * (len(data) // _DATE.size))
+            ends.frombytes(joined)
         if sys.byteorder == "big":
             ends.byteswap()
         self.ordinals += new
