@@ -20,7 +20,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -28,12 +28,14 @@ from typing import Any, Final
 import msgspec
 
 from careledger.engine.genesis import KeyType
+from careledger.engine.relay import read_cut, write_cut
 from careledger.node import client, founders
 from careledger.node.config import FILE_NAME
 from careledger.node.layout import Layout
 from careledger.primitives.errors import (
     CareLedgerError,
     Conflict,
+    Invalid,
     Misconfigured,
     NotFound,
     Unavailable,
@@ -46,6 +48,7 @@ BASES: Final = range(28_000, 60_000, 500)
 READY_SECONDS: Final = 120.0
 STOP_SECONDS: Final = 30.0
 PORTS_EACH: Final = 3
+PORTS_END: Final = 1 << 16
 SNAPSHOT_BLOCKS: Final = 100
 PASSED: Final = ("CARELEDGER_ENGINE", "CARELEDGER_ENGINE_CACHE", "CARELEDGER_TRACEBACK")
 """Of the environment's variables of this program, what the nodes get: their settings are in their homes."""
@@ -94,6 +97,8 @@ class LocalNetwork:
         cls, folder: Path, names: list[str], base: int | None, key_type: KeyType, report: Report
     ) -> LocalNetwork:
         """Keys, genesis and homes of a network to come, or nothing. Raises Conflict if the folder is in use."""
+        if folder.exists() and not folder.is_dir():
+            raise Conflict(f"{folder} is no folder", hint="choose an empty folder")
         if folder.exists() and any(folder.iterdir()):
             raise Conflict(f"{folder} is not empty", hint="choose an empty folder")
         first = find_ports(len(names), base)
@@ -251,6 +256,28 @@ class LocalNetwork:
         """All but this one."""
         return (other for other in self.plan.organisations if other.name != one.name)
 
+    # links
+
+    def link(self, hears: Mapping[str, frozenset[str]]) -> None:
+        """Cut every link but those between who `hears` whom; a node that does not run begins so when it is started."""
+        for one in self.plan.organisations:
+            heard = hears.get(one.name, frozenset())
+            cut = [other.node_id for other in self.others(one) if other.name not in heard]
+            if self.pid(one) is None:
+                write_cut(Layout(self.home(one)).engine, cut)
+            else:
+                self.ask(one, "network.cut", {"peers": cut})
+
+    def heal(self) -> None:
+        """Everybody hears everybody."""
+        names = frozenset(one.name for one in self.plan.organisations)
+        self.link(dict.fromkeys(names, names))
+
+    def heard_by(self, one: Organisation) -> list[Organisation]:
+        """The others whom it hears: no link to them is cut."""
+        cut = read_cut(Layout(self.home(one)).engine)
+        return [other for other in self.others(one) if other.node_id not in cut]
+
 
 def _plan(folder: Path, names: list[str], first: int) -> list[Organisation]:
     from careledger.engine.configuration import read_node_id
@@ -282,6 +309,8 @@ def find_ports(organisations: int, base: int | None) -> int:
     """The first of as many free ports as the network needs. Raises Misconfigured if `base` has too few."""
     count = PORTS_EACH * organisations
     if base is not None:
+        if not 0 < base <= PORTS_END - count:
+            raise Invalid(f"there are no ports {base} to {base + count - 1}", hint="--base-port 28000")
         taken = next((port for port in range(base, base + count) if not is_free(port)), None)
         if taken is not None:
             raise Misconfigured(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,13 +30,13 @@ Org = Annotated[str, Parameter(name="ORG", help="Name of an organisation of the 
 @app.command
 def up(
     *,
-    orgs: Annotated[int, Parameter(help="How many organisations.")] = 4,
+    orgs: Annotated[int, Parameter(help="How many organisations, if it is made.")] = 4,
     dir: Folder = Path("network"),
     base_port: Annotated[
-        int | None, Parameter(help="The first port; others follow. Free ones otherwise.")
+        int | None, Parameter(help="The first port, if it is made; others follow. Free ones otherwise.")
     ] = None,
     key_type: Annotated[
-        str, Parameter(help="Of the validators: ml_dsa_65 (post-quantum) or ed25519.")
+        str, Parameter(help="Of the validators, if it is made: ml_dsa_65 (post-quantum) or ed25519.")
     ] = "ml_dsa_65",
     json: JsonFlag = False,
 ) -> None:
@@ -63,7 +64,8 @@ def up(
     if not json:
         if len(network.plan.organisations) < localnet.FAULTS_FROM:
             note(localnet.NO_FAULTS)
-        note(f"next: careledger network status --dir {dir}; careledger network stop --dir {dir}")
+        where = shlex.quote(str(dir))
+        note(f"next: careledger network status --dir {where}; careledger network stop --dir {where}")
 
 
 @app.command
@@ -89,10 +91,12 @@ def status(*, dir: Folder = Path("network"), json: JsonFlag = False) -> int:
 
 @app.command
 def stop(*, dir: Folder = Path("network"), json: JsonFlag = False) -> None:
-    """End every process cleanly; `up` starts them again."""
+    """End every process cleanly; `up` starts them again, and everybody hears everybody."""
     from careledger.cli.localnet import LocalNetwork
 
-    LocalNetwork.open(dir).stop()
+    network = LocalNetwork.open(dir)
+    network.stop()
+    network.heal()
     print_result({"stopped": str(dir)}, as_json=json)
 
 
@@ -117,7 +121,7 @@ def kill(org: Org, /, *, dir: Folder = Path("network"), json: JsonFlag = False) 
 
 @app.command
 def restart(org: Org, /, *, dir: Folder = Path("network"), json: JsonFlag = False) -> None:
-    """Stop an organisation's node if it runs, start it, and wait until it has caught up with the others."""
+    """Stop an organisation's node if it runs, start it, and wait until it has caught up with whom it hears."""
     from careledger.cli.localnet import LocalNetwork
 
     network = LocalNetwork.open(dir)
@@ -125,7 +129,7 @@ def restart(org: Org, /, *, dir: Folder = Path("network"), json: JsonFlag = Fals
     network.stop_one(one)
     network.start(one)
     report = (lambda text: None) if json else note
-    network.wait_ready([one], max([0, *map(network.height, network.others(one))]), report)
+    network.wait_ready([one], max([0, *map(network.height, network.heard_by(one))]), report)
     print_result({"restarted": org, "height": network.height(one)}, as_json=json)
 
 
@@ -137,14 +141,14 @@ def partition(
     dir: Folder = Path("network"),
     json: JsonFlag = False,
 ) -> None:
-    """Cut every link between the groups; who is in none hears nobody."""
+    """Cut every link between the groups; who is in none hears nobody. It lasts until `heal` or `stop`."""
     from careledger.cli.localnet import LocalNetwork
 
     network = LocalNetwork.open(dir)
     parts = [[network.find(name.strip()).name for name in group.split(",")] for group in groups.split("/")]
     if len({name for part in parts for name in part}) != sum(map(len, parts)):
         raise Invalid("an organisation is in two groups", hint="for example A,B/C,D")
-    _link(network, {name: frozenset(part) for part in parts for name in part})
+    network.link({name: frozenset(part) for part in parts for name in part})
     print_result({"groups": parts}, as_json=json)
 
 
@@ -153,9 +157,7 @@ def heal(*, dir: Folder = Path("network"), json: JsonFlag = False) -> None:
     """Let everybody hear everybody again."""
     from careledger.cli.localnet import LocalNetwork
 
-    network = LocalNetwork.open(dir)
-    names = frozenset(one.name for one in network.plan.organisations)
-    _link(network, dict.fromkeys(names, names))
+    LocalNetwork.open(dir).heal()
     print_result({"healed": str(dir)}, as_json=json)
 
 
@@ -254,21 +256,13 @@ def tamper(org: Org, /, *, dir: Folder = Path("network"), json: JsonFlag = False
     return OK if said else FAILURE
 
 
-def _link(network: Any, hears: dict[str, frozenset[str]]) -> None:
-    for one in network.plan.organisations:
-        if network.pid(one) is None:
-            continue
-        cut = [other.node_id for other in network.others(one) if other.name not in hears.get(one.name, ())]
-        network.ask(one, "network.cut", {"peers": cut})
-
-
 def _show(network: Any, one: Any) -> dict[str, Any]:
     return {
         "name": one.name,
-        "home": str(network.home(one)),
+        "home": str(network.home(one).absolute()),
         "fhir": f"http://127.0.0.1:{one.fhir}/fhir",
         "rpc": f"http://127.0.0.1:{one.rpc}",
-        "passphrase_file": str(network.passphrase_file(one)),
+        "passphrase_file": str(network.passphrase_file(one).absolute()),
     }
 
 

@@ -11,16 +11,30 @@ import contextlib
 import socket
 import struct
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
 from careledger.engine.configuration import Address
+from careledger.primitives.files import write_durably
 
+CUT_NAME: Final = "cut"
 CONNECTIONS_MAX: Final = 64
 """Through one relay at a time; further ones are reset."""
 DIAL_SECONDS_MAX: Final = 3.0
 WAITING_BYTES_MAX: Final = 1 << 20
 """That one side has not taken yet before the other side is not read any more."""
 _RESET: Final = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: closing sends a reset
+
+
+def write_cut(folder: Path, names: Iterable[str]) -> None:
+    """Keep in a node's folder to whom nothing passes: a link that is cut does not heal by a start of the node."""
+    write_durably(folder / CUT_NAME, "".join(f"{name}\n" for name in sorted(names)).encode())
+
+
+def read_cut(folder: Path) -> frozenset[str]:
+    """What `write_cut` kept; nobody, if nothing was."""
+    path = folder / CUT_NAME
+    return frozenset(path.read_text().split()) if path.exists() else frozenset()
 
 
 class Relay:

@@ -21,6 +21,7 @@ from careledger.access.directives import ANYBODY_TERM
 from careledger.contracts import consent
 from careledger.ledger import export_files as files
 from careledger.ledger.checkpoint import parse_note
+from careledger.ledger.consensus.index import block_key
 from careledger.ledger.export_files import AccessPart, EntryPart, ExportWriter, Sink
 from careledger.ledger.log import Frontier
 from careledger.ledger.proof_files import (
@@ -141,7 +142,25 @@ def _since(home: OpenHome, checkpoint: bytes) -> tuple[int, ...]:
         raise Invalid("the checkpoint is of another ledger", hint="name one that this node handed out")
     if trust.size > ledger.height + 1:
         raise Invalid("the checkpoint is later than this node's newest block", hint="careledger fsck --trust")
+    check_shown(home, trust.size)
     return (trust.size,)
+
+
+def check_shown(home: OpenHome, size: int) -> None:
+    """Raises Invalid if this node began with a snapshot since: of what was before it has no more than the root."""
+    ledger = home.the_ledger
+    with home.tables.env.begin() as txn:
+        kv = LmdbKV(txn, home.tables.ledger)
+        try:
+            ledger.history_subtrees(kv, sorted({size, ledger.height + 1}))
+        except Corrupt:
+            if all(kv.get(block_key(height)) is not None for height in range(size, ledger.height)):
+                raise
+            raise Invalid(
+                "this node began with a snapshot after that checkpoint, and cannot show that the ledger continues it",
+                hint="name a checkpoint that this node handed out",
+                code="before-the-snapshot",
+            ) from None
 
 
 def _entry_of(node: CommandContext, chart: int, what: str, *, whole: bool) -> tuple[AccessEntry, ...]:

@@ -24,7 +24,7 @@ from careledger.engine.configuration import (
 from careledger.engine.configuration import StateSync as Begin
 from careledger.engine.install import find_engine
 from careledger.engine.process import EngineProcess
-from careledger.engine.relay import Relays
+from careledger.engine.relay import Relays, read_cut, write_cut
 from careledger.engine.rpc import Rpc
 from careledger.engine.signer import Signer, Silence, open_signer
 from careledger.engine.signing_guard import GUARD_NAME
@@ -100,7 +100,7 @@ class Networking:
             raise Misconfigured(
                 "the home has no genesis of the engine", hint="careledger join, or careledger network up"
             )
-        self._dialled = await self._relays.start() if self._config.relayed else {}
+        await self._open_links()
         settings = self._settings()
         write_home(self._folder, settings, genesis.read_bytes(), secrets.token_bytes(32))
         find_time = None if self._network is None else TrustedTimes(self._network).find
@@ -118,6 +118,12 @@ class Networking:
         await self.engine.start()
         self._watch = asyncio.create_task(self._stop_with(sequencer, self.engine), name="failure")
         await self.engine.wait_until_ready()
+
+    async def _open_links(self) -> None:
+        """To every peer, those that were cut cut from the beginning."""
+        if self._config.relayed:
+            self._dialled = await self._relays.start()
+            await self._relays.cut(read_cut(self._folder))
 
     def _heard(self, level: str, event: str, fields: Mapping[str, object]) -> None:
         """A line of the engine's. A beginning that has failed ends the node: nobody would see that it waits for nothing."""
@@ -215,9 +221,10 @@ class Networking:
         return self._peers
 
     async def cut(self, peers: frozenset[str]) -> None:
-        """Let nothing through to these peers (node ids), and everything to the others."""
+        """Let nothing through to these peers (node ids), and everything to the others, after the next start too."""
         if not self._config.relayed or peers - {peer.id for peer in self._peers}:
             raise NotFound("this node dials no such peer through a relay", hint="set network.relayed")
+        write_cut(self._folder, peers)
         await self._relays.cut(peers)
 
     @property

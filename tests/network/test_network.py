@@ -118,6 +118,7 @@ def test_a_paused_node_goes_on_where_the_others_are(network: LocalNetwork, book:
 def test_halves_make_no_block_and_go_on_when_they_hear_each_other(network: LocalNetwork, book: Book) -> None:
     network.do("partition", "A,B/C,D")
     stuck_at = wait_stuck(network, "ABCD")
+    network.do("restart", "D")  # a start heals no link
     with Crowd(list(network), book, first=4):
         time.sleep(3)
     assert [place.replica_height() for place in network] == stuck_at, "a half made a block"

@@ -104,6 +104,17 @@ def test_a_peer_that_moved_is_dialled_through_one_link(tmp_path: Path) -> None:
         node.run(to._relays.stop())
 
 
+def test_a_link_that_is_cut_stays_cut_when_the_node_starts_again(tmp_path: Path) -> None:
+    with solo_of(new_solo(tmp_path / "home")) as node:
+        peer = FIRST.partition("@")[0]
+        for cut in (frozenset({peer}), frozenset[str]()):
+            node.run(networking(node, relayed=True).cut(cut))
+            again = networking(node, relayed=True)
+            node.run(again._open_links())
+            assert frozenset(again._relays.list_cut()) == cut and len(again._dialled) == 1
+            node.run(again._relays.stop())
+
+
 def test_a_validator_does_not_fall_silent_unseen(tmp_path: Path) -> None:
     class Broken:
         is_closed = False

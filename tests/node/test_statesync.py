@@ -19,9 +19,9 @@ from careledger.ledger.consensus.abci.table import ApplySnapshotChunkResult as A
 from careledger.ledger.consensus.abci.table import OfferSnapshotResult as Offer
 from careledger.ledger.kernel import ED25519
 from careledger.ledger.transaction import SecretKey, build_transaction
-from careledger.node import fsck, handed, membership, profile, snapshots
+from careledger.node import exports, fsck, handed, membership, profile, snapshots
 from careledger.node.snapshots import is_due
-from careledger.primitives.errors import Unavailable, VerificationFailed
+from careledger.primitives.errors import Invalid, Unavailable, VerificationFailed
 from careledger.primitives.hashing import sha256
 from careledger.primitives.types import Did
 from careledger.vault import journal, records
@@ -72,6 +72,11 @@ def test_a_home_begins_with_a_snapshot_and_goes_on_as_the_others(homes: Homes) -
             assert (newcomer.home.outbox.flight or newcomer.home.outbox.records) == waiting
             with newcomer.home.tables.env.begin() as txn:
                 assert handed.read_sizes(txn, newcomer.home.tables) == [9], "what it can show to continue"
+            exports.check_shown(newcomer.home, 9)
+            for before in (1, 3, 7):
+                with pytest.raises(Invalid, match="began with a snapshot"):
+                    exports.check_shown(newcomer.home, before)
+                exports.check_shown(member.home, before)
             info = await newcomer.application.info(schema.RequestInfo())
             assert (info.last_block_height, info.last_block_app_hash) == (8, app_hash)
             for _ in range(5):
