@@ -15,8 +15,7 @@ import re
 import time
 import zlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -40,9 +39,10 @@ from careledger.web.body import (
     unpack_gzip,
 )
 from careledger.web.crossing import FHIR_PREFLIGHT, PREFLIGHT, READABLE
-from careledger.web.files import AppFiles, File
+from careledger.web.files import File
 from careledger.web.outcome import FHIR_JSON, HINTS, outcome
-from careledger.web.smart.messages import SmartAnswer, SmartRequest
+from careledger.web.services import RequestLog, Services, SmartHandler
+from careledger.web.smart.messages import SmartRequest
 from careledger.web.streaming import send_pieces
 from careledger.web.target import parse_query, split_path
 
@@ -70,58 +70,6 @@ _NO_STORE = (b"cache-control", b"no-store")
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 SMART_BODY_BYTES_MAX = 262_144
 _JSON = (b"content-type", b"application/json")
-
-
-class SmartHandler(Protocol):
-    """`careledger.web.smart.app.SmartApp`."""
-
-    def is_mine(self, path: str) -> bool: ...
-    def is_open(self, path: str) -> bool: ...
-    def methods(self, path: str) -> frozenset[str]: ...
-    async def handle(self, request: SmartRequest) -> SmartAnswer: ...
-    async def prove(
-        self, proofs: tuple[bytes, ...], presented: Presented, token: str, thumbprint: str
-    ) -> None: ...
-    def nonce(self) -> bytes: ...
-
-
-class FhirHandler(Protocol):
-    """`careledger.fhir.http.FhirApp`, or a stand-in in tests."""
-
-    async def handle(self, request: FhirRequest) -> FhirResponse: ...
-
-
-@dataclass(frozen=True, slots=True)
-class RequestLog:
-    """What may be said of a request in the log."""
-
-    request_id: bytes
-    method: str
-    route: str
-    status: int
-    duration_ms: float
-    client: str
-    error: BaseException | None
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What the shell needs: the FHIR handler, the token check, the node's health, limits and a log."""
-
-    fhir: FhirHandler
-    authenticate: Callable[[bytes | None, Presented | None], Actor]
-    problems: Callable[[], tuple[str, ...]]  # fixed phrases; () when the node can read, write and log
-    log: Callable[[RequestLog], None]
-    max_body_bytes: int = 64 * 1024 * 1024
-    max_gzip_ratio: int = 200
-    body_seconds: int = 30
-    request_seconds: int = 300
-    gzip_responses: bool = False
-    smart: SmartHandler | None = None
-    api: ApiHandler | None = None
-    public_url: str = ""
-    behind_proxy: bool = False
-    files: AppFiles = field(default_factory=AppFiles)
 
 
 class _Refused(Exception):
@@ -192,27 +140,10 @@ class _Exchange:
             if refused.allow:
                 response.headers.append((b"allow", ", ".join(sorted(refused.allow)).encode()))
         except CareLedgerError as error:
-            status = status_of(error)
-            failure = error if status >= 500 else None
-            response = self.refusal(status, error.code, error.message, error.hint)
-            if isinstance(error, Unauthenticated):
-                response.headers.append((b"www-authenticate", challenge(error)))
-                self.give_nonce(response)
-            elif status == 503:
-                response.headers.append((b"retry-after", b"1"))
+            response = self.told(error)
+            failure = error if response.status >= 500 else None
         except TimeoutError as error:
-            failure = error
-            if self.body_pending:
-                response = self.refusal(
-                    408, "body-timeout", "the body did not arrive in time", "send it faster"
-                )
-            else:
-                response = self.refusal(
-                    504,
-                    "request-timeout",
-                    "the request took too long",
-                    "ask for less at once; read before you repeat a write",
-                )
+            failure, response = error, self.too_late()
         except Disconnected:
             raise
         except Exception as error:  # the outermost boundary: a defect must not show its inside
@@ -227,6 +158,27 @@ class _Exchange:
             RequestLog(
                 self.own_id, self.method, response.route, response.status, duration_ms, client, failure
             )
+        )
+
+    def told(self, error: CareLedgerError) -> FhirResponse:
+        """What was raised on purpose, as an answer."""
+        response = self.refusal(status_of(error), error.code, error.message, error.hint)
+        if isinstance(error, Unauthenticated):
+            response.headers.append((b"www-authenticate", challenge(error)))
+            self.give_nonce(response)
+        elif response.status == 503:
+            response.headers.append((b"retry-after", b"1"))
+        return response
+
+    def too_late(self) -> FhirResponse:
+        """Whose time it was that ran out."""
+        if self.body_pending:
+            return self.refusal(408, "body-timeout", "the body did not arrive in time", "send it faster")
+        return self.refusal(
+            504,
+            "request-timeout",
+            "the request took too long",
+            "ask for less at once; read before you repeat a write",
         )
 
     async def respond(self) -> FhirResponse:
@@ -297,8 +249,7 @@ class _Exchange:
             await self.authenticate(headers)
         query = parse_query(self.scope["query_string"])
         body = b""
-        seconds = services.body_seconds if self.body_pending else services.request_seconds
-        async with asyncio.timeout(seconds) as deadline:
+        async with asyncio.timeout(self.seconds()) as deadline:
             if self.body_pending:
                 body = await self.body(headers, deadline)
             request = FhirRequest(method, path, query, headers, body, self.actor, self.own_id)
@@ -360,7 +311,7 @@ class _Exchange:
     async def api(self, api: ApiHandler, path: str) -> FhirResponse:
         """A request to the application's interface: method, token, a small body, handler, in this order."""
         self.api_route = api.template(path)
-        headers, services = self.headers(), self.services
+        headers = self.headers()
         methods = api.methods(path)
         if not methods:
             raise NotFound("there is nothing at this address", hint="docs/spec/api.md lists what there is")
@@ -373,12 +324,16 @@ class _Exchange:
             await self.authenticate(headers)
         query = parse_query(self.scope["query_string"])
         body = b""
-        async with asyncio.timeout(services.request_seconds) as deadline:
+        async with asyncio.timeout(self.seconds()) as deadline:
             if self.body_pending:
                 body = await self.body(headers, deadline, API_BODY_BYTES_MAX)
             where = self.address(headers)
             asked = ApiRequest(method, path, query, headers, body, self.actor, self.own_id, where)
             return await api.handle(asked)
+
+    def seconds(self) -> int:
+        """How long is waited at first: for the body if one comes (`body` moves that on), else for the answer."""
+        return self.services.body_seconds if self.body_pending else self.services.request_seconds
 
     def address(self, headers: dict[bytes, bytes]) -> str:
         """Where the request comes from. Behind a proxy it is the last address of X-Forwarded-For, which the proxy itself

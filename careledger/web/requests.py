@@ -9,7 +9,7 @@ from careledger.access.tokens import Presented
 from careledger.node.config import Config
 from careledger.node.log import logger
 from careledger.web.api.messages import ApiHandler
-from careledger.web.app import FhirHandler, RequestLog, Services, SmartHandler
+from careledger.web.services import FhirHandler, RequestLog, Services, SmartHandler
 
 Count = Callable[[str, str, int], None]
 """Takes note of an answer: method, route as a template, status."""

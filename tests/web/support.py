@@ -14,8 +14,10 @@ from dataclasses import dataclass, field, replace
 from careledger.access.tokens import TokenIssuer, TokenVerifier
 from careledger.fhir.messages import FhirRequest, FhirResponse
 from careledger.node.config import Config, load
-from careledger.web.app import AsgiApp, RequestLog, Services, create_app
+from careledger.web.api.messages import ApiHandler
+from careledger.web.app import AsgiApp, create_app
 from careledger.web.server import bind, run, serve_worker
+from careledger.web.services import RequestLog, Services
 
 NODE = "did:careledger:house"
 AUDIENCE = "chain-1"
@@ -43,6 +45,7 @@ class Node:
     seconds: float = 0.0
     response: FhirResponse | None = None
     limits: dict[str, int] = field(default_factory=dict)
+    api: ApiHandler | None = None
     started: int = 0
     stopped: int = 0
 
@@ -62,7 +65,7 @@ class Node:
     def services(self) -> Services:
         verifier = TokenVerifier(ISSUER.public_key, NODE, AUDIENCE, lambda _id: False, now_ms)
         services = Services(self, verifier.authenticate, lambda: self.problems, self.logged.append)
-        return replace(services, **self.limits)  # type: ignore[arg-type]
+        return replace(services, api=self.api, **self.limits)  # type: ignore[arg-type]
 
     async def start(self) -> AsgiApp:
         self.started += 1

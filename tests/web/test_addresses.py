@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from careledger.web.app import Services, create_app
+from careledger.web.app import create_app
+from careledger.web.services import Services
 from careledger.web.smart.messages import SmartAnswer, SmartRequest
 
 

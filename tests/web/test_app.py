@@ -11,6 +11,7 @@ import pytest
 
 from careledger.fhir.messages import FhirResponse
 from careledger.primitives import errors
+from careledger.web.api.messages import ApiRequest
 from tests.web.support import BEARER, TOKEN, Client, Node, ask, serving
 
 
@@ -288,6 +289,31 @@ def test_a_body_that_does_not_come_is_given_up():
         assert (answer.status, answer.outcome) == (408, "body-timeout")
         assert client.closed()
     assert not node.seen
+
+
+class NeverAsked:
+    """An `/api` of one address that takes a body."""
+
+    def methods(self, path: str) -> frozenset[str]:
+        return frozenset(("POST",))
+
+    def template(self, path: str) -> str:
+        return path
+
+    def is_open(self, path: str) -> bool:
+        return False
+
+    async def handle(self, request: ApiRequest) -> FhirResponse:
+        raise AssertionError("the body never came")
+
+
+def test_a_body_to_the_api_that_does_not_come_is_given_up():
+    node = Node(limits={"body_seconds": 1}, api=NeverAsked())
+    with serving(node) as port, Client(port, seconds=10) as client:
+        client.send(b"POST /api/it HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n" + BEARER + b"\r\nonly")
+        answer = client.read()
+        assert (answer.status, json.loads(answer.body)["code"]) == (408, "body-timeout")
+        assert client.closed()
 
 
 def test_a_client_that_leaves_early_is_no_error(node, port):

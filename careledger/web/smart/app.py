@@ -20,7 +20,7 @@ from careledger.smart.limits import ACTS_OF_SESSION, PAGES_OF_ADDRESS, Limiter, 
 from careledger.smart.own import keep_own
 from careledger.smart.passkeys import RelyingParty
 from careledger.smart.sessions import session_key
-from careledger.web.app import FhirHandler
+from careledger.web.services import FhirHandler
 from careledger.web.smart import demo, federated
 from careledger.web.smart.authorize import Authorize
 from careledger.web.smart.endpoints import DEMANDS, EndPoints

@@ -13,7 +13,7 @@ from careledger.access.scopes import parse_scopes
 from careledger.fhir.messages import FhirRequest
 from careledger.smart.issuing import Server
 from careledger.smart.sessions import SignedIn
-from careledger.web.app import FhirHandler
+from careledger.web.services import FhirHandler
 from careledger.web.smart.asking import PatientRow
 
 CLIENT: Final = "careledger-pages"
