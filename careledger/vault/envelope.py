@@ -17,7 +17,9 @@ The AAD of a linked body names the chart that sealed it first (`Opened.home`).
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Sequence
+from functools import partial
 from itertools import accumulate
 from typing import Final, NamedTuple
 
@@ -44,7 +46,7 @@ from careledger.vault.commitments import (
     Kind as Kind,
 )
 from careledger.vault.compression import FORMAT_BYTES, pack, squeeze, unpack, unsqueeze
-from careledger.vault.model import AccessEntry, Row, RowColumns
+from careledger.vault.model import AccessEntry, Row, RowColumns, RowNumbers
 from careledger.vault.rows import columns_of, rows_of
 
 SEGMENT_ROWS_MAX: Final = 65_536
@@ -329,8 +331,32 @@ class _Columns(msgspec.Struct, array_like=True, gc=False):
     values: list[bytes]
 
 
+class _Soon(msgspec.Struct, array_like=True, gc=False):
+    """`_Columns`, those that are read late as the bytes that they are."""
+
+    types: list[str]
+    type: list[int]
+    id: msgspec.Raw
+    version: list[int]
+    flags: bytes
+    time_ms: msgspec.Raw
+    height: msgspec.Raw
+    leaf: msgspec.Raw
+    values: list[bytes]
+
+
+class _Late(msgspec.Struct, array_like=True, gc=False):
+    id: list[str]
+    time_ms: list[int]
+    height: list[int]
+    leaf: list[int]
+
+
 _encode_columns = msgspec.msgpack.Encoder().encode
-_decode_columns = msgspec.msgpack.Decoder(_Columns).decode
+_decode_soon = msgspec.msgpack.Decoder(_Soon).decode
+_decode_late = msgspec.msgpack.Decoder(_Late).decode
+_LATE_HEAD: Final = b"\x94"  # msgpack: an array of four
+_ONES: Final = bytes([1]) * SEGMENT_ROWS_MAX
 _SEGMENT_PLAIN: Final = b"\x00"
 _SEGMENT_SQUEEZED: Final = b"\x01"
 
@@ -347,15 +373,15 @@ def seal_rows(chart: ChartKeys, rows: Sequence[Row]) -> bytes:
     columns = columns_of(rows)
     plain = _encode_columns(
         _Columns(
-            columns.types,
-            columns.type,
-            columns.id,
-            columns.version,
+            list(columns.types),
+            list(columns.type),
+            list(columns.id),
+            list(columns.version),
             columns.flags,
             steps(columns.time_ms),
             steps(columns.height),
             steps(columns.leaf),
-            columns.values,
+            list(columns.values),
         )
     )
     if len(plain) < _SEGMENT_SQUEEZED_BYTES_MIN:
@@ -367,26 +393,38 @@ def seal_rows(chart: ChartKeys, rows: Sequence[Row]) -> bytes:
 
 
 def open_columns(chart: ChartKeys, first_row: int, count: int, sealed: bytes) -> RowColumns:
-    """The `count` rows from `first_row` on that were sealed as this segment, by column, else Corrupt."""
+    """The `count` rows from `first_row` on that were sealed as this segment, by column, else Corrupt.
+
+    The whole segment is authenticated here; what is late of its columns is only decoded late.
+    """
     try:
         plain = chart._rows.decrypt(sealed[:12], sealed[12:], _segment_data(chart, first_row, count))
         if plain[:1] == _SEGMENT_SQUEEZED:
-            columns = _decode_columns(unsqueeze(plain[5:], int.from_bytes(plain[1:5], "big")))
+            plain = unsqueeze(plain[5:], int.from_bytes(plain[1:5], "big"))
+            soon = _decode_soon(plain)
         else:
-            columns = _decode_columns(memoryview(plain)[1:])
+            soon = _decode_soon(memoryview(plain)[1:])
+        types = bytes(soon.type)
     except (InvalidTag, ValueError, msgspec.DecodeError):
         raise _corrupt("a segment of index rows") from None
-    return RowColumns(
-        first_row,
-        columns.types,
-        columns.type,
-        columns.id,
-        columns.version,
-        columns.flags,
-        list(accumulate(columns.time_ms)),
-        list(accumulate(columns.height)),
-        list(accumulate(columns.leaf)),
-        columns.values,
+    version: Sequence[int] = soon.version
+    if soon.version.count(1) == len(soon.version):
+        version = _ONES[: len(soon.version)]
+    late = partial(_numbers, b"".join((_LATE_HEAD, soon.id, soon.time_ms, soon.height, soon.leaf)))
+    return RowColumns(first_row, soon.types, types, version, soon.flags, soon.values, late, len(plain))
+
+
+def _numbers(plain: bytes) -> RowNumbers:
+    """The late columns, of an opened segment. Raises Corrupt."""
+    try:
+        late = _decode_late(plain)
+    except msgspec.DecodeError:
+        raise _corrupt("a segment of index rows") from None
+    return RowNumbers(
+        late.id,
+        array("q", accumulate(late.time_ms)),
+        array("Q", accumulate(late.height)),
+        array("Q", accumulate(late.leaf)),
     )
 
 

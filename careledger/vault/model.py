@@ -6,8 +6,8 @@ storage and no key, so a handler can be tested with a snapshot of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Protocol
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -125,25 +125,74 @@ ROW_DELETED = 1
 ROW_MOVED = 2
 
 
-class RowColumns(msgspec.Struct, frozen=True, gc=False):
+class RowNumbers(NamedTuple):
+    """The columns of rows that few who read rows need of many of them."""
+
+    id: Sequence[str]
+    time_ms: Sequence[int]
+    height: Sequence[int]
+    leaf: Sequence[int]
+
+
+class RowColumns:
     """Consecutive rows of a chart by column, the first of them number `first`: what searches read.
 
-    `type` holds positions in `types`; `flags` has ROW_DELETED and ROW_MOVED.
+    `type` holds positions in `types`; `flags` has ROW_DELETED and ROW_MOVED. `numbers` may be given as a function: it
+    is called when one of its columns is first asked for, and may raise Corrupt. `size` is what all takes until then.
     """
 
-    first: int
-    types: list[str]
-    type: list[int]
-    id: list[str]
-    version: list[int]
-    flags: bytes
-    time_ms: list[int]
-    height: list[int]
-    leaf: list[int]
-    values: list[bytes]
+    __slots__ = ("_numbers", "first", "flags", "size", "type", "types", "values", "version")
+
+    def __init__(
+        self,
+        first: int,
+        types: Sequence[str],
+        type: bytes,
+        version: Sequence[int],
+        flags: bytes,
+        values: Sequence[bytes],
+        numbers: RowNumbers | Callable[[], RowNumbers],
+        size: int,
+    ) -> None:
+        self.first = first
+        self.types = types
+        self.type = type
+        self.version = version
+        self.flags = flags
+        self.values = values
+        self.size = size
+        self._numbers = numbers
+
+    @property
+    def numbers(self) -> RowNumbers:
+        """What is read late."""
+        if not isinstance(self._numbers, RowNumbers):
+            self._numbers = self._numbers()
+        return self._numbers
+
+    @property
+    def is_read(self) -> bool:
+        """Whether `numbers` was asked for."""
+        return isinstance(self._numbers, RowNumbers)
+
+    @property
+    def id(self) -> Sequence[str]:
+        return self.numbers.id
+
+    @property
+    def time_ms(self) -> Sequence[int]:
+        return self.numbers.time_ms
+
+    @property
+    def height(self) -> Sequence[int]:
+        return self.numbers.height
+
+    @property
+    def leaf(self) -> Sequence[int]:
+        return self.numbers.leaf
 
     def __len__(self) -> int:
-        return len(self.id)
+        return len(self.type)
 
 
 class BlockMark(msgspec.Struct, frozen=True, gc=False):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from careledger.vault.model import ROW_DELETED, ROW_MOVED, Row, RowColumns
+from careledger.vault.model import ROW_DELETED, ROW_MOVED, Row, RowColumns, RowNumbers
 
 _DELETED: Final = tuple(bool(flags & ROW_DELETED) for flags in range(4))
 _MOVED: Final = tuple(bool(flags & ROW_MOVED) for flags in range(4))
@@ -15,17 +15,43 @@ def columns_of(rows: Sequence[Row]) -> RowColumns:
     """At least one row, their numbers following each other, by column."""
     types = sorted({row.type for row in rows})
     index = {name: at for at, name in enumerate(types)}
+    values = [row.values for row in rows]
     return RowColumns(
         rows[0].number,
         types,
-        [index[row.type] for row in rows],
-        [row.id for row in rows],
+        bytes([index[row.type] for row in rows]),
         [row.version for row in rows],
         bytes([row.deleted * ROW_DELETED | row.moved * ROW_MOVED for row in rows]),
-        [row.time_ms for row in rows],
-        [row.height for row in rows],
-        [row.leaf for row in rows],
-        [row.values for row in rows],
+        values,
+        RowNumbers(
+            [row.id for row in rows],
+            [row.time_ms for row in rows],
+            [row.height for row in rows],
+            [row.leaf for row in rows],
+        ),
+        sum(map(len, values)),
+    )
+
+
+def joined(before: RowColumns, after: RowColumns) -> RowColumns:
+    """Both, where one follows the other, as one."""
+    types = list(before.types)
+    types += [name for name in after.types if name not in types]
+    table = bytes([types.index(name) for name in after.types]).ljust(256, b"\0")
+    return RowColumns(
+        before.first,
+        types,
+        before.type + after.type.translate(table),
+        [*before.version, *after.version],
+        before.flags + after.flags,
+        [*before.values, *after.values],
+        RowNumbers(
+            [*before.id, *after.id],
+            [*before.time_ms, *after.time_ms],
+            [*before.height, *after.height],
+            [*before.leaf, *after.leaf],
+        ),
+        before.size + after.size,
     )
 
 
@@ -71,15 +97,14 @@ def from_row(columns: RowColumns, start: int) -> RowColumns:
     skip = start - columns.first
     if not skip:
         return columns
+    values = columns.values[skip:]
     return RowColumns(
         start,
         columns.types,
         columns.type[skip:],
-        columns.id[skip:],
         columns.version[skip:],
         columns.flags[skip:],
-        columns.time_ms[skip:],
-        columns.height[skip:],
-        columns.leaf[skip:],
-        columns.values[skip:],
+        values,
+        RowNumbers(columns.id[skip:], columns.time_ms[skip:], columns.height[skip:], columns.leaf[skip:]),
+        sum(map(len, values)),
     )

@@ -35,6 +35,7 @@ from careledger.vault.envelope import (
     open_access,
     open_body,
     open_meta,
+    open_columns,
     open_rows,
     reseal_meta,
     seal_access,
@@ -290,8 +291,8 @@ def test_rows_are_bound_to_their_place():
     wrong += [(CHART, 100, 32, altered) for altered in flips(sealed, 200)]
     wrong += [(CHART, 100, 32, sealed[:size]) for size in (0, 12, 27)]
     for chart, first, count, closed in wrong:
-        with pytest.raises(Corrupt):
-            open_rows(chart, first, count, closed)
+        with pytest.raises(Corrupt):  # at once, not when a column is read late
+            open_columns(chart, first, count, closed)
 
 
 def test_segments_have_limits():

@@ -11,11 +11,12 @@ from array import array
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Sequence
-from itertools import repeat
+from operator import attrgetter
 from typing import Final
 
 from careledger.access.decision import Partition
 from careledger.fhir.search.bitsets import bits_of
+from careledger.fhir.search.chartrows import ChartRows
 from careledger.fhir.search.compile import PATIENTS_SLOT, is_shared
 from careledger.fhir.search.conditions import Condition, SortKey
 from careledger.fhir.search.layouts import Layouts
@@ -25,8 +26,13 @@ from careledger.fhir.search.slots import Slot, new_slot
 from careledger.vault.model import ROW_DELETED, ROW_MOVED, Row, RowColumns, Snapshot, Version
 
 _SHARED: Final = 4
-ROW_BYTES: Final = 330
-"""Memory of a row besides its values: id, its entry in the table of ids, numbers."""
+_TYPED_BYTES: Final = 24
+"""Memory of a row in the index of its type: number, place of its blob, flags, ordinal among those of its layout."""
+_LAST_BYTES: Final = 110
+"""Memory of an entry in the table of ids."""
+_ID: Final = attrgetter("id")
+_TIME: Final = attrgetter("time_ms")
+_HEIGHT: Final = attrgetter("height")
 OPENED_MAX: Final = 4096
 """Version objects kept for one type of one chart."""
 ORDERS_MAX: Final = 8
@@ -38,23 +44,28 @@ Share = tuple[str, str, int]
 
 
 class TypeIndex:
-    """The rows of one resource type in one chart. An *ordinal* is a row's position here."""
+    """The rows of one resource type in one chart. An *ordinal* is a row's position here.
 
-    def __init__(self, type: str, chart: int) -> None:
+    Ids, times and heights are read from the chart's rows when they are first asked for; so is the chain of versions,
+    as long as every row is the first version of its resource: there is none then.
+    """
+
+    def __init__(self, type: str, chart: int, source: ChartRows | None = None) -> None:
         self.type = type
         self.chart = chart
         self.rows = array("I")
-        self.versions = array("I")
-        self.times = array("q")
-        self.heights = array("Q")
-        self.leaves = array("Q")
-        self.previous = array("i")
         self.flags = bytearray()
-        self.ids: list[str] = []
-        self.last: dict[str, int] = {}
-        self.blobs: list[bytes] = []
+        self.newest = -1
+        """Height of the newest row."""
         self.current = 0
         self.shared = 0
+        self._source = source or ChartRows()
+        self._ids: list[str] = []
+        self._times = array("q")
+        self._heights = array("Q")
+        self._is_chained = False
+        self._previous = array("i")
+        self._last: dict[str, int] = {}
         self._layouts = Layouts()
         self._slots: dict[int, Slot] = {}
         self._orders: OrderedDict[tuple[SortKey, ...], array[int]] = OrderedDict()
@@ -67,55 +78,89 @@ class TypeIndex:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def add(self, rows: _Rows, numbers: list[int]) -> None:
-        """Take in these rows, which are of this type and newer than all it has."""
+    def add(self, seen: int) -> None:
+        """Take in the chart's rows of this type from number `seen` on."""
         start = len(self.rows)
-        blobs = list(map(rows.values.__getitem__, numbers))
-        self.rows.extend(numbers)
-        self.versions.extend(map(rows.versions.__getitem__, numbers))
-        self.times.extend(map(rows.times.__getitem__, numbers))
-        self.heights.extend(map(rows.heights.__getitem__, numbers))
-        self.leaves.extend(map(rows.leaves.__getitem__, numbers))
-        self.flags.extend(map(rows.flags.__getitem__, numbers))
-        self._take(blobs)
-        for ordinals, _ in self._layouts.values(self.blobs, PATIENTS_SLOT, start):
+        blobs: list[bytes] = []
+        is_first = True
+        for numbers, flags, values, first in self._source.of_type(self.type, seen):
+            self.rows.extend(numbers)
+            self.flags.extend(flags)
+            blobs.extend(values)
+            is_first &= first
+        if not blobs:
+            return
+        self._layouts.add(blobs)
+        for ordinals, _ in self._layouts.values(PATIENTS_SLOT, start):
             for ordinal in ordinals:
                 self.flags[ordinal] |= _SHARED
-        self._chain(list(map(rows.ids.__getitem__, numbers)))
+        part, at = self._source.place(self.rows[-1])
+        self.newest = part.height[at]
+        if self._is_chained or not is_first:
+            self._chain()
         self._settle(start)
 
     def add_row(self, row: Row) -> None:
-        """Take in one row that was opened by itself."""
+        """Take in one row that was opened by itself; the only one."""
         shared = is_shared(row.values) * _SHARED
         self.rows.append(row.number)
-        self.versions.append(row.version)
-        self.times.append(row.time_ms)
-        self.heights.append(row.height)
-        self.leaves.append(row.leaf)
         self.flags.append(row.deleted * ROW_DELETED | row.moved * ROW_MOVED | shared)
-        self._take([row.values])
-        self._chain([row.id])
-        self._settle(len(self.rows) - 1)
+        self._layouts.add((row.values,))
+        self.newest = row.height
+        self._ids.append(row.id)
+        self._times.append(row.time_ms)
+        self._heights.append(row.height)
+        self._opened[0] = Version(
+            self.type, row.id, row.version, row.deleted, row.time_ms, row.height, self.chart, row.leaf
+        )
+        self._settle(0)
 
-    def _take(self, blobs: list[bytes]) -> None:
-        self._layouts.add(blobs, len(self.blobs))
-        self.blobs += blobs
+    @property
+    def ids(self) -> list[str]:
+        """By ordinal."""
+        if len(self._ids) < len(self.rows):
+            self._ids.extend(self._source.pick(self.rows[len(self._ids) :], _ID))
+            self.grown = True
+        return self._ids
 
-    def _chain(self, ids: list[str]) -> None:
-        """Which row each of the next rows supersedes."""
-        last, start = self.last, len(self.ids)
-        new = dict(zip(ids, range(start, start + len(ids)), strict=True))
-        if len(new) == len(ids) and last.keys().isdisjoint(new):  # nearly always
-            self.previous.extend(repeat(-1, len(ids)))
-            self.ids += ids
-            last.update(new)
-            return
-        for ordinal, id in enumerate(ids, start):
-            before = last.get(id, -1)
-            self.previous.append(before)
-            id = self.ids[before] if before >= 0 else id
-            self.ids.append(id)
+    @property
+    def times(self) -> array[int]:
+        """By ordinal, in milliseconds."""
+        if len(self._times) < len(self.rows):
+            self._times.extend(self._source.pick(self.rows[len(self._times) :], _TIME))
+            self.grown = True
+        return self._times
+
+    @property
+    def heights(self) -> array[int]:
+        """By ordinal, never falling."""
+        if len(self._heights) < len(self.rows):
+            self._heights.extend(self._source.pick(self.rows[len(self._heights) :], _HEIGHT))
+            self.grown = True
+        return self._heights
+
+    @property
+    def last(self) -> dict[str, int]:
+        """The newest row of each resource."""
+        if not self._is_chained and len(self._last) < len(self.rows):
+            ids, listed = self.ids, len(self._last)
+            self._last.update(zip(ids[listed:], range(listed, len(ids)), strict=True))
+        return self._last
+
+    def _chain(self) -> None:
+        """Which row each of the rows since the last time supersedes: -1 for none."""
+        if not self._is_chained:
+            self._is_chained = True
+            self._last.clear()
+        ids, last, previous = self.ids, self._last, self._previous
+        for ordinal in range(len(previous), len(ids)):
+            id = ids[ordinal]
+            previous.append(last.get(id, -1))
             last[id] = ordinal
+
+    def _before(self, ordinal: int) -> int:
+        """The row that this one supersedes, or -1."""
+        return self._previous[ordinal] if self._is_chained else -1
 
     def _settle(self, start: int) -> None:
         """Bring what is derived up to date after rows from ordinal `start` on were added."""
@@ -125,7 +170,7 @@ class TypeIndex:
             kept = [at for at in range(start, size) if not self.flags[at] & (ROW_DELETED | ROW_MOVED)]
             live = bits_of(kept, size)
             self.shared |= bits_of([at for at in kept if self.flags[at] & _SHARED], size)
-        closed = [ordinal for ordinal in self.previous[start:] if ordinal >= 0]
+        closed = [ordinal for ordinal in self._previous[start:] if ordinal >= 0]
         self.current = (self.current | live) & ~bits_of(closed, size)
         self._orders.clear()
         self._keys.clear()
@@ -133,12 +178,12 @@ class TypeIndex:
 
     def current_at(self, height: int) -> int:
         """Ordinals that were current at that height: neither superseded, deleted nor moved away by then."""
-        if not self.heights or self.heights[-1] <= height:
+        if self.newest <= height:
             return self.current
         current = self.current
         for ordinal in range(len(self.rows) - 1, bisect_right(self.heights, height) - 1, -1):
             current &= ~(1 << ordinal)
-            before = self.previous[ordinal]
+            before = self._before(ordinal)
             if before >= 0 and not self.flags[before] & (ROW_DELETED | ROW_MOVED):
                 current |= 1 << before
         return current
@@ -157,8 +202,8 @@ class TypeIndex:
         slot = self._slots.get(number)
         if slot is None:
             slot = self._slots[number] = new_slot(kind, number)
-        if slot.covered < len(self.blobs):
-            slot.extend(self.blobs, self._layouts)
+        if slot.covered < self._layouts.count:
+            slot.extend(self._layouts)
             self.grown = True
         return slot
 
@@ -168,7 +213,7 @@ class TypeIndex:
         ordinal = self.last.get(id, -1)
         while ordinal >= 0:
             found.append(ordinal)
-            ordinal = self.previous[ordinal]
+            ordinal = self._before(ordinal)
         return found
 
     def keys(self, key: SortKey) -> Keys:
@@ -187,9 +232,12 @@ class TypeIndex:
             listed = list(range(len(self.rows)))
             for key in reversed(sort):
                 keys = self.keys(key)
-                valued = [ordinal for ordinal in listed if keys[ordinal] is not None]
-                valued.sort(key=keys.__getitem__, reverse=key.descending)  # type: ignore[arg-type]
-                listed = valued + [ordinal for ordinal in listed if keys[ordinal] is None]
+                without: list[int] = []
+                if None in keys:
+                    without = [ordinal for ordinal in listed if keys[ordinal] is None]
+                    listed = [ordinal for ordinal in listed if keys[ordinal] is not None]
+                listed.sort(key=keys.__getitem__, reverse=key.descending)  # type: ignore[arg-type]
+                listed += without
             found = self._orders[sort] = array("I", listed)
             self.grown = True
             if len(self._orders) > ORDERS_MAX:
@@ -202,15 +250,17 @@ class TypeIndex:
         if found is None:
             if len(self._opened) >= OPENED_MAX:
                 self._opened.clear()
+            part, at = self._source.place(self.rows[ordinal])
+            ids, times, heights, leaves = part.numbers
             found = self._opened[ordinal] = Version(
                 self.type,
-                self.ids[ordinal],
-                self.versions[ordinal],
+                ids[at],
+                part.version[at],
                 bool(self.flags[ordinal] & ROW_DELETED),
-                self.times[ordinal],
-                self.heights[ordinal],
+                times[at],
+                heights[at],
                 self.chart,
-                self.leaves[ordinal],
+                leaves[at],
             )
         return found
 
@@ -225,41 +275,10 @@ class TypeIndex:
         size = len(self.rows)
         orders = sum(4 * size for _ in self._orders) + sum(64 * size for _ in self._keys)
         orders += sum(len(found) * (size >> 3) for _, found in self.shares.values())
-        return derived + orders + self._layouts.memory() + 250 * len(self._opened)
-
-
-class _Rows:
-    """All rows of a chart by column: a row's number is its position."""
-
-    def __init__(self) -> None:
-        self.types: dict[str, int] = {}
-        self.kinds = bytearray()  # a row's type, by its number in `types`: R4 has fewer than 256
-        self.flags = bytearray()
-        self.versions = array("I")
-        self.times = array("q")
-        self.heights = array("Q")
-        self.leaves = array("Q")
-        self.ids: list[str] = []
-        self.values: list[bytes] = []
-
-    def add(self, part: RowColumns) -> None:
-        types = self.types
-        table = bytes([types.setdefault(type, len(types)) for type in part.types]).ljust(256, b"\0")
-        self.kinds += bytes(part.type).translate(table)
-        self.flags += part.flags
-        self.versions.extend(part.version)
-        self.times.extend(part.time_ms)
-        self.heights.extend(part.height)
-        self.leaves.extend(part.leaf)
-        self.ids += part.id
-        self.values += part.values
-
-    def of_type(self, type: str, start: int) -> list[int]:
-        """Numbers of the rows of that type from `start` on."""
-        wanted = self.types.get(type)
-        if wanted is None:
-            return []
-        return [number for number, kind in enumerate(self.kinds[start:], start) if kind == wanted]
+        read = 8 * (len(self._ids) + len(self._times) + len(self._heights)) + _LAST_BYTES * len(self._last)
+        return (
+            derived + orders + read + _TYPED_BYTES * size + self._layouts.memory() + 250 * len(self._opened)
+        )
 
 
 class ChartIndex:
@@ -268,18 +287,16 @@ class ChartIndex:
     def __init__(self, chart: int) -> None:
         self.chart = chart
         self.count = 0
-        self._rows = _Rows()
+        self._rows = ChartRows()
         self._types: dict[str, TypeIndex] = {}
         self._sorted: dict[str, int] = {}  # type -> rows of the chart that its index has seen
-        self._values = 0
         self._grown = False
 
     def extend(self, parts: Sequence[RowColumns]) -> None:
         """Take in the chart's next rows, in the order of commitment, none left out."""
         for part in parts:
             self._rows.add(part)
-            self._values += sum(map(len, part.values))
-        self.count = len(self._rows.ids)
+        self.count = self._rows.count
         self._grown = True
 
     def type(self, type: str) -> TypeIndex | None:
@@ -287,11 +304,10 @@ class ChartIndex:
         index = self._types.get(type)
         seen = self._sorted.get(type, 0)
         if seen < self.count:
-            numbers = self._rows.of_type(type, seen)
-            if numbers:
-                if index is None:
-                    index = self._types[type] = TypeIndex(type, self.chart)
-                index.add(self._rows, numbers)
+            new = index or TypeIndex(type, self.chart, self._rows)
+            new.add(seen)
+            if len(new):
+                index = self._types[type] = new
             self._sorted[type] = self.count
         return index
 
@@ -313,7 +329,7 @@ class ChartIndex:
 
     def memory(self) -> int:
         """Bytes, estimated from above."""
-        return self._values + ROW_BYTES * self.count + sum(index.memory() for index in self._types.values())
+        return self._rows.memory() + sum(index.memory() for index in self._types.values())
 
 
 class ChartIndexCache:

@@ -17,43 +17,56 @@ from careledger.fhir.search.compile import NARROW, column_of, place_in
 LAYOUTS_MAX: Final = 128
 """Layouts kept for one type of one chart. The rows of others are looked at one by one: they are all different."""
 
+_Group = tuple["array[int]", list[bytes]]
+"""Ordinals, ascending, and their blobs."""
+
 
 class Layouts:
-    """The ordinals of each layout, ascending, and of the rows that have none of those kept."""
+    """The blobs of each layout, in the order of their ordinals, and those that have none of the layouts kept."""
 
-    __slots__ = ("_groups", "_others")
+    __slots__ = ("_groups", "_others", "count")
 
     def __init__(self) -> None:
-        self._groups: dict[bytes, array[int]] = {}
-        self._others = array("I")
+        self.count = 0
+        self._groups: dict[bytes, _Group] = {}
+        self._others: _Group = (array("I"), [])
 
-    def add(self, blobs: Sequence[bytes], start: int) -> None:
-        """Take in the next blobs; the first of them has the ordinal `start`."""
+    def add(self, blobs: Sequence[bytes]) -> None:
+        """Take in the next blobs: the first ever has the ordinal 0."""
         groups = self._groups
-        for ordinal, blob in enumerate(blobs, start):
+        for ordinal, blob in enumerate(blobs, self.count):
             layout = blob[: 2 + blob[1] * (3 if blob[0] == NARROW else 5)] if blob else blob
             group = groups.get(layout)
             if group is None:
-                group = self._others if len(groups) >= LAYOUTS_MAX else groups.setdefault(layout, array("I"))
-            group.append(ordinal)
+                group = self._others if len(groups) >= LAYOUTS_MAX else (array("I"), [])
+                if group is not self._others:
+                    groups[layout] = group
+            group[0].append(ordinal)
+            group[1].append(blob)
+        self.count += len(blobs)
 
-    def values(
-        self, blobs: Sequence[bytes], slot: int, start: int
-    ) -> Iterator[tuple[Sequence[int], list[bytes]]]:
+    def values(self, slot: int, start: int = 0) -> Iterator[tuple[Sequence[int], list[bytes]]]:
         """Ordinals from `start` on that have the slot, in groups, and the slot's values of each."""
         for layout, group in self._groups.items():
             bounds = place_in(layout, slot)
-            if bounds is None or group[-1] < start:
+            if bounds is None or group[0][-1] < start:
                 continue
-            ordinals = group[bisect_left(group, start) :] if start else group
-            yield ordinals, list(map(itemgetter(slice(*bounds)), map(blobs.__getitem__, ordinals)))
-        others = self._others[bisect_left(self._others, start) :]
-        if others:
-            column = column_of(list(map(blobs.__getitem__, others)), slot)
-            held = [at for at, data in enumerate(column) if data]
-            if held:
-                yield [others[at] for at in held], [column[at] for at in held]
+            ordinals, blobs = _since(group, start)
+            yield ordinals, list(map(itemgetter(slice(*bounds)), blobs))
+        ordinals, blobs = _since(self._others, start)
+        column = column_of(blobs, slot)
+        held = [at for at, data in enumerate(column) if data]
+        if held:
+            yield [ordinals[at] for at in held], [column[at] for at in held]
 
     def memory(self) -> int:
         """Bytes besides what each row takes."""
-        return 250 * len(self._groups)
+        return 400 * len(self._groups)
+
+
+def _since(group: _Group, start: int) -> tuple[Sequence[int], Sequence[bytes]]:
+    ordinals, blobs = group
+    if not start:
+        return group
+    skip = bisect_left(ordinals, start)
+    return ordinals[skip:], blobs[skip:]

@@ -10,7 +10,7 @@ import sys
 from array import array
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Final
@@ -50,12 +50,12 @@ class ValueSlot:
         self._groups: dict[bytes, list[bytes]] | None = None
         self._folded: list[tuple[str, str]] | None = None
 
-    def extend(self, blobs: Sequence[bytes], layouts: Layouts) -> None:
+    def extend(self, layouts: Layouts) -> None:
         """Index the blobs from `covered` on."""
-        size = len(blobs)
+        size = layouts.count
         same: defaultdict[bytes, list[int]] = defaultdict(list)  # most rows share their values with others
         held = array("I")
-        for ordinals, values in layouts.values(blobs, self.number, self.covered):
+        for ordinals, values in layouts.values(self.number, self.covered):
             held.extend(ordinals)
             if len(set(values)) == 1:
                 same[values[0]] += ordinals
@@ -174,11 +174,11 @@ class DateSlot:
         self.is_single = True
         """Whether no row has more than one."""
 
-    def extend(self, blobs: Sequence[bytes], layouts: Layouts) -> None:
+    def extend(self, layouts: Layouts) -> None:
         """Index the blobs from `covered` on."""
         new = array("I")
         ends = array("q")
-        for ordinals, values in layouts.values(blobs, self.number, self.covered):
+        for ordinals, values in layouts.values(self.number, self.covered):
             joined = b"".join(values)
             if len(joined) == len(values) * _DATE.size:
                 new.extend(ordinals)
@@ -192,8 +192,8 @@ class DateSlot:
         self.ordinals += new
         self.lo += ends[::2]
         self.hi += ends[1::2]
-        self.present |= bits_of(new, len(blobs))
-        self.covered = len(blobs)
+        self.present |= bits_of(new, layouts.count)
+        self.covered = layouts.count
 
     def memory(self) -> int:
         return len(self.ordinals) * 20
