@@ -72,6 +72,8 @@ class Signer:
         self._guard = guard
         self._chain_id = chain_id
         self._report = report
+        self.silence = guard.reason.message if isinstance(guard, Silence) else ""
+        """Why this validator signs nothing; empty while its guard is believed."""
 
     @property
     def address(self) -> bytes:
@@ -99,7 +101,11 @@ class Signer:
 
     def saw_own_vote(self, height: int) -> None:
         """The ledger holds a vote of this key at `height`: see `SigningGuard`. Raises GuardRefused."""
-        self._guard.saw_own_vote(height)
+        try:
+            self._guard.saw_own_vote(height)
+        except CareLedgerError as error:
+            self.silence = error.message
+            raise
 
     def close(self) -> None:
         """Nothing is signed any more; another process may."""

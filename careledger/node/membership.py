@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from careledger.contracts.identity import SUBJECTS
 from careledger.contracts.validators import compute_weights, get_seats
 from careledger.engine.configuration import Address, Peer
+from careledger.fhir.freshness import compute_age_ms, is_stale
 from careledger.ledger.execution import Overlay
 from careledger.ledger.light_files import make_trust_file
 from careledger.node.application import StateReader
@@ -70,7 +72,20 @@ def list_problems(node: CommandContext) -> list[str]:
     found = [f"no snapshot can be taken in: {standing['state_sync']}"] if "state_sync" in standing else []
     if not standing["admitted"]:
         found.append("the organisation is not admitted to the ledger: what is written waits for its anchor")
-    return found
+    return found if node.networking is None else [*found, *_list_served(node, node.networking)]
+
+
+def _list_served(node: CommandContext, networking: Networking) -> Iterator[str]:
+    """What a node that is served cannot do meanwhile."""
+    if networking.signer is not None and networking.signer.silence:
+        yield f"the validator signs nothing: {networking.signer.silence}"
+    with node.backend.snapshot() as snapshot:
+        age_ms = compute_age_ms(node.backend, snapshot)
+    if is_stale(age_ms):
+        yield (
+            f"the newest block is {age_ms // 1000} s old: what rests on a directive outside this node's own care "
+            "is refused until another comes"
+        )
 
 
 def _networking(node: CommandContext) -> Networking:

@@ -85,6 +85,7 @@ class Networking:
         self.snapshots = Snapshots(home, config.network.snapshot_blocks, config.network.retain_blocks)
         self.state_sync: StateSync | None = None
         self._server: Server | None = None
+        self.signer: Signer | None = None
         self._signer: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
         self.engine: EngineProcess | None = None
@@ -105,7 +106,7 @@ class Networking:
         write_home(self._folder, settings, genesis.read_bytes(), secrets.token_bytes(32))
         find_time = None if self._network is None else TrustedTimes(self._network).find
         self.state_sync = StateSync(self._home, sequencer, find_time, self.pool.refresh)
-        signer = self._open_signer()
+        signer = self.signer = self._open_signer()
         application = NodeApplication(
             self._home, sequencer, self.pool, sequencer.tell_gone, self.snapshots, self.state_sync, signer
         )

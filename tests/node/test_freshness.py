@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from careledger.fhir.freshness import UNKNOWN_MS, compute_age_ms, is_stale
+from careledger.node import membership
 from tests.faults.rig import new_home, node_of, observation, patient
 from tests.fhir.client import header
 from tests.node.solo import Solo, new_solo, solo_of
@@ -39,6 +42,13 @@ def test_a_node_is_stale_until_a_block_comes_and_again_when_none_comes(tmp_path:
         assert not is_stale(age_ms(node))
         monkeypatch.setattr(node.backend, "monotonic_ms", lambda: before + 60_000)
         assert is_stale(age_ms(node))
+        served: Any = SimpleNamespace(
+            home=node.home, backend=node.backend, networking=SimpleNamespace(signer=None, state_sync=None)
+        )
+        assert "the newest block is" in membership.list_problems(served)[-1]
+        node.block()
+        monkeypatch.undo()
+        assert not membership.list_problems(served)
     with solo_of(path) as node:
         assert node.backend.snapshot().block.committed_ms is None
         assert is_stale(age_ms(node))

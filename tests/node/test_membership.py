@@ -149,6 +149,11 @@ def test_a_validator_whose_guard_is_taken_follows_in_silence(tmp_path: Path) -> 
         refused = signer.answer(privval.SignerMessage(sign_vote_request=request).SerializeToString())
         assert "another process signs" in refused.signed_vote_response.error.description
         assert not refused.signed_vote_response.vote.signature
+        made.state_sync, made.signer = SimpleNamespace(problem=""), signer  # type: ignore[assignment]
+        node.block()
+        served: Any = SimpleNamespace(home=node.home, backend=node.backend, networking=made)
+        (said,) = membership.list_problems(served)
+        assert said.startswith("the validator signs nothing: another process signs")
 
 
 LAST_WORDS = {"level": "error", "_msg": "State sync failed", "module": "statesync"}
