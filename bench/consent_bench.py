@@ -45,8 +45,9 @@ from careledger.access.standing import Standing
 from careledger.contracts.consent import grant_message
 from careledger.ledger.kernel import ED25519, ML_DSA_65
 from careledger.ledger.transaction import MESSAGES_MAX, SecretKey, build_transaction
-from careledger.node.home import init, open_keys
+from careledger.node.home import open_keys
 from careledger.node.layout import Layout
+from careledger.node.making import init
 from careledger.node.service import NodeService
 from careledger.primitives.signing import ML_DSA_65_SIGNATURE_SIZE
 from careledger.primitives.types import Did

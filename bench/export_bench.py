@@ -21,8 +21,9 @@ from bench import patients
 from careledger.access.actor import Actor
 from careledger.access.scopes import parse_scopes
 from careledger.fhir.messages import FhirRequest
-from careledger.node.home import init, open_keys
+from careledger.node.home import open_keys
 from careledger.node.layout import Layout
+from careledger.node.making import init
 from careledger.node.service import NodeService
 
 VERSIONS = 20_000

@@ -40,8 +40,9 @@ from careledger.contracts.consent import grant_message
 from careledger.fhir.messages import FhirRequest
 from careledger.ledger.kernel import ED25519, ML_DSA_65
 from careledger.ledger.transaction import SecretKey, build_transaction
-from careledger.node.home import init, open_keys
+from careledger.node.home import open_keys
 from careledger.node.layout import Layout
+from careledger.node.making import init
 from careledger.node.service import NodeService
 from careledger.primitives.types import Did
 from careledger.vault.commitments import Kind

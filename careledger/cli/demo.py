@@ -114,14 +114,14 @@ def make_home(home: Path, passphrase_file: Path) -> None:
         return
     if home.is_dir() and any(home.iterdir()):
         raise Misconfigured(f"{home} is no whole demo home", hint="empty it with: make reset")
-    from careledger.node import home as node_home
+    from careledger.node import making
 
     if not passphrase_file.exists():
         handle = os.open(passphrase_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w") as file:
             file.write(secrets.token_urlsafe(24) + "\n")
     note(f"making the demo hospital in {home} (its passphrase is in {passphrase_file})")
-    node_home.init(home, "Demo Hospital", read_passphrase(passphrase_file))
+    making.init(home, "Demo Hospital", read_passphrase(passphrase_file))
 
 
 def import_patients(options: NodeOptions, patients: int) -> None:

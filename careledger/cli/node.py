@@ -33,12 +33,13 @@ def init(
 ) -> None:
     """Make the home of a new node: its keys sealed by the passphrase, its journal, its organisation."""
     passphrase = read_passphrase(passphrase_file, confirm=True)
-    from careledger.node import home
+    from careledger.node import making
     from careledger.node.accounts import invite_first
+    from careledger.node.home import open_keys
     from careledger.node.layout import Layout
 
-    made = home.init(directory, name, passphrase)
-    first = invite_first(Layout(directory), *home.open_keys(Layout(directory), passphrase))
+    made = making.init(directory, name, passphrase)
+    first = invite_first(Layout(directory), *open_keys(Layout(directory), passphrase))
     result = {"home": str(directory), "name": made.name, "did": made.did, "chain_id": made.chain_id}
     result["first_administrator"] = first["link"]
     print_result(result, as_json=json)

@@ -18,8 +18,8 @@ from careledger.engine.validator_key import create_validator_key
 from careledger.ledger.genesis import NETWORK, QUOTA_BYTES_DAY_DEFAULT, Genesis
 from careledger.ledger.kernel import ED25519, ML_DSA_65, Key
 from careledger.node import founding
-from careledger.node.home import found, unmake
 from careledger.node.layout import HomeFile, Layout
+from careledger.node.making import found, unmake
 from careledger.primitives.errors import Invalid, Misconfigured
 from careledger.primitives.files import write_durably
 from careledger.primitives.signing import ED25519_PUBLIC_SIZE, ML_DSA_44_PUBLIC_SIZE, ed25519_public_key

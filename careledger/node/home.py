@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,16 +12,13 @@ import lmdb
 from careledger.ledger.consensus.chain import Chain
 from careledger.ledger.consensus.embedded import EmbeddedLedger, ExecutedBlock
 from careledger.ledger.consensus.replica import Replica
-from careledger.ledger.genesis import NETWORK, Genesis, compute_chain_id, compute_genesis_hash
+from careledger.ledger.genesis import NETWORK, compute_chain_id, compute_genesis_hash
 from careledger.ledger.past import Keeper
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.tree import MapTree
 from careledger.node import former, founding, handed, pins
 from careledger.node.finality import SignedState
-from careledger.node.heads import head_changes
 from careledger.node.layout import (
-    FORMAT,
-    NAME_BYTES_MAX,
     HomeFile,
     HomeLock,
     Layout,
@@ -31,27 +27,20 @@ from careledger.node.layout import (
     mark_stopped,
 )
 from careledger.node.outbox import Outbox
-from careledger.primitives.errors import Corrupt, Invalid, Misconfigured
+from careledger.primitives.errors import Corrupt, Misconfigured
 from careledger.primitives.types import did_text, parse_did
-from careledger.vault import records
 from careledger.vault.index import AccessIndex, IndexWriter
-from careledger.vault.journal import COMMITTED as FRAME_COMMITTED
-from careledger.vault.journal import Journal, Position, pack_record, start_position
+from careledger.vault.journal import Journal, Position, start_position
 from careledger.vault.keyring import Keyring
 from careledger.vault.keystore import Keys, KeyStore
-from careledger.vault.model import HOUSE_CHART
-from careledger.vault.sealer import new_chart
 from careledger.vault.snapshot import VaultReader
-from careledger.vault.tables import CHART_KEY, RECORD_LOG, Tables
+from careledger.vault.tables import CHART_KEY, Tables
 
 Progress = Callable[[int, int], None]
 
-HOUSE_TOKEN_TERM = ("Organization", "")
-"""The house chart is found by the blind token of this name, which no resource can have."""
-
 
 class OpenHome:
-    """Everything the single writer needs, over one index. `open_home` makes one; `close` leaves the home clean."""
+    """Everything the single writer needs, over one index. `LockedHome` opens one; `close` leaves the home clean."""
 
     def __init__(self, layout: Layout, keys: Keys, file: HomeFile, index: Path, *, write: bool) -> None:
         self.layout = layout
@@ -74,17 +63,14 @@ class OpenHome:
         self.outbox = Outbox()
         self.signed_state: SignedState | None = None
         """On a network, while somebody may look (`Sequencer.shown`): what the validators signed of the newest state."""
+        self.heads = MapTree()
         self.past = Keeper()
         with self.tables.env.begin() as txn:
             self.read_phase(txn)
             self.applied = self._read_applied(txn)
             self.access.changed = _read_changed(txn, self.tables)
-            self._read_erasures(txn)
             self.base_url = txn.get(b"base", b"", db=self.tables.meta).decode()
-            self.heads = MapTree.open(LmdbKV(txn, self.tables.heads))
-            self.past.reset(pins.read_newest(txn, self.tables))
-            self._view = _read_view(txn, self.tables)
-            self.outbox.reset(txn, self.tables)
+            self._recall(txn)
         self.journal = Journal.open(
             layout.journal, keys.home_id, keys.journal_key, write=write, at=self.applied
         )
@@ -102,6 +88,14 @@ class OpenHome:
             encoded = began
         self.genesis = founding.read_genesis(bytes.fromhex(encoded))
         self.is_network = self.genesis.mode == NETWORK
+
+    def _recall(self, txn: lmdb.Transaction) -> None:
+        """Memory says what the index says: heads, pins, erasures, view, outbox."""
+        self.heads.reset(LmdbKV(txn, self.tables.heads))
+        self.past.reset(pins.read_newest(txn, self.tables))
+        self._read_erasures(txn)
+        self._view = _read_view(txn, self.tables)
+        self.outbox.reset(txn, self.tables)
 
     def _read_erasures(self, txn: lmdb.Transaction) -> None:
         self.erasures = int.from_bytes(txn.get(b"height", b"", db=self.tables.meta)[8:], "big")
@@ -145,13 +139,9 @@ class OpenHome:
         with self.tables.env.begin() as txn:
             self.read_phase(txn)
             self.applied = self._read_applied(txn)
-            self._read_erasures(txn)
             self.access.reset(set())
             self.base_url = ""
-            self.heads = MapTree.open(LmdbKV(txn, self.tables.heads))
-            self.past.reset(pins.read_newest(txn, self.tables))
-            self._view = 0
-            self.outbox.reset(txn, self.tables)
+            self._recall(txn)
 
     def _read_applied(self, txn: lmdb.Transaction) -> Position:
         data = txn.get(b"applied", db=self.tables.meta)
@@ -272,11 +262,7 @@ class OpenHome:
         self.keyring.coming.clear()
         self.writer.abort()
         with self.tables.env.begin() as txn:
-            self.heads.reset(LmdbKV(txn, self.tables.heads))
-            self.past.reset(pins.read_newest(txn, self.tables))
-            self._read_erasures(txn)
-            self._view = _read_view(txn, self.tables)
-            self.outbox.reset(txn, self.tables)
+            self._recall(txn)
             if self.ledger is not None:
                 self.ledger.reset(LmdbKV(txn, self.tables.ledger))
 
@@ -288,11 +274,7 @@ class OpenHome:
         with self.tables.env.begin() as txn:
             self.applied = self._read_applied(txn)
             self.access.reset(_read_changed(txn, self.tables))
-            self._read_erasures(txn)
-            self.heads.reset(LmdbKV(txn, self.tables.heads))
-            self.past.reset(pins.read_newest(txn, self.tables))
-            self._view = _read_view(txn, self.tables)
-            self.outbox.reset(txn, self.tables)
+            self._recall(txn)
         catch_up(self)
         self.destroy_due()
 
@@ -310,96 +292,6 @@ def _read_changed(txn: lmdb.Transaction, tables: Tables) -> set[int]:
 
 def _read_view(txn: lmdb.Transaction, tables: Tables) -> int:
     return int.from_bytes(txn.get(b"height", b"", db=tables.meta)[:8], "big")
-
-
-def init(path: Path, name: str, passphrase: str) -> HomeFile:
-    """Make a home: fresh keys, genesis, the organisation registered, the house chart begun. Raises if one is there."""
-    layout = Layout(path)
-    if layout.file.exists():
-        raise Misconfigured(
-            f"there is a home at {path} already", hint="choose another folder", code="home-exists"
-        )
-    if path.exists() and any(entry.name != "config.toml" for entry in path.iterdir()):
-        raise Misconfigured(f"{path} is not empty", hint="choose an empty folder", code="folder-not-empty")
-    if not name.strip() or len(name.encode()) > NAME_BYTES_MAX:
-        raise Invalid("the organisation's name is empty or too long", hint=f"1 to {NAME_BYTES_MAX} bytes")
-    existed = path.exists()
-    try:
-        layout.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        keys = KeyStore.create(layout.keys, passphrase)
-        now_ms = time.time_ns() // 1_000_000
-        return found(layout, name, keys, founding.make_genesis(keys, name, now_ms), now_ms)
-    except BaseException as error:
-        unmake(path, existed=existed)
-        if isinstance(error, OSError):
-            raise Misconfigured(
-                f"{path} cannot be made: {error.strerror}",
-                hint="choose a folder you may write, on a disk with room",
-            ) from error
-        raise
-
-
-def found(layout: Layout, name: str, keys: Keys, genesis: Genesis, now_ms: int) -> HomeFile:
-    """The home of these keys on the ledger of this genesis; `home.json` is written last."""
-    layout.journal.parent.mkdir(mode=0o700)
-    encoded = founding.write_genesis(genesis)
-    chain_id = compute_chain_id(compute_genesis_hash(genesis))
-    file = HomeFile(
-        FORMAT, keys.home_id.hex(), name, did_text(founding.founder(keys)), chain_id, encoded.hex()
-    )
-    Journal.create(layout.journal, keys.home_id, keys.journal_key).close()
-    layout.index.mkdir(mode=0o700)
-    home = OpenHome(layout, keys, file, layout.index, write=True)
-    try:
-        _begin(home, now_ms)
-    finally:
-        home.close()
-    mark_stopped(layout, keys.journal_key)
-    layout.write(file)
-    return file
-
-
-def unmake(path: Path, *, existed: bool) -> None:
-    """Remove what is left of a home that could not be finished, so that the next try finds an empty folder."""
-    if not path.is_dir():
-        return
-    for entry in path.iterdir():
-        if entry.is_dir():
-            shutil.rmtree(entry, ignore_errors=True)
-        elif entry.name != "config.toml":
-            entry.unlink(missing_ok=True)
-    if not existed:
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _begin(home: OpenHome, now_ms: int) -> None:
-    """The house chart begins. Embedded, block 1 anchors its head; on a network that waits for the engine."""
-    txn = home.writer.begin()
-    home.ledger = founding.create_ledger(home.genesis, LmdbKV(txn, home.tables.ledger), home.keys)
-    chart, chart_keys = new_chart(home.keyring, home.keyring.token(*HOUSE_TOKEN_TERM), now_ms)
-    home.keyring.put(HOUSE_CHART, chart_keys)
-    state = home.writer.add_chart(HOUSE_CHART, chart.patient, chart.handle, chart.epoch, chart.wrap)
-    index, hashed = home.writer.add_leaf(state, chart.leaf)
-    content = records.pack_chart(
-        records.ChartRecord(
-            HOUSE_CHART, chart.patient, chart.handle, chart.epoch, chart.leaf, chart.meta, chart.wrap
-        )
-    )
-    touched = home.writer.touched_heads()
-    first = pack_record(records.CHART, content)
-    packed = [first]
-    if home.is_network:
-        home.outbox.records |= touched.keys()
-        home.writer.flush()
-    else:
-        home.update_heads(txn, head_changes(home, touched, ()))
-        home.writer.flush()
-        packed.append(pack_record(records.BLOCK, home.execute(txn, home.heads.root, (), now_ms).block))
-    base = home.journal.append(FRAME_COMMITTED, packed)
-    home.writer.place(HOUSE_CHART, RECORD_LOG, index, hashed, base + len(first) - len(content), len(content))
-    home.put_applied(txn, home.view + 1 if home.is_network else home.height)
-    home.journal.sync()
-    home.writer.commit()
 
 
 def open_keys(layout: Layout, passphrase: str) -> tuple[HomeFile, Keys]:

@@ -109,7 +109,7 @@ def test_an_init_that_fails_leaves_nothing_behind(
     assert not (tmp_path / "new").exists()
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "config.toml").write_text("")
-    monkeypatch.setattr("careledger.node.home.mark_stopped", fail_as_a_full_disk)
+    monkeypatch.setattr("careledger.node.making.mark_stopped", fail_as_a_full_disk)
     assert call("init", "new", "--name", "Clinic")[0] == 1
     assert [entry.name for entry in (tmp_path / "new").iterdir()] == ["config.toml"]
     monkeypatch.undo()

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from careledger.node import client, home
+from careledger.node import client, making
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSPHRASE = "e2e-passphrase-123"
@@ -178,7 +178,7 @@ class Node:
     start_seconds: float = 0.0
 
     def init(self, name: str = "End to End") -> Node:
-        home.init(self.home, name, PASSPHRASE)
+        making.init(self.home, name, PASSPHRASE)
         return self
 
     @property

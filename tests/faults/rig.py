@@ -17,7 +17,7 @@ from unittest import mock
 
 from careledger.fhir.http import FhirApp
 from careledger.fhir.messages import FhirResponse
-from careledger.node import home, sequencer
+from careledger.node import making, sequencer
 from careledger.node.home import LockedHome, open_keys
 from careledger.node.layout import Layout
 from careledger.node.service import NodeService
@@ -53,7 +53,7 @@ def _template(name: str) -> Path:
         return create(keys, passphrase, cost or CHEAP)
 
     with mock.patch.object(KeyStore, "create", staticmethod(cheap)):
-        home.init(folder / "home", name, PASSPHRASE)
+        making.init(folder / "home", name, PASSPHRASE)
     return folder / "home"
 
 

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 from careledger.node.authorisation import REVOKED_KEPT_MS
 from careledger.node.group import Revoked, encode_event
-from careledger.node.home import init, open_keys
+from careledger.node.home import open_keys
 from careledger.node.layout import Layout
+from careledger.node.making import init
 from careledger.node.service import NodeService
 from careledger.primitives.errors import Unavailable
 from careledger.vault.keystore import Keys

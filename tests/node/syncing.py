@@ -12,8 +12,9 @@ from careledger.ledger.consensus.abci import schema
 from careledger.node import founding
 from careledger.node.application import NodeApplication, NodePool
 from careledger.node.founders import Founder, make_network_genesis
-from careledger.node.home import LockedHome, OpenHome, found
+from careledger.node.home import LockedHome, OpenHome
 from careledger.node.layout import HomeFile, Layout
+from careledger.node.making import found
 from careledger.node.networked import NetworkSequencer
 from careledger.node.snapshots import Snapshots
 from careledger.node.statesync import StateSync

@@ -10,7 +10,7 @@ import pytest
 
 from careledger.ledger.checkpoint import NoteSignature, cosign
 from careledger.ledger.witnessing import WitnessKey, decode_submission
-from careledger.node import config, home
+from careledger.node import config, making
 from careledger.node.home import open_keys
 from careledger.node.layout import Layout
 from careledger.node.peers import Peer, Reply, parse_peers
@@ -30,7 +30,7 @@ PEERS = [
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     path = tmp_path_factory.mktemp("witnesses") / "home"
-    home.init(path, "Witnessed", PASSPHRASE)
+    making.init(path, "Witnessed", PASSPHRASE)
     return (path, *open_keys(Layout(path), PASSPHRASE))
 
 

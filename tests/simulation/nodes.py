@@ -21,8 +21,9 @@ from careledger.node import founding
 from careledger.node.application import NodeApplication, NodePool
 from careledger.node.backend import NodeBackend
 from careledger.node.founders import Founder, make_network_genesis
-from careledger.node.home import LockedHome, found
+from careledger.node.home import LockedHome
 from careledger.node.layout import HomeFile, Layout
+from careledger.node.making import found
 from careledger.node.networked import NetworkSequencer
 from careledger.primitives.hashing import sha256
 from careledger.primitives.signing import ed25519_public_key
