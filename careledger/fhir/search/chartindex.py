@@ -91,7 +91,7 @@ class TypeIndex:
         if not blobs:
             return
         self._layouts.add(blobs)
-        for ordinals, _ in self._layouts.values(PATIENTS_SLOT, start):
+        for ordinals, _, _ in self._layouts.values(PATIENTS_SLOT, start):
             for ordinal in ordinals:
                 self.flags[ordinal] |= _SHARED
         part, at = self._source.place(self.rows[-1])

@@ -39,9 +39,7 @@ class ChartRows:
             self._firsts.append(part.first)
         self.count += len(part)
 
-    def of_type(
-        self, type: str, start: int
-    ) -> Iterator[tuple[Iterator[int], Iterator[int], Iterator[bytes], bool]]:
+    def of_type(self, type: str, start: int) -> Iterator[tuple[Iterator[int], bytes, Iterator[bytes], bool]]:
         """By part: numbers, flags and blobs of the rows of that type from number `start` on, and whether each of them
         is the first version of its resource."""
         for part in self._parts[max(0, bisect_right(self._firsts, start) - 1) :]:
@@ -51,11 +49,17 @@ class ChartRows:
             if part.first < start:
                 skip = start - part.first
                 chosen = bytes(skip) + chosen[skip:]
-            if not any(chosen):
+            count = chosen.count(1)
+            if not count:
                 continue
-            first = not any(compress(part.flags, chosen)) and max(compress(part.version, chosen)) == 1
             numbers = compress(range(part.first, part.first + len(part)), chosen)
-            yield numbers, compress(part.flags, chosen), compress(part.values, chosen), first
+            flags = bytes(count)
+            if part.flags.count(0) < len(part):
+                flags = bytes(compress(part.flags, chosen))
+            first = flags.count(0) == count
+            if first and part.version.count(1) < len(part):
+                first = max(compress(part.version, chosen)) == 1
+            yield numbers, flags, compress(part.values, chosen), first
 
     def place(self, number: int) -> tuple[RowColumns, int]:
         """The part that has the row of that number, and its position there."""

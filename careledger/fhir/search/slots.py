@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
+from struct import Struct
 from typing import Final
 
 from careledger.fhir.search.bitsets import Posting, bits_of, joined, opened, posting_of
@@ -55,12 +56,12 @@ class ValueSlot:
         size = layouts.count
         same: defaultdict[bytes, list[int]] = defaultdict(list)  # most rows share their values with others
         held = array("I")
-        for ordinals, values in layouts.values(self.number, self.covered):
+        for ordinals, length, values in layouts.values(self.number, self.covered):
             held.extend(ordinals)
-            if len(set(values)) == 1:
-                same[values[0]] += ordinals
+            if values == values[:length] * len(ordinals):
+                same[values[:length]] += ordinals
             else:
-                for ordinal, data in zip(ordinals, values, strict=True):
+                for ordinal, (data,) in zip(ordinals, Struct(f"{length}s").iter_unpack(values), strict=True):
                     same[data].append(ordinal)
         new: dict[bytes | str, list[int]] = {}
         split = _SPLITTERS[self.kind]
@@ -178,15 +179,14 @@ class DateSlot:
         """Index the blobs from `covered` on."""
         new = array("I")
         ends = array("q")
-        for ordinals, values in layouts.values(self.number, self.covered):
-            joined = b"".join(values)
-            if len(joined) == len(values) * _DATE.size:
+        for ordinals, length, values in layouts.values(self.number, self.covered):
+            if length == _DATE.size:
                 new.extend(ordinals)
             else:
                 self.is_single = False
-                for ordinal, data in zip(ordinals, values, strict=True):
-                    new.extend((ordinal,) * (len(data) // _DATE.size))
-            ends.frombytes(joined)
+                for ordinal in ordinals:
+                    new.extend((ordinal,) * (length // _DATE.size))
+            ends.frombytes(values)
         if sys.byteorder == "big":
             ends.byteswap()
         self.ordinals += new

@@ -17,6 +17,7 @@ from careledger.vault.rows import rows_of
 def test_a_slot_cut_by_layout_is_what_each_blob_says(kept, monkeypatch):
     """Few layouts and many, more of them than are kept, wide and empty ones; taken in at once and in two steps."""
     monkeypatch.setattr(layouts, "LAYOUTS_MAX", kept)
+    monkeypatch.setattr(layouts, "STRIDED_MIN", 2)
     chance = random.Random(5)
     blobs = [b""] * 3
     for number in range(300):
@@ -32,9 +33,10 @@ def test_a_slot_cut_by_layout_is_what_each_blob_says(kept, monkeypatch):
         for slot in range(13):
             for start in (0, 41, cut, len(blobs)):
                 found = {}
-                for ordinals, values in held.values(slot, start):
-                    assert list(ordinals) == sorted(ordinals)
-                    found.update(zip(ordinals, values, strict=True))
+                for ordinals, length, values in held.values(slot, start):
+                    assert list(ordinals) == sorted(ordinals) and len(values) == length * len(ordinals)
+                    for at, ordinal in enumerate(ordinals):
+                        found[ordinal] = values[at * length : (at + 1) * length]
                 assert found == {
                     at: slot_values(blob, slot)
                     for at, blob in enumerate(blobs)
