@@ -20,7 +20,7 @@ import lmdb
 from careledger.access.directives import ANYBODY_TERM
 from careledger.contracts import consent
 from careledger.ledger import export_files as files
-from careledger.ledger.checkpoint import parse_note
+from careledger.ledger.checkpoint import SignedCheckpoint, parse_note
 from careledger.ledger.consensus.index import block_key
 from careledger.ledger.export_files import AccessPart, EntryPart, ExportWriter, Sink
 from careledger.ledger.log import Frontier
@@ -127,9 +127,13 @@ async def _take_witnessed(
         for view in taken:
             view.close()
         raise
-    signed = taken[0].fields["signed"]
-    taken[0].fields["signed"] = SignedPart(note=note.note(), path=signed.path)
+    sign_with(taken[0], note)
     return taken[0]
+
+
+def sign_with(view: View, note: SignedCheckpoint) -> None:
+    """The view's own checkpoint, with more lines."""
+    view.fields["signed"] = SignedPart(note=note.note(), path=view.fields["signed"].path)
 
 
 def _since(home: OpenHome, checkpoint: bytes) -> tuple[int, ...]:

@@ -7,8 +7,8 @@ The commands of the same name on the command line are the operator's and ask no 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import msgspec
 
@@ -20,6 +20,7 @@ from careledger.fhir.visibility import seen_versions
 from careledger.node import exports, proofs
 from careledger.node.callers import Caller, Packed, absent, demand, unpack
 from careledger.node.consents import read_params
+from careledger.node.cosigned import WANTED_MAX
 from careledger.node.spools import Spool
 from careledger.primitives.errors import Invalid, NotFound
 from careledger.vault.model import (
@@ -48,11 +49,16 @@ WHOLE: Final = ("everything", "proof")
 """What an export of a chart needs, of every type in it."""
 
 
+Wanted = Annotated[list[str], msgspec.Meta(max_length=WANTED_MAX)]
+"""Witnesses whose lines the reader knows: their public keys as trust files write them, or `all`."""
+
+
 class ReceiptParams(msgspec.Struct, forbid_unknown_fields=True):
-    """Of which version, and who asks."""
+    """Of which version, who asks, and whose lines shall be in its note."""
 
     caller: Packed
     reference: str
+    witnesses: Wanted = []
 
 
 class ExportParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -63,6 +69,7 @@ class ExportParams(msgspec.Struct, forbid_unknown_fields=True):
     patient: str
     whole: bool
     since: int = 0
+    witnesses: Wanted = []
 
 
 class PieceParams(msgspec.Struct, forbid_unknown_fields=True):
@@ -98,7 +105,12 @@ async def receipt(node: CommandContext, params: dict[str, Any], progress: Progre
         raise absent() if version is None else _erased()
     async with node.sequencer.shown(lambda: entries):
         with node.reader.snapshot() as snapshot:
-            return {"file": proofs.make_leaf_receipt(node.home, snapshot, *place).decode()}
+            file, size = proofs.make_leaf_receipt(node.home, snapshot, *place), node.home.height + 1
+    cosigned = node.witnesses.cosigned
+    note = await cosigned.cover(size) if cosigned.wants(asked.witnesses) else None
+    if note is not None:
+        file = proofs.with_note(node.home, file, cosigned.narrow(note, asked.witnesses))
+    return {"file": file.decode()}
 
 
 def _place(asking: Asking, version: Version) -> tuple[int, int]:
@@ -171,8 +183,37 @@ async def _take(
             size = exports.count_entries(node.home, chart) if whole else 0
             return record_entries(asking, decision, "export", what, {chart: list(range(size))})
 
-    async with node.sequencer.steady, node.sequencer.shown(compose):
+    def take() -> exports.View:
         return exports.take_view(node, chart, since, whole=whole)
+
+    async with node.sequencer.steady:
+        view = await _take_cosigned(node, asked.witnesses, compose, take)
+        if view is None:
+            async with node.sequencer.shown(compose):
+                view = take()
+        return view
+
+
+async def _take_cosigned(
+    node: CommandContext,
+    wanted: Sequence[str],
+    compose: Callable[[], tuple[AccessEntry, ...]],
+    take: Callable[[], exports.View],
+) -> exports.View | None:
+    """The view under its own checkpoint, with what those witnesses signed of it in time; None if nothing was taken yet."""
+    cosigned = node.witnesses.cosigned
+    taken: list[exports.View] = []
+    if not cosigned.wants(wanted):
+        return None
+    try:
+        note = await cosigned.take(compose, lambda: taken.append(take()))
+    except BaseException:
+        for view in taken:
+            view.close()
+        raise
+    if taken and note is not None:
+        exports.sign_with(taken[0], cosigned.narrow(note, wanted))
+    return taken[0] if taken else None
 
 
 def _write(view: exports.View, spool: Spool) -> None:

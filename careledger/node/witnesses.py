@@ -25,6 +25,7 @@ from careledger.ledger.checkpoint import (
 from careledger.ledger.store.lmdb import LmdbKV
 from careledger.ledger.witnessing import encode_submission
 from careledger.node.config import Config
+from careledger.node.cosigned import Cosigned
 from careledger.node.home import OpenHome
 from careledger.node.log import logger
 from careledger.node.peers import Peer, Reply, ask, parse_peers
@@ -97,6 +98,7 @@ class Witnesses:
         self._trouble: dict[str, str] = {}
         self._round = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
+        self.cosigned = Cosigned(self.peers, self.ask_all)
 
     @classmethod
     def of(cls, home: OpenHome, sequencer: Sequencer, config: Config) -> Witnesses:
@@ -112,6 +114,7 @@ class Witnesses:
 
     async def stop(self) -> None:
         """Ask nobody any more."""
+        await self.cosigned.stop()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

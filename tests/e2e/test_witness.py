@@ -152,3 +152,64 @@ def test_a_home_put_back_and_written_otherwise_is_refused(pair, tmp_path):
     assert done.returncode == 6, done.stderr
     assert "written anew" in done.stderr
     assert export_verdict(file.read_bytes(), old.read_bytes()) == "refused"
+
+
+def test_receipts_and_exports_over_the_api_carry_what_the_readers_witnesses_sign(pair, tmp_path):
+    """With the lines of those whom its trust file names; a witness that is down, or refuses, costs only these."""
+    node, witness = pair
+    first = (tmp_path / "first.json").read_bytes()
+    put(node, "adam")
+    caller = node.caller()
+    trust = caller.get("/api/checkpoint", prefix="").body
+    key = json.loads(trust)["witnesses"]["keys"][0]["public"]
+    strict = trust.replace(b'"mode"', b'"level":"witnessed","mode"')
+    paths = ("receipts/Patient/adam", "charts/adam/export", "charts/adam/access-export")
+
+    def fetch(path: str, wanted: str) -> tuple[str, bytes]:
+        answer = caller.get(f"/api/{path}{wanted}", prefix="")
+        assert answer.status == 200, answer.body
+        check = verdict if path.startswith("receipts") else export_verdict
+        return check(answer.body, trust), answer.body
+
+    for path in paths:
+        check = verdict if path.startswith("receipts") else export_verdict
+        for wanted in (f"?witnesses={key}", "?witnesses=all"):
+            level, file = fetch(path, wanted)
+            assert (level, check(file, strict), check(file, first)) == ("witnessed", "witnessed", "refused")
+        for wanted in ("", "?witnesses=" + "A" * 43):
+            level, file = fetch(path, wanted)
+            assert (level, check(file, first)) == ("anchored", "anchored"), "who trusts no witness goes on"
+    answer = caller.get("/api/receipts/Patient/adam?witnesses=me", prefix="")
+    assert (answer.status, answer.json["code"]) == (400, "parameter")
+    for kind in (signal.SIGSTOP, signal.SIGKILL):  # it hangs; it is gone
+        assert witness.process is not None
+        witness.process.send_signal(kind)
+        began = time.monotonic()
+        assert {fetch(path, "?witnesses=all")[0] for path in paths} == {"anchored"}
+        assert time.monotonic() - began < 9, "3 s once, not for each"
+
+
+def test_a_witness_that_finds_a_fork_signs_no_answer_of_the_api_and_it_is_shouted(pair, tmp_path):
+    node, witness = pair
+    put(node, "adam")
+    node.stop()
+    shutil.copytree(node.home, tmp_path / "older", symlinks=True)
+    node.start()
+    for name in ("berta", "carl", "dora"):
+        put(node, name)
+    wait_for(lambda: standing(node)["ok"] and not standing(node)["behind"])
+    trust = write_checkpoint(node, tmp_path / "trust.json").read_bytes()
+    node.stop()
+    shutil.rmtree(node.home)
+    (tmp_path / "older").rename(node.home)
+    (node.home / "config.toml").write_text(
+        (node.home / "config.toml").read_text().replace("seconds = 1\n", "seconds = 3600\n")
+    )
+    node.start()
+    for i in range(12):
+        put(node, f"other-{i}")
+    answer = node.caller().get("/api/receipts/Patient/adam?witnesses=all", prefix="")
+    assert answer.status == 200
+    assert witness.name.encode() not in answer.body
+    assert any("fork" in problem for problem in node.command("status")["problems"])
+    assert verdict(answer.body, trust) in ("refused", "anchored")

@@ -46,7 +46,7 @@ PEOPLE = (
 )
 
 
-COUNTS = {"looked": 8, "grants": 6, "proof": 10}
+COUNTS = {"looked": 8, "grants": 6, "proof": 11}
 
 
 @pytest.mark.parametrize("feature", COUNTS)

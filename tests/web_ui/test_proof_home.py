@@ -18,13 +18,18 @@ from careledger.ledger.verification import read_any_trust
 from careledger.node import exports
 from careledger.node.explorer import Explorer
 from careledger.node.finality import prove_history
+from careledger.node.peers import Reply
+from careledger.node.witnesses import Witnesses
 from tests.faults.rig import Node, new_home, node_of, observation, patient
 from tests.node.consenting import Device
 from tests.node.test_exports import checkpoint, export
 from tests.node.test_migrated_exports import ALTERED, Scene, _alter, cheap_keys, scene
 from tests.node.test_migrating import send
+from tests.node.test_witnesses import PEERS
+from tests.node.test_witnesses import sign as sign_as
 from tests.verifier.synthetic_chart import canonical
 from tests.verifier.synthetic_network import make_header, sign, validators
+from tests.web.api_support import fill, site_of
 from tests.web_ui.browser import Browser, Case, compare, trust_of
 from tests.web_ui.recording import record
 
@@ -174,6 +179,52 @@ def test_both_pasts_of_a_chart_hold_in_the_browser(
     print([(one.level, one.code) for one, _ in pairs])
     assert [one.level for one, _ in pairs[:4]] == ["final"] * 4
     assert all(one.level == "refused" for one, _ in pairs[len(files) :])
+
+
+def test_what_witnesses_sign_of_the_apis_files_is_checked_in_the_browser(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """Under the trust file that `/api` gives; a line that is altered, or of nobody in that file, is refused."""
+    with site_of(tmp_path / "home") as site:
+        fill(site)
+        context = site.node.service.context
+        witnesses = Witnesses(
+            context.home, context.sequencer, PEERS, 2, 1, lambda p, b: Reply(200, line=sign_as(p, b))
+        )
+        object.__setattr__(context, "witnesses", witnesses)
+        site.node.service._witnesses = witnesses
+        trust = site.ask("/api/checkpoint", site.token()).body
+        paths = ("receipts/Observation/of-ada", "charts/ada/export", "charts/ada/access-export")
+        files = [site.ask(f"/api/{path}?witnesses=all", site.token()).body for path in paths]
+        own = site.ask(
+            "/api/receipts/Observation/of-ada?witnesses=" + encode_binary(PEERS[0].key.public), site.token()
+        )
+    kinds = ("receipt", "export", "export")
+    cases = [Case(kind, file, trust) for kind, file in zip(kinds, files, strict=True)]
+    line = next(one for one in json.loads(files[0])["signed"]["note"].splitlines() if " w2 " in one)
+    altered = line[:-8] + ("A" if line[-8] != "A" else "B") + line[-7:]
+    stranger = json.loads(trust)
+    stranger["witnesses"] |= {
+        "k": 1,
+        "keys": [key for key in stranger["witnesses"]["keys"] if key["name"] == "w1"],
+    }
+    stranger["note"] = "".join(one for one in stranger["note"].splitlines(keepends=True) if " w2 " not in one)
+    pairs = compare(browser, [
+        *cases,
+        Case("receipt", own.body, trust),
+        Case("receipt", own.body, canonical(stranger)),
+        Case("receipt", files[0].replace(line.encode(), altered.encode()), trust),
+        *(Case(case.kind, case.file, canonical(stranger)) for case in cases),
+    ])  # fmt: skip
+    assert [(one.level, one.code) for one, _ in pairs] == [
+        *[("witnessed", "")] * 3,
+        ("anchored", ""),  # one of two is too few, for this reader
+        ("witnessed", ""),  # and enough for that one
+        ("refused", "signature"),
+        *[("refused", "note-signer")] * 3,
+    ]
+    moved = browser.judge([Case("light", files[1], trust)])[0]
+    assert moved.level == "witnessed" and "witnesses" in json.loads(trust_of(moved))
 
 
 def test_what_other_tests_make_of_real_homes_is_judged_alike(browser: Browser, tmp_path: Path) -> None:

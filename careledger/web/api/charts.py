@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
 
 from careledger.fhir.messages import FhirResponse
 from careledger.node import looks
 from careledger.node.callers import Caller, absent
+from careledger.node.cosigned import ALL, WANTED_MAX
 from careledger.node.looks import Sizes
 from careledger.primitives.errors import Invalid, Unavailable
 from careledger.web.api.messages import (
@@ -35,6 +36,8 @@ After = tuple[int | None, ...]
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}", re.ASCII)
 _VERSION = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
+_KEY = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+"""An Ed25519 key as trust files write it."""
 _AFTER = re.compile(r"(\*|[0-9]{1,15})\.(\*|[0-9]{1,15})\.(\*|[0-9]{1,15})", re.ASCII)
 
 
@@ -160,11 +163,11 @@ async def access_export(parts: Parts, request: ApiRequest, found: Found) -> Fhir
 
 
 async def _export(parts: Parts, request: ApiRequest, found: Found, *, whole: bool) -> FhirResponse:
-    given = request.parameters("since")
+    given = request.parameters("since", "witnesses")
     since = read_number(given["since"], "since") if "since" in given else 0
     caller = parts.caller(request).pack()
     asked = {"caller": caller, "patient": patient_of(found), "whole": whole, "since": since}
-    made = await parts.call("asked.export", asked)
+    made = await parts.call("asked.export", asked | {"witnesses": _witnesses(given)})
     name = "chart.json" if whole else "access-log.json"
     return answer_stream(_Pieces(parts, made["spool"], made["pieces"]), made["bytes"], name)
 
@@ -198,15 +201,27 @@ class _Pieces:
 
 async def receipt(parts: Parts, request: ApiRequest, found: Found) -> FhirResponse:
     """The receipt of a version (docs/spec/receipt.md): of the current one if the path names none."""
-    request.parameters()
+    given = request.parameters("witnesses")
     type, id, version = found["type"], found["id"], found.get("vid")
     if not _TYPE.fullmatch(type) or type not in parts.context.types or not _ID.fullmatch(id):
         raise absent()
     if version is not None and not _VERSION.fullmatch(version):
         raise absent()
     reference = f"{type}/{id}" if version is None else f"{type}/{id}/_history/{version}"
-    made = await parts.call("asked.receipt", {"caller": parts.caller(request).pack(), "reference": reference})
+    asked = {"caller": parts.caller(request).pack(), "reference": reference, "witnesses": _witnesses(given)}
+    made = await parts.call("asked.receipt", asked)
     return answer_file(made["file"].encode())
+
+
+def _witnesses(given: Mapping[str, str]) -> list[str]:
+    """Whose lines the reader wants beside the operator's. Raises Invalid."""
+    if "witnesses" not in given:
+        return []
+    wanted = given["witnesses"].split(",")
+    if len(wanted) > WANTED_MAX or not all(one == ALL or _KEY.fullmatch(one) for one in wanted):
+        hint = f"all, or at most {WANTED_MAX} keys as the checkpoint names them, with commas between"
+        raise Invalid("witnesses names public keys", hint=hint, code="parameter")
+    return wanted
 
 
 async def checkpoint(parts: Parts, request: ApiRequest, found: Found) -> FhirResponse:

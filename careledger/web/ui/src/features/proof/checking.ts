@@ -1,5 +1,6 @@
 import type { Node } from "../../lib/node.ts";
 import type { ExportFacts, LightFacts, Verdict } from "../../lib/proof/index.ts";
+import { cosignedBy } from "./cosigned.ts";
 import { keep, type Kept, nameOf, open, readKept, seal } from "./keeping.ts";
 import { type Found, verify } from "./verifier.ts";
 
@@ -36,7 +37,7 @@ export async function checkNow(node: Node, patient: string, wantsCopy: boolean, 
   const fresh = kept === undefined ? await node.file("/checkpoint") : kept.trust;
   const light = await follow(node, fresh);
   onStep("fetching");
-  const file = await node.file(`/charts/${encodeURIComponent(patient)}/export`);
+  const file = await node.file(`/charts/${encodeURIComponent(patient)}/export${cosignedBy(light.trust)}`);
   onStep("verifying");
   const nowMs = Date.now();
   const outcome = { beforeMs: kept?.checkedMs, nowMs, file, trust: light.trust };

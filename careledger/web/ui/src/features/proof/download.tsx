@@ -24,8 +24,9 @@ export function Page(): ReactElement {
     t`To check: choose these files on the page “Proof” of any CareLedger, or: careledger verify ${NAMES.record} --trust ${NAMES.trust}`,
   ];
   const all = async (onCount: (count: number) => void): Promise<void> => {
-    const files = [];
-    for (const part of Object.keys(NAMES) as Part[]) files.push({ name: NAMES[part], data: await take(node, patient, part, onCount) });
+    const trust = await take(node, patient, "trust");
+    const files = [{ name: NAMES.trust as string, data: trust }];
+    for (const part of (Object.keys(NAMES) as Part[]).filter((one) => one !== "trust")) files.push({ name: NAMES[part], data: await take(node, patient, part, onCount, trust) });
     save("careledger.zip", pack([...files, { name: "README.txt", data: explain(house.name, lines) }]), "application/zip");
   };
   const one = (part: Part) => async (onCount: (count: number) => void): Promise<void> => save(NAMES[part], await take(node, patient, part, onCount));

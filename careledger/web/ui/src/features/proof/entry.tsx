@@ -9,6 +9,7 @@ import { splitReference } from "../../lib/history.ts";
 import type { Node } from "../../lib/node.ts";
 import type { ReceiptFacts } from "../../lib/proof/index.ts";
 import { dateOf, joinWords, sayCount, sayDate, sayKind, sayTime, sayTitle } from "../../lib/words.ts";
+import { cosignedBy } from "./cosigned.ts";
 import { nameOf, readKept } from "./keeping.ts";
 import { Raw, ReceiptFactsList, Refused, Sentence } from "./verdict.tsx";
 import { type Found, verify } from "./verifier.ts";
@@ -35,7 +36,7 @@ async function check(node: Node, patient: string, type: string, id: string): Pro
   const trust = await trustOf(node, patient);
   const body = new Uint8Array(await (await node.send(`/fhir/${type}/${encodeURIComponent(id)}`)).arrayBuffer());
   const entry = JSON.parse(new TextDecoder().decode(body)) as FhirResource;
-  const file = await node.file(`/receipts/${type}/${encodeURIComponent(id)}/_history/${entry.meta?.versionId ?? "1"}`);
+  const file = await node.file(`/receipts/${type}/${encodeURIComponent(id)}/_history/${entry.meta?.versionId ?? "1"}${cosignedBy(trust)}`);
   return { entry, found: await verify<ReceiptFacts>({ kind: "receipt", files: { file, trust, body } }) };
 }
 

@@ -3,6 +3,7 @@ import type { Node } from "../../lib/node.ts";
 import { writeName } from "../../lib/patients.ts";
 import type { ReceiptFacts } from "../../lib/proof/index.ts";
 import { dateOf, sayDate, sayTitle } from "../../lib/words.ts";
+import { cosignedBy } from "./cosigned.ts";
 import { type Checkpoint, ENTRIES_MAX, writeCode } from "./sheet-code.ts";
 import { sealOf } from "./seal.ts";
 import { verify } from "./verifier.ts";
@@ -43,7 +44,7 @@ export async function compose(node: Node, patient: string, entries: readonly Fhi
   const ground = readGround(trust);
   const lines: Line[] = [];
   for (const entry of entries.slice(0, ENTRIES_MAX)) {
-    const receipt = await node.file(`/receipts/${entry.resourceType}/${encodeURIComponent(entry.id ?? "")}`);
+    const receipt = await node.file(`/receipts/${entry.resourceType}/${encodeURIComponent(entry.id ?? "")}${cosignedBy(trust)}`);
     const { verdict } = await verify<ReceiptFacts>({ kind: "receipt", files: { file: receipt, trust } });
     if (!verdict.ok) throw new Unconfirmed(verdict.sentence);
     lines.push({ title: sayTitle(entry), kind: entry.resourceType, date: sayDate(dateOf(entry)), facts: verdict, seal: await sealOf(receipt), receipt });

@@ -37,6 +37,17 @@ it("checks against what this device trusted and saw before, not against what the
   expect(keeping.keep.mock.calls[0]?.[1]).toMatchObject({ trust: bytes("newer"), heads: HEADS, handle: "h" });
 });
 
+it("asks for the lines of just those witnesses that its trust file names: any other would have to be refused", async () => {
+  const asked: string[] = [];
+  const node = { file: (path: string) => { asked.push(path); return Promise.resolve(bytes("export")); } } as unknown as Node;
+  keeping.readKept.mockResolvedValue(KEPT);
+  await checkNow(node, "p", false, () => undefined);
+  const keys = [{ alg: "ed25519", name: "w", public: "k-_1" }, { alg: "ml-dsa-44", name: "v", public: "long" }];
+  keeping.readKept.mockResolvedValue({ ...KEPT, trust: bytes(JSON.stringify({ mode: "embedded", witnesses: { k: 1, keys } })) });
+  await checkNow(node, "p", false, () => undefined);
+  expect(asked).toEqual(["/charts/p/export", "/charts/p/export?witnesses=k-_1"]);
+});
+
 it("keeps nothing of a check that was refused, so that the evidence stays", async () => {
   keeping.readKept.mockResolvedValue(KEPT);
   verifier.verify.mockResolvedValue({ verdict: { ok: false, code: "withheld", sentence: "" }, tookMs: 1 });

@@ -1,4 +1,5 @@
 import type { Bundle, Node } from "../../lib/node.ts";
+import { cosignedBy } from "./cosigned.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -27,11 +28,12 @@ export const NOT_PREPARED = "copy-not-prepared";
 
 const PAGES_MAX = 500;
 
-/** One file, whole. Throws Refusal, Unreachable. */
-export async function take(node: Node, patient: string, part: Part, onPage: (count: number) => void = () => undefined): Promise<Bytes> {
+/** One file, whole; with what the witnesses of `trust` sign of it, the trust file that goes along. Throws Refusal, Unreachable. */
+export async function take(node: Node, patient: string, part: Part, onPage: (count: number) => void = () => undefined, trust?: Bytes): Promise<Bytes> {
   const chart = `/charts/${encodeURIComponent(patient)}`;
-  if (part === "record") return await node.file(`${chart}/export`);
-  if (part === "looks") return await node.file(`${chart}/access-export`);
+  const cosigned = trust === undefined ? "" : cosignedBy(trust);
+  if (part === "record") return await node.file(`${chart}/export${cosigned}`);
+  if (part === "looks") return await node.file(`${chart}/access-export${cosigned}`);
   if (part === "trust") return await node.file("/checkpoint");
   return await takeEverything(node, patient, onPage);
 }
