@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import msgspec
 import pytest
 import uvicorn
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route, expect
 
 from careledger.smart.passkeys import PASSKEYS, RelyingParty
 from careledger.smart.sessions import SESSIONS, STEP_UP_MS
@@ -184,6 +184,21 @@ def test_an_older_device_signs_in_with_es256(browser, house):
         enrol(page, house, CHEN)
         [passkey] = [one.value for one in PASSKEYS.list(house.registry)]
         assert (passkey.algorithm, passkey.prf) == (ES256, False)
+    assert complaints == [], complaints
+
+
+def test_a_button_is_off_until_the_script_is_there_that_answers_it(browser, house):
+    """On a slow line the page is seen before its script runs: a press would be lost without a word."""
+    complaints: list[str] = []
+    held: list[Route] = []
+    with person_at(browser, house, complaints) as (page, _):
+        page.route("**/ui/people.js", lambda route: held.append(route))
+        page.goto("/sign-in", wait_until="commit")
+        button = page.get_by_role("button", name="Sign in with a passkey")
+        expect(button).to_be_disabled()
+        [waiting] = held
+        waiting.continue_()
+        expect(button).to_be_enabled()
     assert complaints == [], complaints
 
 

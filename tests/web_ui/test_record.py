@@ -10,13 +10,14 @@ from tests.web_ui.running import run_components
 @pytest.mark.parametrize(
     ("part", "count"),
     [
-        ("features/record", 20),
-        ("lib/words", 9),
+        ("features/proof", 11),
+        ("features/record", 21),
+        ("lib/words", 12),
         ("lib/live", 5),
         ("app/leaving", 1),
         ("app/idle", 4),
         ("app/commands", 1),
-        ("components/states", 1),
+        ("components/states", 2),
     ],
 )
 def test_the_record(part: str, count: int) -> None:

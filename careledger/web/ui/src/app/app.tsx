@@ -4,6 +4,7 @@ import { MantineProvider } from "@mantine/core";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { type ReactElement, useMemo, useState } from "react";
+import { DAMAGED } from "../components/states.tsx";
 import { HouseContext, PresentContext } from "../lib/context.ts";
 import { Refusal } from "../lib/refusal.ts";
 import type { Beginning } from "./beginning.ts";
@@ -11,9 +12,9 @@ import { BeginningContext } from "./beginning-context.ts";
 import { createAppRouter } from "./routes.tsx";
 import { theme } from "./theme.ts";
 
-/** Answers stay in memory only, and go with the page. A refusal is an answer: it is not asked again. */
+/** Answers stay in memory only, and go with the page. A refusal is an answer, and so is a damaged store: it is not asked again. */
 function createQueries(): QueryClient {
-  const retry = (count: number, error: Error): boolean => !(error instanceof Refusal && error.status < 500) && count < 2;
+  const retry = (count: number, error: Error): boolean => !(error instanceof Refusal && (error.status < 500 || error.code === DAMAGED)) && count < 2;
   return new QueryClient({ defaultOptions: { queries: { retry, staleTime: 15_000, gcTime: 300_000, refetchOnWindowFocus: false } } });
 }
 

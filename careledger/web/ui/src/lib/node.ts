@@ -1,5 +1,5 @@
-import type { Bundle as AnyBundle, BundleEntry, FhirResource, OperationOutcome, Resource } from "fhir/r4";
-import { reach, readRefusal, Refusal } from "./refusal.ts";
+import type { Bundle as AnyBundle, BundleEntry, FhirResource, Resource } from "fhir/r4";
+import { type Outcome, reach, readRefusal, Refusal, toRefusal } from "./refusal.ts";
 import type { Tokens } from "./oauth.ts";
 
 export type Bundle = AnyBundle<FhirResource>;
@@ -118,8 +118,7 @@ export class Node {
     const answer = await this.write<Bundle>("POST", "", { resourceType: "Bundle", type: "batch", entry });
     return (answer.entry ?? []).map((one) => {
       if (one.resource?.resourceType === "Bundle") return readPage(one.resource as Bundle);
-      const outcome = one.response?.outcome as OperationOutcome | undefined;
-      throw new Refusal(Number.parseInt(one.response?.status ?? "500", 10), outcome?.issue[0]?.code ?? "refused", outcome?.issue[0]?.details?.text ?? "", "");
+      throw toRefusal(Number.parseInt(one.response?.status ?? "500", 10), (one.response?.outcome as Outcome | undefined) ?? {});
     });
   }
 

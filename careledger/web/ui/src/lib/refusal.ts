@@ -21,7 +21,8 @@ export class Unreachable extends Error {
   override readonly name = "Unreachable";
 }
 
-interface Outcome {
+/** What an OperationOutcome, an OAuth error, or an error of /api may hold. */
+export interface Outcome {
   readonly issue?: readonly { readonly code?: string; readonly diagnostics?: string; readonly details?: { readonly text?: string; readonly coding?: readonly { readonly code?: string }[] } }[];
   readonly error?: string;
   readonly error_description?: string;
@@ -38,10 +39,15 @@ export async function readRefusal(answer: Response): Promise<Refusal> {
   } catch {
     // a proxy's page, or nothing: the status says enough
   }
+  return toRefusal(answer.status, told);
+}
+
+/** The refusal that an outcome tells, of a whole answer or of one part of a batch. */
+export function toRefusal(status: number, told: Outcome): Refusal {
   const issue = told.issue?.[0];
   const code = issue?.details?.coding?.[0]?.code ?? told.code ?? told.error ?? issue?.code ?? "refused";
   const message = issue?.details?.text ?? told.message ?? told.error_description ?? issue?.diagnostics ?? "";
-  return new Refusal(answer.status, code, message, told.hint ?? (issue?.details?.text === undefined ? "" : (issue.diagnostics ?? "")));
+  return new Refusal(status, code, message, told.hint ?? (issue?.details?.text === undefined ? "" : (issue.diagnostics ?? "")));
 }
 
 /** `fetch`, whose failures are `Unreachable`. */

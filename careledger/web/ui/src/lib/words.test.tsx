@@ -1,8 +1,9 @@
-import type { Condition, Encounter, Observation } from "fhir/r4";
+import type { Condition, Encounter, Medication, MedicationRequest, Observation } from "fhir/r4";
 import { afterEach, describe, expect, it } from "vitest";
 import { speak } from "./i18n.ts";
+import { clip } from "./clip.ts";
 import { lookUp } from "./table.ts";
-import { dateOf, findSource, joinWords, sayNotes, sayReference, sayUnit, sayValue, sayConcept, sayDate, sayDosage, sayKind, sayObservation, sayPeriod, sayQuantity, sayRange, saySource, sayStatus, sayTitle, statusOf } from "./words.ts";
+import { dateOf, findSource, joinWords, sayNotes, sayReference, sayUnit, sayValue, sayConcept, sayDate, sayDosage, sayDoubt, sayKind, sayObservation, sayPeriod, sayQuantity, sayRange, saySource, sayStatus, sayTitle, statusOf } from "./words.ts";
 
 afterEach(() => speak("en"));
 
@@ -32,6 +33,28 @@ describe("values", () => {
   it("loses the catalogue's sorts and nothing else", () => {
     expect(["Gingivitis (disorder)", "Streptococcus (group A)"].map((text) => sayConcept({ text }))).toEqual(["Gingivitis", "Streptococcus (group A)"]);
     expect(sayDosage([{ text: "1 at night" }, { doseAndRate: [{ doseQuantity: { value: 2, unit: "mL" } }], asNeededBoolean: true }])).toBe("1 at night; 2 mL, as needed");
+  });
+});
+
+describe("what must not be misread", () => {
+  const order = { resourceType: "MedicationRequest", status: "active", intent: "order", subject: {}, category: [{ text: "Community" }] } as MedicationRequest;
+  const problem: Condition = { resourceType: "Condition", subject: {}, code: { text: "Asthma" }, clinicalStatus: { coding: [{ code: "active" }] } };
+
+  it("an order not to give something says so first, and a medicine is found where it is named", () => {
+    expect(sayTitle({ ...order, doNotPerform: true, medicationCodeableConcept: { text: "Penicillin" } })).toBe("NOT to be given or done: Penicillin");
+    expect(sayTitle({ ...order, medicationReference: { reference: "Medication/7" } }, new Map([["Medication/7", "Aspirin"]]))).toBe("Aspirin");
+    expect(sayTitle({ ...order, medicationReference: { reference: "#m" }, contained: [{ resourceType: "Medication", id: "m", code: { text: "Heparin" } } as Medication] })).toBe("Heparin");
+  });
+
+  it("a suspicion is one, and what was ruled out is", () => {
+    const verified = (code: string): Condition => ({ ...problem, verificationStatus: { coding: [{ code }] } });
+    expect([sayDoubt(problem), sayDoubt(verified("confirmed")), sayDoubt(verified("differential"))]).toEqual(["", "", "one of several possibilities"]);
+    expect(sayStatus(statusOf(verified("refuted")))).toBe("ruled out");
+  });
+
+  it("no sign turns the letters after it around, and other writing stays as it is", () => {
+    expect([clip("\u202e51\u202c mg"), clip("\u202dabc"), sayConcept({ text: "\u202eevil" })]).toEqual(["51\u202c mg", "abc", "evil"]);
+    expect(clip("\u200f\u05e9\u05dc\u05d5\u05dd \u2067x\u2069")).toBe("\u200f\u05e9\u05dc\u05d5\u05dd \u2067x\u2069");
   });
 });
 

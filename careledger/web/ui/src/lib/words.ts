@@ -240,26 +240,58 @@ export function sayStatus(code: string | undefined): string {
   return known === undefined ? (code ?? "") : say(known);
 }
 
-/** The status of any resource: the clinical one where it has one, "entered by mistake" before all. */
+/** The status of any resource: the clinical one where it has one, "entered by mistake" and "ruled out" before all. */
 export function statusOf(resource: FhirResource): string {
   const fields = resource as unknown as Dated;
   const first = (name: string): string => (fields[name] as CodeableConcept | undefined)?.coding?.[0]?.code ?? "";
-  if (first("verificationStatus") === "entered-in-error") return "entered-in-error";
+  const verified = first("verificationStatus");
+  if (verified === "entered-in-error" || verified === "refuted") return verified;
   const plain = typeof fields["status"] === "string" ? fields["status"] : typeof fields["lifecycleStatus"] === "string" ? fields["lifecycleStatus"] : "";
   return first("clinicalStatus") || plain;
 }
 
-const TITLES = ["code", "medicationCodeableConcept", "vaccineCode", "type", "description", "title", "category", "class", "reasonCode", "suppliedItem"] as const;
+const TITLES = ["code", "vaccineCode", "type", "description", "title", "category", "class", "reasonCode", "suppliedItem"] as const;
 
-/** What an entry is about, in its own words; the kind of entry if it has none. */
+/** How sure a problem or an allergy is, where it is not: a suspicion must not read as a finding. "" for what is confirmed, or says nothing of it. */
+export function sayDoubt(resource: FhirResource): string {
+  const code = "verificationStatus" in resource ? resource.verificationStatus?.coding?.[0]?.code : undefined;
+  return code === "unconfirmed" || code === "provisional" || code === "differential" ? sayStatus(code) : "";
+}
+
+/** What an entry is about, in its own words; the kind of entry if it has none. An order not to give something says so first. */
 export function sayTitle(resource: FhirResource, names?: ReadonlyMap<string, string>): string {
+  return sayForbidden(resource, findTitle(resource, names));
+}
+
+/** The name of a medicine, after the words that it must not be given, where the order says that. */
+export function sayForbidden(resource: FhirResource, name: string): string {
+  const isForbidden = "doNotPerform" in resource && resource.doNotPerform === true;
+  return isForbidden ? say(PHRASES.forbidden, name) : name;
+}
+
+function findTitle(resource: FhirResource, names?: ReadonlyMap<string, string>): string {
   const fields = resource as unknown as Dated;
+  const medicine = sayMedicine(resource, names);
+  if (medicine !== "") return medicine;
   for (const name of TITLES) {
     const said = sayAnything(fields[name]);
     if (said !== "") return said;
   }
-  const medicine = fields["medicationReference"] as Reference | undefined;
-  return sayReference(medicine, names) || sayKind(resource.resourceType);
+  return sayKind(resource.resourceType);
+}
+
+/** The medicine of a prescription or of what was taken: as it says itself, or as the substance that it refers to or holds is called. */
+export function sayMedicine(resource: FhirResource, names?: ReadonlyMap<string, string>): string {
+  const fields = resource as unknown as Dated;
+  const reference = fields["medicationReference"] as Reference | undefined;
+  const held = (fields["contained"] as readonly FhirResource[] | undefined)?.find((one) => `#${one.id ?? ""}` === reference?.reference);
+  const own = sayConcept(fields["medicationCodeableConcept"] as CodeableConcept | undefined) || sayReference(reference, names);
+  return own !== "" || held?.resourceType !== "Medication" ? own : sayConcept(held.code);
+}
+
+/** The names of medicines that came along with what refers to them, by reference. */
+export function nameMedicines(included: Iterable<FhirResource>): ReadonlyMap<string, string> {
+  return new Map([...included].flatMap((one) => (one.resourceType === "Medication" ? [[`Medication/${one.id ?? ""}`, sayConcept(one.code)] as const] : [])));
 }
 
 function sayAnything(value: unknown): string {
@@ -304,6 +336,8 @@ type Bounds = Pick<ObservationReferenceRange, "low" | "high">;
 
 /** "3.5 to 5.1 mmol/L", "up to 5 mg/L". */
 export function sayRange({ low, high }: Bounds): string {
+  const isMixed = low?.unit !== undefined && high?.unit !== undefined && low.unit !== high.unit;
+  if (isMixed && low.value !== undefined && high.value !== undefined) return say(PHRASES.between, sayQuantity(low), sayQuantity(high));
   if (low?.value !== undefined && high?.value !== undefined) return joinWords([say(PHRASES.between, sayNumber(low.value), sayNumber(high.value)), sayUnit(high)], " ");
   if (low?.value !== undefined) return say(PHRASES.atLeast, sayQuantity(low));
   return high?.value === undefined ? "" : say(PHRASES.atMost, sayQuantity(high));

@@ -136,5 +136,6 @@ export const PHRASES = {
   daily: { en: "{0} times a day", es: "{0} veces al día" },
   times: { en: "{0} times in {1} {2}", es: "{0} veces en {1} {2}" },
   asNeeded: { en: "as needed", es: "si hace falta" },
+  forbidden: { en: "NOT to be given or done: {0}", es: "NO administrar ni realizar: {0}" },
   unnamed: { en: "without a name", es: "sin nombre" },
 } as const satisfies Readonly<Record<string, Words>>;

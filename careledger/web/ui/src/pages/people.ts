@@ -36,6 +36,7 @@ async function confirm(): Promise<void> {
 }
 
 for (const button of document.querySelectorAll<HTMLButtonElement>("button[data-ceremony]")) {
+  button.disabled = false; // it came off: pressed before this script ran, it would do nothing
   button.addEventListener("click", () => {
     void guard(button, async () => {
       const { ceremony, begin = "", finish = "", next = "/me" } = button.dataset;

@@ -60,6 +60,8 @@ describe("measurements", () => {
     expect(flagOf(value(120, { ...range, interpretation: [{ coding: [{ code: "N" }] }] }))).toBe("");
     expect(flagOf(value(80, { interpretation: [{ coding: [{ code: "HH" }] }] }))).toBe("critical");
     expect(flagOf(value(6, { referenceRange: [{ high: { value: 5, unit: "mmol/L" } }] }))).toBe(""); // another unit: no word
+    const than = (comparator: "<" | ">", number: number): Observation => value(number, { ...range, valueQuantity: { value: number, unit: "mg/dL", comparator } });
+    expect([flagOf(than("<", 60)), flagOf(than(">", 60)), flagOf(than(">", 120)), flagOf(than("<", 120))]).toEqual(["low", "", "high", ""]);
   });
   it("are grouped by code, the newest first, without what was entered in error", () => {
     const [series, ...others] = group([value(9), value(7, { status: "entered-in-error" }), value(5)]);

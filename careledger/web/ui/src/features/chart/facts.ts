@@ -12,7 +12,7 @@ export interface Fact {
 
 /** What an entry says beyond its title, date and author, in words; what it does not say is left out. */
 export function listFacts(resource: FhirResource): readonly Fact[] {
-  return find(resource).filter((fact) => fact.value !== "");
+  return find(resource).map(({ name, value }) => ({ name, value: clip(value) })).filter((fact) => fact.value !== "");
 }
 
 function find(resource: FhirResource): readonly Fact[] {

@@ -4,7 +4,7 @@ import type { AllergyIntolerance, Condition, DocumentReference, Encounter, FhirR
 import { type ReactElement, type ReactNode, useState } from "react";
 import { Problem } from "../../components/states.tsx";
 import type { Node, Page } from "../../lib/node.ts";
-import { joinWords, sayCoding, sayConcept, sayConcepts, sayDate, saySource, sayStatus, sayTitle, statusOf } from "../../lib/words.ts";
+import { joinWords, sayCoding, sayConcept, sayConcepts, sayDate, sayDoubt, saySource, sayStatus, sayTitle, statusOf } from "../../lib/words.ts";
 import { readFirstWords } from "./notes.ts";
 import { Earlier, Line, Nothing, type Opener, Part } from "./parts.tsx";
 import { join, type Parts, readPast } from "./reading.ts";
@@ -23,7 +23,7 @@ export function Problems({ page, onOpen, node, patient }: Listed<Condition> & { 
   });
   const line = (one: Condition): ReactElement => {
     const status = statusOf(one);
-    return <li key={one.id}><Line what={sayConcept(one.code)} when={sayDate(one.onsetDateTime ?? one.onsetPeriod?.start ?? one.recordedDate)} more={joinWords([status === "active" ? "" : sayStatus(status), sayConcept(one.severity)])} onOpen={() => onOpen(one)} /></li>;
+    return <li key={one.id}><Line what={sayConcept(one.code)} when={sayDate(one.onsetDateTime ?? one.onsetPeriod?.start ?? one.recordedDate)} more={joinWords([status === "active" ? "" : sayStatus(status), sayDoubt(one), sayConcept(one.severity)])} onOpen={() => onOpen(one)} /></li>;
   };
   return (
     <Part title={<Trans>Problems ({page.total ?? page.resources.length})</Trans>}>
@@ -71,7 +71,7 @@ export function Allergies({ page, onOpen }: Listed<AllergyIntolerance>): ReactEl
   const about = (one: AllergyIntolerance): string => joinWords([
     one.criticality === "high" ? t`high risk` : "",
     ...(one.reaction ?? []).map((reaction) => sayConcepts(reaction.manifestation)),
-    isStanding(one) ? "" : sayStatus(statusOf(one)),
+    isStanding(one) ? sayDoubt(one) : sayStatus(statusOf(one)),
   ]);
   return (
     <Part title={<Trans>Allergies ({page.total ?? page.resources.length})</Trans>}>

@@ -62,8 +62,8 @@ export function flagOf(one: Observation): Flag {
   const value = one.valueQuantity;
   const range = one.referenceRange?.[0];
   if (value?.value === undefined || range === undefined) return "";
-  if (isSame(value, range.low) && value.value < (range.low?.value ?? value.value)) return "low";
-  if (isSame(value, range.high) && value.value > (range.high?.value ?? value.value)) return "high";
+  if (!value.comparator?.startsWith(">") && isSame(value, range.low) && value.value < (range.low?.value ?? value.value)) return "low";
+  if (!value.comparator?.startsWith("<") && isSame(value, range.high) && value.value > (range.high?.value ?? value.value)) return "high";
   return "";
 }
 

@@ -1,10 +1,10 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import { useMutation } from "@tanstack/react-query";
-import type { FhirResource, MedicationRequest } from "fhir/r4";
+import type { MedicationRequest } from "fhir/r4";
 import { lazy, type ReactElement, Suspense, useState } from "react";
 import { Problem } from "../../components/states.tsx";
 import type { Node, Page } from "../../lib/node.ts";
-import { joinWords, sayConcept, sayDate, sayDosage, sayReference, sayStatus } from "../../lib/words.ts";
+import { joinWords, nameMedicines, sayConcept, sayDate, sayDosage, sayForbidden, sayMedicine, sayStatus } from "../../lib/words.ts";
 import { useKeys } from "./keys.ts";
 import { Further } from "./lists.tsx";
 import { Earlier, Line, Nothing, type Opener, Part } from "./parts.tsx";
@@ -62,14 +62,9 @@ export function Medicines({ page, node, patient, allergies, onOpen }: Props): Re
   );
 }
 
-/** The names of medicines that prescriptions refer to, by reference. */
-export function nameMedicines(included: readonly FhirResource[]): ReadonlyMap<string, string> {
-  return new Map(included.flatMap((one) => (one.resourceType === "Medication" ? [[`Medication/${one.id ?? ""}`, sayConcept(one.code)] as const] : [])));
-}
-
-/** The medicine of a prescription, in words. */
+/** The medicine of a prescription, in words: first of all whether it must not be given. */
 export function nameMedicine(request: MedicationRequest, names: ReadonlyMap<string, string>): string {
-  return sayConcept(request.medicationCodeableConcept) || sayReference(request.medicationReference, names);
+  return sayForbidden(request, sayMedicine(request, names));
 }
 
 function Medicine({ request, names, onOpen, onAct }: { readonly request: MedicationRequest; readonly names: ReadonlyMap<string, string>; readonly onOpen: Opener; readonly onAct: (act: Act) => void }): ReactElement {

@@ -40,7 +40,7 @@ function Measure({ series, onOpen }: { readonly series: Series; readonly onOpen:
   return (
     <button type="button" className="line measure" onClick={() => onOpen(series.newest)}>
       <span><span className="what"><bdi>{shorten(series.newest.code)}</bdi></span><span className="more small soft"> {sayDate(series.newest.effectiveDateTime ?? series.newest.effectivePeriod?.start)}</span></span>
-      <span className="amount"><bdi>{sayObservation(series.newest)}</bdi> <FlagWord flag={flag} /><Trend series={series} /></span>
+      <span className="amount"><bdi>{sayObservation(series.newest) || <Trans>no value</Trans>}</bdi> <FlagWord flag={flag} /><Trend series={series} /></span>
       <Spark numbers={numbersOf(series)} />
     </button>
   );

@@ -72,15 +72,15 @@ export function BlockTable({ blocks }: { readonly blocks: readonly BlockRow[] })
   const { i18n } = useLingui();
   return (
     <div className="scroll" role="region" tabIndex={0} aria-labelledby="blocks-caption">
-      <table className="plain">
+      <table className="plain blocks" role="table">
         <caption className="unseen" id="blocks-caption"><Trans>Blocks, newest first</Trans></caption>
-        <thead><tr><th scope="col"><Trans>Block</Trans></th><th scope="col"><Trans>When</Trans></th><th scope="col"><Trans>What happened</Trans></th><th scope="col"><Trans>Seal</Trans></th></tr></thead>
-        <tbody>
+        <thead role="rowgroup"><tr role="row"><th role="columnheader" scope="col"><Trans>Block</Trans></th><th role="columnheader" scope="col"><Trans>When</Trans></th><th role="columnheader" scope="col"><Trans>What happened</Trans></th><th role="columnheader" scope="col"><Trans>Seal</Trans></th></tr></thead>
+        <tbody role="rowgroup">
           {blocks.map((block) => (
-            <tr key={block.height}>
-              <td><Link to="/explorer/blocks/$height" params={{ height: String(block.height) } as never}>{sayCount(block.height)}</Link></td>
-              <td className="whole">{sayTime(block.time_ms)}</td>
-              <td>
+            <tr role="row" key={block.height}>
+              <td role="cell"><Link to="/explorer/blocks/$height" params={{ height: String(block.height) } as never}>{sayCount(block.height)}</Link></td>
+              <td role="cell" className="whole">{sayTime(block.time_ms)}</td>
+              <td role="cell">
                 {block.transactions === 0 ? <span className="soft"><Trans>Nothing</Trans></span> : (
                   <ul className="plain">{Object.entries(block.types).map(([type, count]) => {
                     const words = wordsOf(type);
@@ -89,7 +89,7 @@ export function BlockTable({ blocks }: { readonly blocks: readonly BlockRow[] })
                 )}
                 {block.refused > 0 ? <span className="tag warn"><Trans>{block.refused} refused</Trans></span> : null}
               </td>
-              <td className="mono whole">{shorten(block.hash)}</td>
+              <td role="cell" className="mono whole">{shorten(block.hash)}</td>
             </tr>
           ))}
         </tbody>

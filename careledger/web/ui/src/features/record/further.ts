@@ -7,7 +7,7 @@ import type { Page } from "../../lib/node.ts";
 /** A list that began with one page and is read on by whoever wants more. */
 export interface Further {
   readonly resources: readonly FhirResource[];
-  /** Visits that came along, by reference. */
+  /** Visits and medicines that came along, by reference. */
   readonly visits: ReadonlyMap<string, FhirResource>;
   readonly hasMore: boolean;
   readonly isReading: boolean;

@@ -10,7 +10,7 @@ import { Loading, Problem } from "../../components/states.tsx";
 import { patientOf, usePresent } from "../../lib/context.ts";
 import { useLive } from "../../lib/live.ts";
 import type { Page as Found, Search } from "../../lib/node.ts";
-import { isPatientStated, statusOf } from "../../lib/words.ts";
+import { isPatientStated, nameMedicines, statusOf } from "../../lib/words.ts";
 import { useFurther } from "./further.ts";
 import { OpenEntry } from "./opening.tsx";
 import { visitOf } from "./sources.ts";
@@ -33,6 +33,8 @@ const NOT_OVER = "active,on-hold,draft,unknown,intended";
 const OVER = "completed,stopped,cancelled,entered-in-error,not-taken";
 /** A problem often names its visit alone: who diagnosed it stands there. */
 const WITH_VISIT = ["_include", "Condition:encounter"] as const;
+/** A prescription may name its medicine by a reference alone. */
+const WITH_MEDICINE = ["_include", "MedicationRequest:medication"] as const;
 const PARTS: readonly Part[] = [
   {
     key: "allergies", icon: "warning", name: msg`Allergies`, type: "AllergyIntolerance",
@@ -42,8 +44,8 @@ const PARTS: readonly Part[] = [
   {
     key: "medicines", icon: "pill", name: msg`Medicines now`, type: "MedicationRequest",
     empty: msg`No medicine is prescribed at present.`,
-    now: [["status", NOT_OVER], ["_sort", "-authoredon"], ["_count", "30"]],
-    past: { name: msg`Earlier prescriptions`, parameters: [["status", OVER], ["_sort", "-authoredon"], ["_count", "20"]] },
+    now: [["status", NOT_OVER], ["_sort", "-authoredon"], ["_count", "30"], WITH_MEDICINE],
+    past: { name: msg`Earlier prescriptions`, parameters: [["status", OVER], ["_sort", "-authoredon"], ["_count", "20"], WITH_MEDICINE] },
   },
   {
     key: "own-medicines", icon: "pill", name: msg`Medicines you say you take`, type: "MedicationStatement",
@@ -128,10 +130,11 @@ function Rows({ first, empty }: { readonly first: Found<FhirResource>; readonly 
   const list = useFurther(first);
   const shown = list.resources.filter((one) => statusOf(one) !== "entered-in-error");
   const mistaken = list.resources.filter((one) => statusOf(one) === "entered-in-error" && !isPatientStated(one));
+  const names = nameMedicines(list.visits.values());
   return (
     <>
       {shown.length === 0 && !list.hasMore ? <p className="soft">{i18n._(empty)}</p> : null}
-      <ul className="plain rows">{[...shown, ...mistaken].map((one) => <HealthRow key={one.id} entry={one} visit={list.visits.get(visitOf(one))} />)}</ul>
+      <ul className="plain rows">{[...shown, ...mistaken].map((one) => <HealthRow key={one.id} entry={one} visit={list.visits.get(visitOf(one))} names={names} />)}</ul>
       {list.error === undefined ? null : <Problem error={list.error} onRetry={list.read} />}
       {list.hasMore ? <Button variant="subtle" loading={list.isReading} onClick={list.read}><Trans>Show more</Trans></Button> : null}
     </>

@@ -16,22 +16,25 @@ const VALUES_SHOWN = 3;
 interface LineProps {
   readonly moment: Moment;
   readonly visits: ReadonlyMap<string, Encounter>;
+  /** The medicines that entries refer to, by reference. */
+  readonly names: ReadonlyMap<string, string>;
   /** What was stored later than this is in no block of the ledger yet. */
   readonly newestBlockMs: number;
 }
 
 /** One line of the timeline: what, when, where from; a tap opens it. Values taken together open as a list. */
-export function MomentLine({ moment, visits, newestBlockMs }: LineProps): ReactElement {
+export function MomentLine({ moment, visits, names, newestBlockMs }: LineProps): ReactElement {
   const { entry, values, group } = moment;
   const isPending = storedMs(entry) > newestBlockMs;
-  const foot = <Foot entry={entry} visits={visits} isPending={isPending} />;
+  const isAlone = values.length <= 1 || group === "report";
+  const foot = <Foot entry={entry} isAlone={isAlone} visits={visits} isPending={isPending} />;
   return (
     <li className="moment">
       <span className="drawing"><Icon name={DRAWINGS[entry.resourceType] ?? "record"} /></span>
       <div>
         {values.length === 0 || (values.length === 1 && group !== "report") ? (
           <EntryButton reference={`${entry.resourceType}/${entry.id}`}>
-            <Head date={moment.date} kind={sayKind(entry.resourceType)} title={titleOf(entry)} />
+            <Head date={moment.date} kind={sayKind(entry.resourceType)} title={titleOf(entry, names)} />
             <span className="detail">{summarise(entry)}</span>
           </EntryButton>
         ) : (
@@ -52,10 +55,10 @@ function Head({ date, kind, title }: { readonly date: string; readonly kind: str
   );
 }
 
-function Foot({ entry, visits, isPending }: { readonly entry: FhirResource; readonly visits: ReadonlyMap<string, Encounter>; readonly isPending: boolean }): ReactElement {
+function Foot({ entry, isAlone, visits, isPending }: { readonly entry: FhirResource; readonly isAlone: boolean; readonly visits: ReadonlyMap<string, Encounter>; readonly isPending: boolean }): ReactElement {
   const { who, where, isPatient } = findSource(entry, undefined, visits.get(visitOf(entry)));
   const from = joinWords([who, where], " · ");
-  const isWrong = statusOf(entry) === "entered-in-error";
+  const isWrong = isAlone && statusOf(entry) === "entered-in-error";
   return (
     <p className="from soft small">
       {isPatient || isPatientStated(entry) ? <span className="tag"><Trans>Added by you</Trans></span> : from === "" ? <Trans>The entry does not say who made it</Trans> : <Trans>From {from}</Trans>}
@@ -65,15 +68,20 @@ function Foot({ entry, visits, isPending }: { readonly entry: FhirResource; read
   );
 }
 
-/** Values that were taken together: the first in a line, all on demand. */
+function isMistake(one: Observation): boolean {
+  return statusOf(one) === "entered-in-error";
+}
+
+/** Values that were taken together: the first in a line, all on demand. One that was entered by mistake is said to be, and tells nothing of the others. */
 function Values({ moment }: { readonly moment: Moment }): ReactElement {
   const { t } = useLingui();
   const [isOpen, setOpen] = useState(false);
   const { group, values, entry } = moment;
   const names = { single: "", report: titleOf(entry), "vital-signs": t`Vital signs`, laboratory: t`Laboratory values`, answers: t`Questions and answers` };
   const kind = group === "report" ? sayKind("DiagnosticReport") : "";
-  const said = values.slice(0, VALUES_SHOWN).map((one) => joinWords([sayTest(one.code), sayObservation(one)], " "));
-  const more = values.length - said.length;
+  const valid = values.filter((one) => !isMistake(one));
+  const said = valid.slice(0, VALUES_SHOWN).map((one) => joinWords([sayTest(one.code), sayObservation(one)], " "));
+  const more = valid.length - said.length;
   return (
     <details onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary className="entry">
@@ -84,7 +92,7 @@ function Values({ moment }: { readonly moment: Moment }): ReactElement {
         {group === "report" ? <li><EntryButton reference={`${entry.resourceType}/${entry.id}`}><Trans>The report itself</Trans></EntryButton></li> : null}
         {values.map((one) => (
           <li key={one.id}>
-            <EntryButton reference={`Observation/${one.id}`}><span>{sayTest(one.code)}</span> <strong>{sayObservation(one)}</strong></EntryButton>
+            <EntryButton reference={`Observation/${one.id}`}><span>{sayTest(one.code)}</span> <strong>{sayObservation(one)}</strong>{isMistake(one) ? <> <span className="tag bad">{sayStatus("entered-in-error")}</span></> : null}</EntryButton>
           </li>
         ))}
       </ul> : null}

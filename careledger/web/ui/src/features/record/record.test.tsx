@@ -81,6 +81,13 @@ describe("results", () => {
     expect(placeOf(glucose("g", "2026", 80))).toBe("unknown");
   });
 
+  it("are not judged by a range that says nothing of them, and of less than something only what that tells", () => {
+    const within = (low: number, high: number, unit: string): Partial<Observation> => ({ referenceRange: [{ low: { value: low, unit }, high: { value: high, unit } }] });
+    const measured = (value: number, more: Partial<Observation>, comparator?: "<" | ">"): string => placeOf({ ...glucose("g", "2026", value, more), valueQuantity: { value, unit: "mmol/L", ...(comparator === undefined ? {} : { comparator }) } });
+    expect([measured(5.5, within(70, 99, "mg/dL")), measured(5.5, within(9, 3, "mmol/L"))]).toEqual(["unknown", "unknown"]);
+    expect([measured(3, within(3.9, 5.5, "mmol/L"), "<"), measured(5, within(3.9, 5.5, "mmol/L"), "<"), measured(6, within(3.9, 5.5, "mmol/L"), ">")]).toEqual(["below", "unknown", "above"]);
+  });
+
   it("leave mistakes out, keep units apart, and begin with the newest", () => {
     const mistaken = glucose("x", "2026-09-01", 900, { status: "entered-in-error" });
     const other = glucose("m", "2026-01-01", 5, { valueQuantity: { value: 5, code: "mmol/L", unit: "mmol/L" } });

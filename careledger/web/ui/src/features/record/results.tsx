@@ -89,7 +89,7 @@ function Test({ series, patient }: { readonly series: Series; readonly patient: 
       <h3>{sayTest(newest.code)}</h3>
       <p className="soft small">{explainTest(newest.code)}</p>
       <div className="row apart">
-        <p className="newest"><strong>{sayObservation(newest)}</strong><br /><span className="soft small">{sayDate(dateOf(newest))}</span></p>
+        <p className="newest"><strong>{sayObservation(newest) || <Trans>No value</Trans>}</strong><br /><span className="soft small">{sayDate(dateOf(newest))}</span></p>
         <Spark points={points} />
       </div>
       {said === undefined ? null : <p className="row"><span className={place === "within" ? "tag good" : "tag warn"}>{i18n._(said)}</span>{range === undefined || value === undefined ? null : <RangeMark value={value} range={range} />}</p>}

@@ -2,13 +2,13 @@ import { Trans, useLingui } from "@lingui/react/macro";
 import type { FhirResource } from "fhir/r4";
 import type { ReactElement } from "react";
 import { clip } from "../../lib/clip.ts";
-import { dateOf, findSource, isPatientStated, joinWords, sayConcepts, sayDate, sayDosage, sayPeriod, sayStatus, statusOf } from "../../lib/words.ts";
+import { dateOf, findSource, isPatientStated, joinWords, sayConcepts, sayDate, sayDosage, sayDoubt, sayPeriod, sayStatus, statusOf } from "../../lib/words.ts";
 import { worstOf } from "./facts.ts";
 import { EntryButton } from "./opening.tsx";
 import { titleOf } from "./titles.ts";
 
 /** One entry in a list of somebody's health: what it is, since when, how it stands, whose word it is. A tap opens it. */
-export function HealthRow({ entry, visit }: { readonly entry: FhirResource; readonly visit: FhirResource | undefined }): ReactElement {
+export function HealthRow({ entry, visit, names }: { readonly entry: FhirResource; readonly visit: FhirResource | undefined; readonly names?: ReadonlyMap<string, string> }): ReactElement {
   const { i18n } = useLingui();
   const status = statusOf(entry);
   const worst = entry.resourceType === "AllergyIntolerance" ? worstOf(entry) : undefined;
@@ -17,12 +17,13 @@ export function HealthRow({ entry, visit }: { readonly entry: FhirResource; read
   return (
     <li>
       <EntryButton reference={`${entry.resourceType}/${entry.id}`}>
-        <span className="title">{titleOf(entry)}</span>
+        <span className="title">{titleOf(entry, names)}</span>
         <span className="detail">{joinWords([more(entry), when(entry), worst === undefined ? "" : i18n._(worst)], " · ")}</span>
         <span className="soft small">{from === "" ? null : <Trans>From {from}</Trans>}</span>
       </EntryButton>
       <div className="row">
         {isPatientStated(entry) ? <span className="tag"><Trans>Added by you</Trans></span> : null}
+        {isPatientStated(entry) || sayDoubt(entry) === "" ? null : <span className="tag">{sayDoubt(entry)}</span>}
         {isPlain(entry.resourceType, status) ? null : <span className={status === "entered-in-error" ? "tag bad" : "tag"}>{sayStatus(status)}</span>}
       </div>
     </li>

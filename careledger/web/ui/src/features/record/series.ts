@@ -64,11 +64,19 @@ function toPoint(one: Observation): readonly Point[] {
   return value === undefined || time === 0 ? [] : [{ timeMs: time, value, second: partOf(one, DIASTOLIC)?.value }];
 }
 
-/** The range that the record gives for this value; undefined if it gives none. */
+/** The range that the record gives for this value; undefined if it gives none, or one that says nothing of it: of another unit, or turned around. */
 export function rangeOf(one: Observation): Range | undefined {
   const usual = one.referenceRange?.find((range) => range.type === undefined || codeOf(range.type, "http://terminology.hl7.org/CodeSystem/referencerange-meaning") === "normal") ?? one.referenceRange?.[0];
   const [low, high] = [usual?.low?.value, usual?.high?.value];
-  return low === undefined && high === undefined ? undefined : { low, high };
+  if ((low === undefined && high === undefined) || (low ?? -Infinity) > (high ?? Infinity)) return undefined;
+  const measured = mainQuantity(one);
+  return isOther(measured, usual?.low) || isOther(measured, usual?.high) ? undefined : { low, high };
+}
+
+/** Whether two quantities say that they are of different units. */
+function isOther(one: Quantity | undefined, other: Quantity | undefined): boolean {
+  if (one?.code !== undefined && other?.code !== undefined) return one.code !== other.code;
+  return one?.unit !== undefined && other?.unit !== undefined && one.unit !== other.unit;
 }
 
 const LOW = ["L", "LL", "LU"];
@@ -80,13 +88,18 @@ export function placeOf(one: Observation): Place {
   if (said.some((code) => LOW.includes(code))) return "below";
   if (said.some((code) => HIGH.includes(code))) return "above";
   if (said.some((code) => ["A", "AA", "POS"].includes(code))) return "notable";
-  const range = rangeOf(one);
-  const value = one.valueQuantity?.value;
-  if (range !== undefined && value !== undefined && one.valueQuantity?.comparator === undefined) {
-    if (range.low !== undefined && value < range.low) return "below";
-    return range.high !== undefined && value > range.high ? "above" : "within";
-  }
+  const found = one.valueQuantity === undefined ? undefined : compare(one.valueQuantity, rangeOf(one));
+  if (found !== undefined) return found;
   return said.includes("N") || said.includes("NEG") ? "within" : "unknown";
+}
+
+/** Where a number lies in a range; undefined where the two do not tell, as of "less than" something within it. */
+function compare({ value, comparator }: Quantity, range: Range | undefined): Place | undefined {
+  if (value === undefined || range === undefined) return undefined;
+  const [low, high] = [range.low ?? -Infinity, range.high ?? Infinity];
+  if (comparator === undefined) return value < low ? "below" : value > high ? "above" : "within";
+  if (comparator === "<") return value <= low ? "below" : undefined;
+  return comparator === ">" && value >= high ? "above" : undefined;
 }
 
 /** Every code under which the values of a series were recorded, for a search of all of them. */

@@ -90,6 +90,7 @@ function searchFor(source: Source, kind: Kind, patient: string): Search {
   if (source.elements !== undefined) parameters.push(["_elements", source.elements]);
   if (kind === "own") parameters.push(["_tag", `${PATIENT_STATED.system}|${PATIENT_STATED.code}`]);
   else if (!isStory && WITH_VISIT.includes(source.type)) parameters.push(["_include", `${source.type}:encounter`]);
+  if (source.type === "MedicationRequest") parameters.push(["_include", "MedicationRequest:medication"]);
   return { type: source.type, parameters };
 }
 

@@ -8,7 +8,7 @@ import { Icon } from "../../components/icon.tsx";
 import { Empty, Loading, Problem } from "../../components/states.tsx";
 import { patientOf, usePresent } from "../../lib/context.ts";
 import { useLive } from "../../lib/live.ts";
-import { sayMonth } from "../../lib/words.ts";
+import { nameMedicines, sayMonth } from "../../lib/words.ts";
 import { KIND_WORDS } from "./kinds.ts";
 import { MomentLine } from "./line.tsx";
 import { groupMoments, groupMonths, type Moment } from "./moments.ts";
@@ -58,6 +58,7 @@ function Timeline({ patient, kind }: { readonly patient: string; readonly kind: 
   const portions = useDeferredValue(found.data?.pages); // a long list is drawn in slices
   const moments = useMemo(() => groupMoments(listEntries(portions ?? [])), [portions]);
   const visits = useMemo(() => mapVisits(portions ?? []), [portions]);
+  const names = useMemo(() => nameMedicines((portions ?? []).flatMap((one) => one.included)), [portions]);
   if (portions === undefined) return found.isError ? <Problem error={found.error} onRetry={() => void found.refetch()} /> : <Loading />;
   const more = found.hasNextPage
     ? <Button variant="default" loading={found.isFetchingNextPage} onClick={() => void found.fetchNextPage()}><Trans>Earlier</Trans></Button>
@@ -65,7 +66,7 @@ function Timeline({ patient, kind }: { readonly patient: string; readonly kind: 
   return (
     <>
       {found.isError ? <Problem error={found.error} onRetry={() => void found.refetch()} /> : null}
-      {moments.length === 0 && !found.hasNextPage ? <Nothing kind={kind} /> : <Months moments={moments} visits={visits} />}
+      {moments.length === 0 && !found.hasNextPage ? <Nothing kind={kind} /> : <Months moments={moments} visits={visits} names={names} />}
       <div className="end">{more}</div>
       {kind === "all" ? <p className="soft small end"><Trans>Bills, insurance and the origin of imported entries are under “Everything else”.</Trans></p> : null}
     </>
@@ -82,10 +83,11 @@ function Nothing({ kind }: { readonly kind: Kind }): ReactElement {
 interface MonthsProps {
   readonly moments: readonly Moment[];
   readonly visits: ReadonlyMap<string, Encounter>;
+  readonly names: ReadonlyMap<string, string>;
 }
 
 /** Months as sections: a browser lays out and paints only those in sight (record.css), and finds words in all of them. */
-function Months({ moments, visits }: MonthsProps): ReactElement {
+function Months({ moments, visits, names }: MonthsProps): ReactElement {
   const block = useNewestBlock(moments.map((one) => one.entry));
   return (
     <div className="months">
@@ -94,7 +96,7 @@ function Months({ moments, visits }: MonthsProps): ReactElement {
         <section key={month} className="month" aria-labelledby={`month-${month}`}>
           <h2 id={`month-${month}`}>{month === "" ? <Trans>Without a date</Trans> : sayMonth(month)}</h2>
           <ol className="plain">
-            {lines.map((one) => <MomentLine key={one.key} moment={one} visits={visits} newestBlockMs={block} />)}
+            {lines.map((one) => <MomentLine key={one.key} moment={one} visits={visits} names={names} newestBlockMs={block} />)}
           </ol>
         </section>
       ))}
