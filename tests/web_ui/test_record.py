@@ -12,7 +12,7 @@ from tests.web_ui.running import run_components
     [
         ("features/proof", 11),
         ("features/record", 21),
-        ("lib/words", 12),
+        ("lib/words", 16),
         ("lib/live", 5),
         ("app/leaving", 1),
         ("app/idle", 4),

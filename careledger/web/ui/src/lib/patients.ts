@@ -9,6 +9,7 @@ export interface PatientRow {
   /** YYYY-MM-DD, as the record has it. */
   readonly born: string;
   readonly gender: string;
+  readonly hasDied: boolean;
 }
 
 /** A name as people write it. */
@@ -19,7 +20,7 @@ export function writeName(names: readonly HumanName[] | undefined): string {
 
 /** The row of a patient. */
 export function toRow(patient: Patient): PatientRow {
-  return { id: patient.id ?? "", name: writeName(patient.name), born: patient.birthDate ?? "", gender: patient.gender ?? "" };
+  return { id: patient.id ?? "", name: writeName(patient.name), born: patient.birthDate ?? "", gender: patient.gender ?? "", hasDied: patient.deceasedBoolean === true || patient.deceasedDateTime !== undefined };
 }
 
 /** Patients of that name whom this person may see. */

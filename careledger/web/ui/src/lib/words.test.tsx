@@ -1,9 +1,10 @@
-import type { Condition, Encounter, Medication, MedicationRequest, Observation } from "fhir/r4";
+import type { Condition, Dosage, Encounter, Medication, MedicationRequest, Observation, Quantity } from "fhir/r4";
 import { afterEach, describe, expect, it } from "vitest";
 import { speak } from "./i18n.ts";
 import { clip } from "./clip.ts";
+import { sayDosage } from "./dosage.ts";
 import { lookUp } from "./table.ts";
-import { dateOf, findSource, joinWords, sayNotes, sayReference, sayUnit, sayValue, sayConcept, sayDate, sayDosage, sayDoubt, sayKind, sayObservation, sayPeriod, sayQuantity, sayRange, saySource, sayStatus, sayTitle, statusOf } from "./words.ts";
+import { dateOf, findSource, joinWords, sayNotes, sayReference, sayUnit, sayValue, sayConcept, sayDate, sayDoubt, sayKind, sayLimit, sayObservation, sayPeriod, sayQuantity, sayRange, saySource, sayStatus, sayTitle, statusOf } from "./words.ts";
 
 afterEach(() => speak("en"));
 
@@ -36,7 +37,45 @@ describe("values", () => {
   });
 });
 
+describe("how a medicine is taken", () => {
+  const mg = (value: number) => [{ doseQuantity: { value, unit: "mg" } }];
+
+  it("leaves out nothing that limits it", async () => {
+    const weekly: Dosage = { doseAndRate: mg(10), timing: { repeat: { dayOfWeek: ["mon"] } } };
+    expect(sayDosage([weekly])).toBe("10 mg, only on Monday");
+    expect(sayDosage([{ ...weekly, timing: { repeat: { frequency: 1, period: 1, periodUnit: "wk", dayOfWeek: ["mon"], boundsDuration: { value: 6, code: "wk" } } } }])).toBe("10 mg, once every week, only on Monday, for 6 weeks");
+    const most = { numerator: { value: 4, unit: "g" }, denominator: { value: 1, code: "d" } };
+    expect(sayDosage([{ doseAndRate: mg(500), timing: { repeat: { frequency: 1, frequencyMax: 4, period: 1, periodUnit: "d" } }, asNeededCodeableConcept: { text: "pain" }, maxDosePerPeriod: most, additionalInstruction: [{ text: "no alcohol" }], patientInstruction: "Sit up" }]))
+      .toBe("500 mg, 1 to 4 times a day, as needed: pain, at most 4 g in 1 day, no alcohol · Sit up");
+    expect(sayDosage([{ timing: { repeat: { when: ["ACM", "strange" as "AC"], offset: 30 } } }])).toBe("30 minutes before breakfast, strange");
+    expect(sayDosage([{ doseAndRate: [{ rateQuantity: { value: 125, unit: "mL/h" } }] }, { doseAndRate: [{ rateRatio: { numerator: { value: 5, unit: "mg" }, denominator: { value: 1, code: "h" } } }] }])).toBe("125 mL/h; 5 mg / 1 hour");
+    expect(sayDosage([{ timing: { repeat: { period: 6, periodMax: 8, periodUnit: "h" } } }, { timing: { code: { coding: [{ code: "BID" }] } } }])).toBe("every 6 to 8 hours; 2 times a day");
+    await speak("es");
+    expect(sayDosage([weekly, { timing: { repeat: { count: 1, timeOfDay: ["08:00:00"] } } }])).toBe("10 mg, solo los días: lunes; a las 08:00, una sola vez");
+  });
+
+  it("says its steps one after the other", () => {
+    const daily = { timing: { repeat: { frequency: 1, period: 1, periodUnit: "d" } } } as const;
+    expect(sayDosage([{ ...daily, sequence: 1, doseAndRate: mg(40) }, { ...daily, sequence: 2, doseAndRate: mg(20) }])).toBe("40 mg, once a day; then 20 mg, once a day");
+  });
+});
+
 describe("what must not be misread", () => {
+  it("less than a pressure is not that pressure, and two units are not one", () => {
+    const part = (code: string, quantity: Quantity) => ({ code: { text: code, coding: [{ system: "http://loinc.org", code }] }, valueQuantity: quantity });
+    const pressure = (high: Quantity, low: Quantity): string => sayObservation({ component: [part("8480-6", high), part("8462-4", low)] } as unknown as Observation);
+    expect(pressure({ value: 60, comparator: "<", unit: "mmHg" }, { value: 40, unit: "mmHg" })).toBe("< 60/40 mmHg");
+    expect(pressure({ value: 16, unit: "kPa" }, { value: 80, unit: "mmHg" })).toBe("8480-6: 16 kPa; 8462-4: 80 mmHg");
+  });
+
+  it("what is no order yet and no last word say so", () => {
+    expect([sayLimit(order), sayLimit({ ...order, intent: "plan" })]).toEqual(["", "planned, not ordered"]);
+    const value = (status: Observation["status"]): Observation => ({ resourceType: "Observation", status, code: {} });
+    expect(["final", "corrected", "preliminary"].map((status) => sayLimit(value(status as Observation["status"])))).toEqual(["", "", "preliminary"]);
+    expect(statusOf({ resourceType: "DocumentReference", status: "current", docStatus: "entered-in-error", content: [] })).toBe("entered-in-error");
+  });
+
+
   const order = { resourceType: "MedicationRequest", status: "active", intent: "order", subject: {}, category: [{ text: "Community" }] } as MedicationRequest;
   const problem: Condition = { resourceType: "Condition", subject: {}, code: { text: "Asthma" }, clinicalStatus: { coding: [{ code: "active" }] } };
 

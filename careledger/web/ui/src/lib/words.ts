@@ -1,8 +1,8 @@
-import type { Age, Annotation, CodeableConcept, Coding, Dosage, FhirResource, Observation, ObservationReferenceRange, Period, Quantity, Reference, Timing } from "fhir/r4";
+import type { Age, Annotation, CodeableConcept, Coding, FhirResource, Observation, ObservationReferenceRange, Period, Quantity, Reference } from "fhir/r4";
 import { clip } from "./clip.ts";
 import { locale } from "./i18n.ts";
 import { lookUp } from "./table.ts";
-import { KINDS, PHRASES, STATUSES, UNITS, type Words } from "./words_tables.ts";
+import { INTENTS, KINDS, PHRASES, STATUSES, UNITS, type Words } from "./words_tables.ts";
 
 /**
  * FHIR R4's values in the words of whoever reads them, in the language now chosen. What comes out is text of the record or
@@ -73,11 +73,16 @@ export function sayUnit(quantity: Quantity | Age | undefined): string {
   return known === undefined ? clip(quantity?.unit ?? quantity?.code ?? "") : say(known);
 }
 
+/** The number alone: "120", "< 5". */
+function sayBare({ comparator, value }: Quantity): string {
+  return value === undefined ? "" : joinWords([comparator, sayNumber(value)], " ");
+}
+
 /** "120 mmHg", "< 5 mg/L". */
 export function sayQuantity(quantity: Quantity | Age | undefined): string {
   if (quantity?.value === undefined) return "";
   const unit = sayUnit(quantity);
-  const number = joinWords([quantity.comparator, sayNumber(quantity.value)], " ");
+  const number = sayBare(quantity);
   return unit === "%" ? `${number} %` : joinWords([number, unit], " ");
 }
 
@@ -246,6 +251,7 @@ export function statusOf(resource: FhirResource): string {
   const first = (name: string): string => (fields[name] as CodeableConcept | undefined)?.coding?.[0]?.code ?? "";
   const verified = first("verificationStatus");
   if (verified === "entered-in-error" || verified === "refuted") return verified;
+  if (fields["docStatus"] === "entered-in-error") return "entered-in-error";
   const plain = typeof fields["status"] === "string" ? fields["status"] : typeof fields["lifecycleStatus"] === "string" ? fields["lifecycleStatus"] : "";
   return first("clinicalStatus") || plain;
 }
@@ -257,6 +263,17 @@ export function sayDoubt(resource: FhirResource): string {
   const code = "verificationStatus" in resource ? resource.verificationStatus?.coding?.[0]?.code : undefined;
   return code === "unconfirmed" || code === "provisional" || code === "differential" ? sayStatus(code) : "";
 }
+
+/** Where an entry is a plan or a proposal and no order, that it is; where a result is not the last word, that too. "" for the rest. */
+export function sayLimit(resource: FhirResource): string {
+  if (resource.resourceType === "MedicationRequest" || resource.resourceType === "ServiceRequest") return say(lookUp(INTENTS, resource.intent) ?? NOTHING);
+  if (resource.resourceType === "Observation") return LAST_WORDS.has(resource.status) ? "" : sayStatus(resource.status);
+  if (resource.resourceType !== "DocumentReference" || resource.docStatus === undefined) return "";
+  return LAST_WORDS.has(resource.docStatus) ? "" : sayStatus(resource.docStatus);
+}
+
+const NOTHING: Words = { en: "", es: "" };
+const LAST_WORDS: ReadonlySet<string> = new Set(["final", "amended", "corrected"]);
 
 /** What an entry is about, in its own words; the kind of entry if it has none. An order not to give something says so first. */
 export function sayTitle(resource: FhirResource, names?: ReadonlyMap<string, string>): string {
@@ -328,7 +345,8 @@ export function sayObservation(observation: Observation): string {
   if (parts.length === 0) return own;
   const of = (code: string): Quantity | undefined => parts.find((part) => codeOf(part.code, LOINC) === code)?.valueQuantity;
   const [high, low] = [of(SYSTOLIC), of(DIASTOLIC)];
-  if (high?.value !== undefined && low?.value !== undefined) return `${sayNumber(high.value)}/${sayNumber(low.value)} ${sayUnit(high)}`;
+  const isPressure = high?.value !== undefined && low?.value !== undefined && own === "" && sayUnit(high) === sayUnit(low);
+  if (isPressure) return `${sayBare(high)}/${sayBare(low)} ${sayUnit(high)}`;
   return joinWords([own, ...parts.map((part) => joinWords([sayConcept(part.code), sayValue(part)], ": "))], "; ");
 }
 
@@ -341,24 +359,6 @@ export function sayRange({ low, high }: Bounds): string {
   if (low?.value !== undefined && high?.value !== undefined) return joinWords([say(PHRASES.between, sayNumber(low.value), sayNumber(high.value)), sayUnit(high)], " ");
   if (low?.value !== undefined) return say(PHRASES.atLeast, sayQuantity(low));
   return high?.value === undefined ? "" : say(PHRASES.atMost, sayQuantity(high));
-}
-
-/** How a medicine is taken: as whoever prescribed it wrote, else from the numbers. */
-export function sayDosage(dosages: readonly Dosage[] | undefined): string {
-  return joinWords((dosages ?? []).map((one) => one.text ?? composeDosage(one)), "; ");
-}
-
-function composeDosage(dosage: Dosage): string {
-  const dose = dosage.doseAndRate?.[0];
-  const amount = sayQuantity(dose?.doseQuantity) || (dose?.doseRange === undefined ? "" : sayRange(dose.doseRange));
-  return joinWords([amount, sayTiming(dosage.timing), sayConcept(dosage.route), dosage.asNeededBoolean === true ? say(PHRASES.asNeeded) : ""]);
-}
-
-function sayTiming(timing: Timing | undefined): string {
-  const { frequency, period, periodUnit } = timing?.repeat ?? {};
-  if (frequency === undefined || period === undefined || periodUnit === undefined) return sayConcept(timing?.code);
-  if (period === 1 && periodUnit === "d") return frequency === 1 ? say(PHRASES.once) : say(PHRASES.daily, sayNumber(frequency));
-  return say(PHRASES.times, sayNumber(frequency), sayNumber(period), sayUnit({ code: periodUnit }));
 }
 
 /** Notes of an entry, each as it was written. */

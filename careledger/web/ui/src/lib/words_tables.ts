@@ -51,6 +51,13 @@ export const STATUSES: Readonly<Record<string, Words>> = {
   rejected: { en: "rejected", es: "rechazado" },
 };
 
+/** What an order is that is none yet. */
+export const INTENTS: Readonly<Record<string, Words>> = {
+  proposal: { en: "proposed, not ordered", es: "propuesto, sin orden" },
+  plan: { en: "planned, not ordered", es: "previsto, sin orden" },
+  option: { en: "one of several possibilities", es: "una de varias posibilidades" },
+};
+
 /** What a type of entry is called. */
 export const KINDS: Readonly<Record<string, Words>> = {
   AllergyIntolerance: { en: "Allergy", es: "Alergia" },
@@ -132,10 +139,6 @@ export const PHRASES = {
   atLeast: { en: "{0} or more", es: "{0} o más" },
   atMost: { en: "up to {0}", es: "hasta {0}" },
   between: { en: "{0} to {1}", es: "de {0} a {1}" },
-  once: { en: "once a day", es: "una vez al día" },
-  daily: { en: "{0} times a day", es: "{0} veces al día" },
-  times: { en: "{0} times in {1} {2}", es: "{0} veces en {1} {2}" },
-  asNeeded: { en: "as needed", es: "si hace falta" },
   forbidden: { en: "NOT to be given or done: {0}", es: "NO administrar ni realizar: {0}" },
   unnamed: { en: "without a name", es: "sin nombre" },
 } as const satisfies Readonly<Record<string, Words>>;

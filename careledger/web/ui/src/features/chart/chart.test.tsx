@@ -2,15 +2,15 @@ import { i18n } from "@lingui/core";
 import { I18nProvider } from "@lingui/react";
 import { MantineProvider } from "@mantine/core";
 import { fireEvent, render, renderHook, screen } from "@testing-library/react";
-import type { DocumentReference, FhirResource, MedicationRequest, Observation } from "fhir/r4";
+import type { AllergyIntolerance, DocumentReference, FhirResource, MedicationRequest, Observation } from "fhir/r4";
 import { act } from "react";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { isOpenable } from "./apps.tsx";
 import { breakGlass, foldReason, putAway, sayLeft, useEmergency } from "./emergency.ts";
 import { listFacts } from "./facts.ts";
-import { understand } from "./finding.ts";
-import { aboutNote } from "./lists.tsx";
-import { flagOf, group, numberOf, pointsOf, trendOf } from "./measures.ts";
+import { isEnough, searchPatients, understand } from "./finding.ts";
+import { aboutNote, rankAllergies } from "./lists.tsx";
+import { flagOf, group, numbersOf, pointsOf, trendOf } from "./measures.ts";
 import { decodeText, firstWords, readFirstWords } from "./notes.ts";
 import { Change, show } from "./prescribe.tsx";
 import { begin, changeDose, type Dose, EMPTY_DOSE, fromDosage, isDose, renew, stop, toDosage } from "./prescribing.ts";
@@ -42,13 +42,39 @@ describe("what was typed into the search", () => {
     ["3/4/1980", [[["birthdate", "1980-03-04,1980-04-03"]]]],
     ["24.12.1980", [[["birthdate", "1980-12-24"]]]],
     ["CL7863424", [[["name", "CL7863424"]], [["identifier", "CL7863424"]]]],
+    ["Okafor,Ruth", [[["name", "Okafor"], ["name", "Ruth"]]]],
+    ["o'connor", [[["name", "o'connor,o’connor"]]]],
     ["   ", []],
   ])("%s", (text, searches) => expect(understand(text)).toEqual(searches));
+
+  it("finds nobody only where nobody's name holds it either, a second surname too", async () => {
+    const asked: string[] = [];
+    const search = (_type: string, [first]: readonly (readonly [string, string])[]) => {
+      const [name, word] = first ?? [];
+      asked.push(`${name}=${word}`);
+      const resources = name === "name:contains" && word === "garcía" ? [{ resourceType: "Patient", id: "p1", deceasedBoolean: true }] : [];
+      return Promise.resolve({ resources, included: [], total: resources.length, next: "" });
+    };
+    const node = { search } as unknown as Node;
+    expect((await searchPatients(node, "garcía", new AbortController().signal)).rows).toMatchObject([{ id: "p1", hasDied: true }]);
+    expect((await searchPatients(node, "li", new AbortController().signal)).total).toBe(0);
+    expect(asked).toEqual(["name=garcía", "name:contains=garcía", "name=li"]);
+    expect(["a", "王", "ab"].map(isEnough)).toEqual([false, true, true]);
+  });
 });
 
 function value(number: number, more: Partial<Observation> = {}): Observation {
   return { resourceType: "Observation", status: "final", code: { coding: [{ system: "http://loinc.org", code: "2345-7" }] }, valueQuantity: { value: number, unit: "mg/dL" }, ...more };
 }
+
+describe("allergies", () => {
+  it("that stand come before those that do not, the dangerous first", () => {
+    const coded = (code: string) => ({ coding: [{ code }] });
+    const one = (id: string, more: Partial<AllergyIntolerance>): AllergyIntolerance => ({ resourceType: "AllergyIntolerance", id, patient: {}, ...more });
+    const all = [one("over", { clinicalStatus: coded("resolved") }), one("none", { code: coded("716186003") }), one("mild", {}), one("mistake", { verificationStatus: coded("entered-in-error") }), one("grave", { criticality: "high" })];
+    expect(rankAllergies(all).map(({ id }) => id)).toEqual(["grave", "mild", "none", "over", "mistake"]);
+  });
+});
 
 describe("measurements", () => {
   it("are flagged as the laboratory said, and by its range where it said nothing", () => {
@@ -71,7 +97,9 @@ describe("measurements", () => {
   });
   it("are drawn, pressures by the systolic one", () => {
     const part = (code: string, number: number) => ({ code: { coding: [{ code }] }, valueQuantity: { value: number } });
-    expect(numberOf({ resourceType: "Observation", status: "final", code: {}, component: [part("8462-4", 80), part("8480-6", 120)] })).toBe(120);
+    const value = (valueQuantity: { value: number; unit: string }) => ({ resourceType: "Observation", status: "final", code: {}, valueQuantity }) as const;
+    expect(numbersOf([{ resourceType: "Observation", status: "final", code: {}, component: [part("8462-4", 80), part("8480-6", 120)] }])).toEqual([120]);
+    expect(numbersOf([value({ value: 110, unit: "mg/dL" }), value({ value: 5.5, unit: "mmol/L" }), value({ value: 90, unit: "mg/dL" })])).toEqual([90, 110]); // no rise from 5.5 to 110
     expect(pointsOf([1, 3, 2], 10, 4)).toBe("0.0,4.0 5.0,0.0 10.0,2.0");
     expect(pointsOf([2, 2], 10, 4)).toBe("0.0,2.0 10.0,2.0");
     expect(pointsOf([2], 10, 4)).toBe("");
@@ -109,7 +137,16 @@ describe("a change of a medicine", () => {
     expect(isDose({ ...EMPTY_DOSE, amount: "a lot" })).toBe(false);
     expect(isDose({ ...EMPTY_DOSE, amount: "1", times: "1.5" })).toBe(false);
     const dose = { amount: "2", unit: "puff", times: "4", isAsNeeded: true, words: "before sport" };
-    expect(fromDosage(toDosage(dose))).toEqual(dose);
+    expect(fromDosage([toDosage(dose)])).toEqual(dose);
+  });
+  it("hands what its fields do not hold to the form as words, whole", () => {
+    const amount = [{ doseQuantity: { value: 10, unit: "mg" } }];
+    const weekly = { doseAndRate: amount, timing: { repeat: { frequency: 1, period: 1, periodUnit: "wk", dayOfWeek: ["mon"] } } } as const;
+    expect(fromDosage([weekly as never])).toEqual({ ...EMPTY_DOSE, words: "10 mg, once every week, only on Monday" });
+    expect(fromDosage([{ doseAndRate: amount }, { doseAndRate: amount, asNeededBoolean: true }]).words).toBe("10 mg; 10 mg, as needed");
+    expect(fromDosage([{ doseAndRate: amount, maxDosePerAdministration: { value: 20, unit: "mg" } }])).toMatchObject({ amount: "", words: "10 mg, at most 20 mg at a time" });
+    expect(fromDosage([{ doseAndRate: amount, text: "once a week" }])).toMatchObject({ amount: "", words: "once a week" });
+    expect(changeDose(REQUEST, { ...EMPTY_DOSE, words: "15 mg, once a week" }, HAND).dosageInstruction).toEqual([{ text: "15 mg, once a week" }]);
   });
   it("stands in the chart at once, and leaves it when it ends", () => {
     const page = { resources: [REQUEST], included: [], total: 1, next: "" };
@@ -191,7 +228,7 @@ describe("a change of the dose", () => {
   function open(sent: unknown[]): void {
     i18n.load("en", {});
     i18n.activate("en");
-    const first = fromDosage(DOSED.dosageInstruction?.[0]);
+    const first = fromDosage(DOSED.dosageInstruction);
     const toNext = (dose: Dose, why: string): MedicationRequest => changeDose(DOSED, dose, { ...HAND, why });
     render(<I18nProvider i18n={i18n}><MantineProvider><Change first={first} isBusy={false} onSend={(next) => void sent.push(next)} toNext={toNext} /></MantineProvider></I18nProvider>);
   }

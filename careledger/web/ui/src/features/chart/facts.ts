@@ -2,7 +2,8 @@ import type { MessageDescriptor } from "@lingui/core";
 import { msg } from "@lingui/core/macro";
 import type { AllergyIntolerance, Condition, DocumentReference, Encounter, FhirResource, Immunization, MedicationRequest, Observation } from "fhir/r4";
 import { clip } from "../../lib/clip.ts";
-import { joinWords, sayConcept, sayConcepts, sayDate, sayDosage, sayMoment, sayNotes, sayObservation, sayPeriod, sayRange, sayReference } from "../../lib/words.ts";
+import { sayDosage } from "../../lib/dosage.ts";
+import { joinWords, sayConcept, sayConcepts, sayDate, sayLimit, sayMoment, sayNotes, sayObservation, sayPeriod, sayRange, sayReference } from "../../lib/words.ts";
 
 /** A line of an entry's details. */
 export interface Fact {
@@ -42,7 +43,7 @@ function ofObservation(one: Observation): readonly Fact[] {
 function ofMedicine(one: MedicationRequest): readonly Fact[] {
   return [
     { name: msg`How`, value: sayDosage(one.dosageInstruction) },
-    { name: msg`Instructions`, value: joinWords((one.dosageInstruction ?? []).map((dosage) => dosage.patientInstruction)) },
+    { name: msg`Sort`, value: sayLimit(one) },
     { name: msg`Why`, value: joinWords([sayConcepts(one.reasonCode), ...(one.reasonReference ?? []).map((reference) => sayReference(reference))]) },
     { name: msg`Holds`, value: sayPeriod(one.dispenseRequest?.validityPeriod) },
     { name: msg`Why stopped`, value: sayConcept(one.statusReason) },

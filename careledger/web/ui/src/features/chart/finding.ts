@@ -13,7 +13,15 @@ export interface Mine extends PatientRow {
   readonly seen: string;
 }
 
-export const LETTERS_MIN = 2;
+const LETTERS_MIN = 2;
+/** Names of one sign. */
+const WHOLE = /[\p{Script=Han}\p{Script=Hangul}\p{Script=Hiragana}\p{Script=Katakana}]/u;
+
+/** Whether it is worth a search: two letters, or one sign that is a name. */
+export function isEnough(text: string): boolean {
+  return text.length >= LETTERS_MIN || WHOLE.test(text);
+}
+
 const COUNT = 20;
 const VISITS = 24;
 const YEAR_FIRST = /^(\d{4})(?:[-./](\d{1,2})(?:[-./](\d{1,2}))?)?$/;
@@ -24,20 +32,25 @@ const YEAR_LAST = /^(\d{1,2})[-./](\d{1,2})[-./](\d{4})$/;
  * day written 3/4/1980 is both), a word with digits may be a number of the patient or a name.
  */
 export function understand(text: string): readonly Parameters[] {
-  const words = text.trim().split(/\s+/).filter((word) => word !== "").slice(0, 6);
+  const words = text.trim().split(/[\s,]+/).filter((word) => word !== "").slice(0, 6);
   const sure: [string, string][] = [];
   const numbers: string[] = [];
   for (const word of words) {
     const born = readDate(word);
     if (born !== "") sure.push(["birthdate", born]);
     else if (/\d/.test(word)) numbers.push(word);
-    else sure.push(["name", word]);
+    else sure.push(["name", withApostrophes(word)]);
   }
   if (numbers.length === 0) return sure.length === 0 ? [] : [sure];
   return [
     [...sure, ...numbers.map((word): [string, string] => ["name", word])],
     [...sure, ...numbers.map((word): [string, string] => ["identifier", word])],
   ];
+}
+
+/** A name with an apostrophe is found however that was written. */
+function withApostrophes(word: string): string {
+  return /['’]/.test(word) ? `${word.replaceAll("’", "'")},${word.replaceAll("'", "’")}` : word;
 }
 
 function readDate(word: string): string {
@@ -54,9 +67,25 @@ function pad(part: string | undefined): string {
   return (part ?? "").padStart(2, "0");
 }
 
-/** The patients that the text may mean, whom this person may see. */
+/** So many letters of a name are looked for inside names too: fewer stand in half of all. */
+const INSIDE_MIN = 3;
+
+/**
+ * The patients that the text may mean, whom this person may see: those whose name begins with what was typed, and after them,
+ * where there are few, those whose name holds it (a second surname), lest "nobody found" be said of somebody who is here.
+ */
 export async function searchPatients(node: Node, text: string, signal: AbortSignal): Promise<Found> {
-  const searches = understand(text).map((parameters) => node.search<Patient>("Patient", [...parameters, ["_count", String(COUNT)]], signal));
+  const asked = understand(text);
+  const first = await find(node, asked, signal);
+  const names = asked.flat().filter(([name]) => name === "name");
+  if (first.total >= COUNT || names.length === 0 || names.some(([, word]) => word.length < INSIDE_MIN)) return first;
+  const inside = await find(node, asked.map((parameters) => parameters.map(([name, word]): [string, string] => [name === "name" ? "name:contains" : name, word])), signal);
+  const rows = new Map([...first.rows, ...inside.rows].map((row) => [row.id, row]));
+  return { rows: [...rows.values()].slice(0, COUNT), total: Math.max(rows.size, inside.total) };
+}
+
+async function find(node: Node, asked: readonly Parameters[], signal: AbortSignal): Promise<Found> {
+  const searches = asked.map((parameters) => node.search<Patient>("Patient", [...parameters, ["_count", String(COUNT)]], signal));
   const pages = await Promise.all(searches);
   const rows = new Map(pages.flatMap((page) => page.resources.map((one) => [one.id ?? "", toRow(one)])));
   return { rows: [...rows.values()], total: Math.max(rows.size, ...pages.map((page) => page.total ?? 0)) };

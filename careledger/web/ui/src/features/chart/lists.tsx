@@ -4,7 +4,7 @@ import type { AllergyIntolerance, Condition, DocumentReference, Encounter, FhirR
 import { type ReactElement, type ReactNode, useState } from "react";
 import { Problem } from "../../components/states.tsx";
 import type { Node, Page } from "../../lib/node.ts";
-import { joinWords, sayCoding, sayConcept, sayConcepts, sayDate, sayDoubt, saySource, sayStatus, sayTitle, statusOf } from "../../lib/words.ts";
+import { joinWords, sayCoding, sayConcept, sayConcepts, sayDate, sayDoubt, sayLimit, saySource, sayStatus, sayTitle, statusOf } from "../../lib/words.ts";
 import { readFirstWords } from "./notes.ts";
 import { Earlier, Line, Nothing, type Opener, Part } from "./parts.tsx";
 import { join, type Parts, readPast } from "./reading.ts";
@@ -66,7 +66,13 @@ export function isNoneKnown(one: AllergyIntolerance): boolean {
   return one.code?.coding?.some((coding) => NONE_KNOWN.has(coding.code ?? "")) ?? false;
 }
 
-export function Allergies({ page, onOpen }: Listed<AllergyIntolerance>): ReactElement {
+/** Those that stand come first, the dangerous before all: what was ruled out or is over must not hide them. */
+export function rankAllergies(all: readonly AllergyIntolerance[]): readonly AllergyIntolerance[] {
+  const rank = (one: AllergyIntolerance): number => (!isStanding(one) ? 3 : isNoneKnown(one) ? 2 : one.criticality === "high" ? 0 : 1);
+  return all.toSorted((one, other) => rank(one) - rank(other));
+}
+
+export function Allergies({ page, onOpen, node, patient }: Grown<AllergyIntolerance>): ReactElement {
   const { t } = useLingui();
   const about = (one: AllergyIntolerance): string => joinWords([
     one.criticality === "high" ? t`high risk` : "",
@@ -76,8 +82,9 @@ export function Allergies({ page, onOpen }: Listed<AllergyIntolerance>): ReactEl
   return (
     <Part title={<Trans>Allergies ({page.total ?? page.resources.length})</Trans>}>
       {page.resources.length === 0 ? <Nothing><Trans>No allergy is on record. That is not the same as having none: ask.</Trans></Nothing> : (
-        <ul>{page.resources.map((one) => <li key={one.id}><Line what={sayConcept(one.code)} when={sayDate(one.onsetDateTime ?? one.recordedDate)} more={about(one)} onOpen={() => onOpen(one)} /></li>)}</ul>
+        <ul>{rankAllergies(page.resources).map((one) => <li key={one.id}><Line what={sayConcept(one.code)} when={sayDate(one.onsetDateTime ?? one.recordedDate)} more={about(one)} onOpen={() => onOpen(one)} /></li>)}</ul>
       )}
+      <Further name="allergies" page={page} node={node} patient={patient} />
     </Part>
   );
 }
@@ -115,7 +122,7 @@ export function Notes({ page, onOpen, node, patient }: Grown<DocumentReference>)
 
 /** Author, a status that is not the usual one, and the first words or the description. */
 export function aboutNote(one: DocumentReference, words: ReadonlyMap<string, string> = new Map()): string {
-  return joinWords([saySource(one), one.status === "current" || one.status === "superseded" ? "" : sayStatus(one.status), one.description ?? words.get(one.id ?? "")], " · ");
+  return joinWords([one.docStatus === "entered-in-error" ? sayStatus(one.docStatus) : sayLimit(one), saySource(one), one.status === "current" || one.status === "superseded" ? "" : sayStatus(one.status), one.description ?? words.get(one.id ?? "")], " · ");
 }
 
 export function Vaccines({ page, onOpen, node, patient }: Grown<Immunization>): ReactElement {

@@ -34,16 +34,22 @@ function keyOf(concept: CodeableConcept): string {
 
 const SYSTOLIC = "8480-6";
 
-/** The number that a trend is drawn of: the value, or of several parts the systolic pressure, else the first. */
-export function numberOf(one: Observation): number | undefined {
+/** What a trend is drawn of: the value, or of several parts the systolic pressure, else the first. */
+function quantityOf(one: Observation): Quantity | undefined {
   const parts = one.component ?? [];
   const part = parts.find((each) => each.code.coding?.some((coding) => coding.code === SYSTOLIC)) ?? parts[0];
-  return one.valueQuantity?.value ?? part?.valueQuantity?.value;
+  return one.valueQuantity ?? part?.valueQuantity;
 }
 
-/** The numbers of a series, oldest first. */
-export function numbersOf(series: Series): readonly number[] {
-  return series.all.map(numberOf).filter((value) => value !== undefined).reverse();
+/** The numbers of values that came newest first, oldest first; those of another unit than the newest number's are no part of its trend. */
+export function numbersOf(values: readonly Observation[]): readonly number[] {
+  const found = values.map(quantityOf).filter((one) => one?.value !== undefined);
+  const unit = unitOf(found[0]);
+  return found.flatMap((one) => (one?.value === undefined || unitOf(one) !== unit ? [] : [one.value])).reverse();
+}
+
+function unitOf(one: Quantity | undefined): string {
+  return one?.code ?? one?.unit ?? "";
 }
 
 const CRITICAL = new Set(["LL", "HH", "AA", "<", ">"]);
@@ -75,7 +81,7 @@ function isSame(one: Quantity, other: Quantity | undefined): boolean {
 
 /** Whether the newest number is above or below the one before it: 1, −1, or 0 for the same or nothing to compare with. */
 export function trendOf(series: Series): -1 | 0 | 1 {
-  const numbers = numbersOf(series);
+  const numbers = numbersOf(series.all);
   const [before, last] = [numbers.at(-2), numbers.at(-1)];
   return before === undefined || last === undefined ? 0 : (Math.sign(last - before) as -1 | 0 | 1);
 }

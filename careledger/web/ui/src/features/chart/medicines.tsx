@@ -3,8 +3,9 @@ import { useMutation } from "@tanstack/react-query";
 import type { MedicationRequest } from "fhir/r4";
 import { lazy, type ReactElement, Suspense, useState } from "react";
 import { Problem } from "../../components/states.tsx";
+import { sayDosage } from "../../lib/dosage.ts";
 import type { Node, Page } from "../../lib/node.ts";
-import { joinWords, nameMedicines, sayConcept, sayDate, sayDosage, sayForbidden, sayMedicine, sayStatus } from "../../lib/words.ts";
+import { joinWords, nameMedicines, sayConcept, sayDate, sayForbidden, sayLimit, sayMedicine, sayStatus } from "../../lib/words.ts";
 import { useKeys } from "./keys.ts";
 import { Further } from "./lists.tsx";
 import { Earlier, Line, Nothing, type Opener, Part } from "./parts.tsx";
@@ -71,7 +72,7 @@ function Medicine({ request, names, onOpen, onAct }: { readonly request: Medicat
   const { t } = useLingui();
   const name = nameMedicine(request, names);
   const end = request.dispenseRequest?.validityPeriod?.end;
-  const more = joinWords([sayDosage(request.dosageInstruction), request.dosageInstruction?.[0]?.patientInstruction, request.requester?.display, end === undefined ? "" : t`until ${sayDate(end)}`, request.status === "active" ? "" : joinWords([sayStatus(request.status), sayConcept(request.statusReason)], ": ")], " · ");
+  const more = joinWords([sayLimit(request), sayDosage(request.dosageInstruction), request.requester?.display, end === undefined ? "" : t`until ${sayDate(end)}`, request.status === "active" ? "" : joinWords([sayStatus(request.status), sayConcept(request.statusReason)], ": ")], " · ");
   const isCurrent = request.status === "active" || request.status === "on-hold";
   return (
     <div className="medicine" data-medicine={request.id}>

@@ -83,11 +83,12 @@ interface ShownProps {
 }
 
 function Shown({ chart, person, node, patient, emergency }: ShownProps): ReactElement {
+  const { t } = useLingui();
   const [opened, setOpened] = useState<FhirResource>();
   const navigate = useNavigate();
   useKeys({ "/": () => void navigate({ to: "/app/patients" }) });
   useEffect(() => rememberRecent(toRow(person)), [person]);
-  const allergies = nameAllergies(chart);
+  const allergies = nameAllergies(chart, t`more below`);
   const each = { node, patient, onOpen: setOpened };
   return (
     <>
@@ -96,7 +97,7 @@ function Shown({ chart, person, node, patient, emergency }: ShownProps): ReactEl
       <div className="chart">
         <div>
           <Problems {...each} page={chart.problems} />
-          <Allergies page={chart.allergies} onOpen={setOpened} />
+          <Allergies {...each} page={chart.allergies} />
           <Notes {...each} page={chart.notes} />
         </div>
         <div>
@@ -114,9 +115,10 @@ function Shown({ chart, person, node, patient, emergency }: ShownProps): ReactEl
   );
 }
 
-/** The allergies that stand, in words; "" if none is on record. */
-function nameAllergies(chart: Chart): string {
-  return joinWords(chart.allergies.resources.filter((one) => isStanding(one) && !isNoneKnown(one)).map((one) => sayConcept(one.code)));
+/** The allergies that stand, in words, and that there are more where not all were fetched; "" if none is on record. */
+function nameAllergies(chart: Chart, more: string): string {
+  const { resources, next } = chart.allergies;
+  return joinWords([...resources.filter((one) => isStanding(one) && !isNoneKnown(one)).map((one) => sayConcept(one.code)), next === "" ? "" : more]);
 }
 
 function Banner({ person, chart, allergies, patient, emergency }: Omit<ShownProps, "node"> & { readonly allergies: string }): ReactElement {
@@ -132,7 +134,7 @@ function Banner({ person, chart, allergies, patient, emergency }: Omit<ShownProp
         <div className="row">
           <h1>{name === "" ? <Trans>no name</Trans> : name}</h1>
           {isDead ? <span className="tag bad">{died === undefined ? <Trans>has died</Trans> : <Trans>died {sayDate(died)}</Trans>}</span> : null}
-          <span>{joinWords([sayAge(born, parseDate(died)), sex(gender), born === "" ? "" : t`born ${sayDate(born)}`], " · ")}</span>
+          <span>{joinWords([isDead && died === undefined ? "" : sayAge(born, parseDate(died)), sex(gender), born === "" ? "" : t`born ${sayDate(born)}`], " · ")}</span>
         </div>
         <div className="row"><AppsButton patient={patient} />{emergency === undefined ? <EmergencyButton patient={patient} /> : null}<KeysHelp /></div>
       </div>

@@ -13,7 +13,7 @@ vi.mock("./emergency-form.tsx", () => ({ Unlisted: () => null }));
 vi.mock("./opening.ts", () => ({ recentPatients: () => [], useOpen: () => (row: { readonly id: string }) => void opened.push(row.id) }));
 vi.mock("./finding.ts", async (original) => ({
   ...(await original<object>()),
-  listMine: () => Promise.resolve(["ada", "bob", "cem"].map((id) => ({ id, name: id, born: "1970-01-01", gender: "", seen: "" }))),
+  listMine: () => Promise.resolve(["ada", "bob", "cem"].map((id) => ({ id, name: id, born: "1970-01-01", gender: "", hasDied: id === "cem", seen: "" }))),
 }));
 
 it("a patient is chosen by arrows, also where a browser's scrolling is a promise", async () => {
@@ -25,6 +25,7 @@ it("a patient is chosen by arrows, also where a browser's scrolling is a promise
   );
   const { unmount } = render(<Page />, { wrapper: around });
   await screen.findByText("cem");
+  expect(screen.getByText("has died").closest("[role=option]")?.textContent).toContain("cem");
   const field = screen.getByRole("combobox");
   for (const key of ["ArrowDown", "ArrowDown", "ArrowDown", "ArrowUp", "Enter"]) fireEvent.keyDown(field, { key });
   expect(opened).toEqual(["bob"]);

@@ -6,7 +6,7 @@ import { usePresent } from "../../lib/context.ts";
 import type { PatientRow } from "../../lib/patients.ts";
 import { sayDate } from "../../lib/words.ts";
 import { Unlisted } from "./emergency-form.tsx";
-import { LETTERS_MIN, listMine, type Mine, searchPatients } from "./finding.ts";
+import { isEnough, listMine, type Mine, searchPatients } from "./finding.ts";
 import { useKeys } from "./keys.ts";
 import { KeysHelp } from "./keys-help.tsx";
 import { recentPatients, useOpen } from "./opening.ts";
@@ -27,7 +27,7 @@ export function Page(): ReactElement {
   const [at, setAt] = useState(0);
   const field = useRef<HTMLInputElement>(null);
   const wanted = useSettled(text.trim());
-  const isSearch = wanted.length >= LETTERS_MIN;
+  const isSearch = isEnough(wanted);
   const found = useFound(wanted, isSearch);
   const mine = useMine(!isSearch);
   const open = useOpen();
@@ -95,10 +95,10 @@ function Lists({ lists, chosen, onOpen }: { readonly lists: readonly List[]; rea
 
 function Row({ row, number, isChosen, onOpen }: { readonly row: PatientRow & Partial<Mine>; readonly number: number; readonly isChosen: boolean; readonly onOpen: (row: PatientRow) => void }): ReactElement {
   const sex = useSex();
-  const age = sayAge(row.born);
+  const age = row.hasDied ? "" : sayAge(row.born);
   return (
     <div id={`patient-${number}`} role="option" aria-selected={isChosen} onClick={() => onOpen(row)}>
-      <span className="strong">{row.name === "" ? <Trans>no name</Trans> : row.name}</span>
+      <span className="strong">{row.name === "" ? <Trans>no name</Trans> : row.name}{row.hasDied ? <> <span className="tag bad small"><Trans>has died</Trans></span></> : null}</span>
       <span>{row.born === "" ? null : <Trans>born {sayDate(row.born)}</Trans>}</span>
       <span>{age}</span>
       <span>{sex(row.gender)}</span>

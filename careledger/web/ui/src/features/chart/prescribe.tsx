@@ -5,9 +5,9 @@ import type { MedicationRequest } from "fhir/r4";
 import { type FormEvent, type ReactElement, type ReactNode, useState } from "react";
 import { Problem } from "../../components/states.tsx";
 import { usePresent } from "../../lib/context.ts";
+import { sayDosage } from "../../lib/dosage.ts";
 import type { Node } from "../../lib/node.ts";
 import { Refusal } from "../../lib/refusal.ts";
-import { sayDosage } from "../../lib/words.ts";
 import { type Begun, nameMedicine } from "./medicines.tsx";
 import { begin, changeDose, DAYS, type Dose, EMPTY_DOSE, fromDosage, type Hand, isDose, isSameDose, renew, stop, STOP_CODES, type StopCode } from "./prescribing.ts";
 import type { Chart } from "./reading.ts";
@@ -39,7 +39,7 @@ export function Prescribe({ begun, node, patient, allergies, names, onClose }: P
       {allergies === "" ? null : <p className="notice bad"><strong><Trans>Allergies:</Trans></strong> {allergies}</p>}
       {request === undefined ? null : <p className="soft small"><Trans>Now:</Trans> {sayDosage(request.dosageInstruction)}</p>}
       {act === "stop" && request !== undefined ? <Stop {...parts} toNext={(code, why) => stop(request, code, hand(why))} /> : null}
-      {act === "dose" && request !== undefined ? <Change {...parts} first={fromDosage(request.dosageInstruction?.[0])} toNext={(dose, why) => changeDose(request, dose, hand(why))} /> : null}
+      {act === "dose" && request !== undefined ? <Change {...parts} first={fromDosage(request.dosageInstruction)} toNext={(dose, why) => changeDose(request, dose, hand(why))} /> : null}
       {act === "renew" && request !== undefined ? <Renew {...parts} toNext={(days, why) => renew(request, days, hand(why))} /> : null}
       {act === "new" ? <New {...parts} toNext={(medicine, dose, days, why) => begin(patient, medicine, dose, days, hand(why))} /> : null}
       {isConflict ? (
@@ -163,10 +163,17 @@ export function Change({ first, toNext, ...parts }: Parts & { readonly first: Do
   const { t } = useLingui();
   const [dose, setDose] = useState(first);
   const [why, setWhy] = useState("");
+  const isNumberless = (one: Dose): boolean => one.amount === "" && one.times === "";
+  const isWords = isNumberless(first) && isNumberless(dose) && first.words !== "" && dose.words !== "";
   const blocked = useBlocked(dose) || (isSameDose(first, dose) ? t`This is the dose as it stands: there is nothing to change yet.` : "");
   return (
     <Form {...parts} blocked={blocked} label={t`Change the dose`} onSend={() => parts.onSend(toNext(dose, why))}>
-      <DoseFields dose={dose} onChange={setDose} isFirst />
+      {isWords ? (
+        <>
+          <label className="field"><Trans>The dose in words</Trans><textarea className="first" rows={3} value={dose.words} maxLength={2000} onChange={(event) => setDose({ ...dose, words: event.target.value })} /></label>
+          <p className="soft small"><Trans>This dose says more than fields for an amount and times a day hold. What stands here afterwards holds, and nothing else. Empty it to write numbers.</Trans></p>
+        </>
+      ) : <DoseFields dose={dose} onChange={setDose} isFirst />}
       <Why value={why} onChange={setWhy} label={t`Why (may be empty)`} />
     </Form>
   );

@@ -1,4 +1,6 @@
 import type { Annotation, Dosage, MedicationRequest, Reference } from "fhir/r4";
+import { sayDosage } from "../../lib/dosage.ts";
+import { joinWords } from "../../lib/words.ts";
 
 /** Who changes something, when, and why in words. */
 export interface Hand {
@@ -113,16 +115,33 @@ export function toDosage(dose: Dose): Dosage {
   };
 }
 
-/** The form's first values for a prescription. */
-export function fromDosage(dosage: Dosage | undefined): Dose {
-  const quantity = dosage?.doseAndRate?.[0]?.doseQuantity;
-  const repeat = dosage?.timing?.repeat;
-  const isDaily = repeat?.period === 1 && repeat.periodUnit === "d";
+/**
+ * The form's first values for a prescription. Its fields hold an amount so many times a day; what says more (days of the week,
+ * steps, a maximum, a rate) comes as words, all of it, so that nothing of it is lost unseen by a change of the amount.
+ */
+export function fromDosage(dosages: readonly Dosage[] | undefined): Dose {
+  const [dosage, ...others] = dosages ?? [];
+  if (dosage === undefined) return EMPTY_DOSE;
+  if (others.length > 0 || !isHeld(dosage)) return { ...EMPTY_DOSE, words: sayDosage(dosages) };
+  const quantity = dosage.doseAndRate?.[0]?.doseQuantity;
+  const frequency = dosage.timing?.repeat?.frequency;
   return {
     amount: quantity?.value === undefined ? "" : String(quantity.value),
     unit: quantity?.unit ?? quantity?.code ?? "",
-    times: isDaily && repeat.frequency !== undefined ? String(repeat.frequency) : "",
-    isAsNeeded: dosage?.asNeededBoolean === true,
-    words: dosage?.patientInstruction ?? (quantity?.value === undefined ? (dosage?.text ?? "") : ""),
+    times: frequency === undefined ? "" : String(frequency),
+    isAsNeeded: dosage.asNeededBoolean === true,
+    words: joinWords([quantity?.value === undefined ? dosage.text : "", dosage.patientInstruction], " · "),
   };
+}
+
+const HELD: ReadonlySet<string> = new Set(["id", "sequence", "text", "timing", "doseAndRate", "asNeededBoolean", "patientInstruction"]);
+const DAILY: ReadonlySet<string> = new Set(["frequency", "period", "periodUnit"]);
+
+/** Whether the fields hold all that it says. Words beside numbers count as said by them only where these say how often. */
+function isHeld(dosage: Dosage): boolean {
+  const { timing, doseAndRate = [], text } = dosage;
+  const { repeat } = timing ?? {};
+  const isDaily = repeat?.frequency !== undefined && repeat.period === 1 && repeat.periodUnit === "d" && Object.keys(repeat).every((name) => DAILY.has(name));
+  const isAmount = doseAndRate.length === 0 || (doseAndRate.length === 1 && doseAndRate.every(({ type: _type, doseQuantity, ...rest }) => doseQuantity?.value !== undefined && doseQuantity.comparator === undefined && Object.keys(rest).length === 0));
+  return Object.keys(dosage).every((name) => HELD.has(name)) && isAmount && (isDaily || (timing === undefined && (text === undefined || doseAndRate.length === 0)));
 }

@@ -32,10 +32,10 @@ type Wanted = Readonly<Record<keyof Parts, readonly [type: string, ...parameters
 const FIRST: Wanted = {
   problems: ["Condition", ["clinical-status:not", PAST_PROBLEMS], ["_sort", "-onset-date"], ["_count", "24"], ["_elements", "code,clinicalStatus,verificationStatus,onset,recordedDate,severity"]],
   medicines: ["MedicationRequest", ["status", CURRENT], ["_sort", "-authoredon"], ["_count", "24"], ["_include", "MedicationRequest:medication"]],
-  allergies: ["AllergyIntolerance", ["_count", "20"]],
+  allergies: ["AllergyIntolerance", ["_count", "48"], ["_elements", "code,clinicalStatus,verificationStatus,criticality,reaction,onset,recordedDate"]],
   vitals: ["Observation", ["category", "vital-signs"], ["_sort", "-date"], ["_count", "32"], ["_elements", VALUES]],
   results: ["Observation", ["category", "laboratory"], ["_sort", "-date"], ["_count", "48"], ["_elements", VALUES]],
-  notes: ["DocumentReference", ["_sort", "-date"], ["_count", "5"], ["_elements", "type,date,author,status,description"]],
+  notes: ["DocumentReference", ["_sort", "-date"], ["_count", "5"], ["_elements", "type,date,author,status,docStatus,description"]],
   visits: ["Encounter", ["_sort", "-date"], ["_count", "6"], ["_elements", "type,period,class,reasonCode,serviceProvider,status"]],
   vaccines: ["Immunization", ["_sort", "-date"], ["_count", "8"], ["_elements", "vaccineCode,occurrence,status"]],
 };

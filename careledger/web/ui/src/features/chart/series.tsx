@@ -5,9 +5,9 @@ import type { ReactElement } from "react";
 import { Loading, Problem } from "../../components/states.tsx";
 import type { Node } from "../../lib/node.ts";
 import { sayDate, sayNumber, sayObservation } from "../../lib/words.ts";
-import { flagOf, numberOf, pointsOf } from "./measures.ts";
+import { flagOf, numbersOf, pointsOf } from "./measures.ts";
 import { readSeries } from "./reading.ts";
-import { FlagWord } from "./values.tsx";
+import { FlagWord, Limit } from "./values.tsx";
 
 const COUNT = 30;
 const [WIDTH, HEIGHT, MARGIN] = [520, 120, 16];
@@ -26,7 +26,7 @@ export function SeriesOf({ code, node, patient }: { readonly code: string; reado
         <table className="plain small">
           <caption className="unseen"><Trans>Values, newest first</Trans></caption>
           <thead><tr><th scope="col"><Trans>When</Trans></th><th scope="col"><Trans>Value</Trans></th></tr></thead>
-          <tbody>{values.map((one) => <tr key={one.id}><td>{sayDate(one.effectiveDateTime ?? one.effectivePeriod?.start)}</td><td><bdi>{sayObservation(one)}</bdi> <FlagWord flag={flagOf(one)} /></td></tr>)}</tbody>
+          <tbody>{values.map((one) => <tr key={one.id}><td>{sayDate(one.effectiveDateTime ?? one.effectivePeriod?.start)}</td><td><bdi>{sayObservation(one)}</bdi> <FlagWord flag={flagOf(one)} /> <Limit of={one} /></td></tr>)}</tbody>
         </table>
       </div>
     </>
@@ -34,7 +34,7 @@ export function SeriesOf({ code, node, patient }: { readonly code: string; reado
 }
 
 function Drawing({ values }: { readonly values: readonly Observation[] }): ReactElement | null {
-  const numbers = values.map(numberOf).filter((value) => value !== undefined).reverse();
+  const numbers = numbersOf(values);
   const points = pointsOf(numbers, WIDTH - 80, HEIGHT - 2 * MARGIN);
   if (points === "") return null;
   const [least, most] = [Math.min(...numbers), Math.max(...numbers)];

@@ -2,7 +2,7 @@ import { Trans, useLingui } from "@lingui/react/macro";
 import type { Observation } from "fhir/r4";
 import type { ReactElement, ReactNode } from "react";
 import type { Node, Page } from "../../lib/node.ts";
-import { sayDate, sayObservation } from "../../lib/words.ts";
+import { sayDate, sayLimit, sayObservation } from "../../lib/words.ts";
 import { Further } from "./lists.tsx";
 import { type Flag, flagOf, group, numbersOf, pointsOf, type Series, trendOf } from "./measures.ts";
 import { Nothing, type Opener, Part } from "./parts.tsx";
@@ -40,8 +40,8 @@ function Measure({ series, onOpen }: { readonly series: Series; readonly onOpen:
   return (
     <button type="button" className="line measure" onClick={() => onOpen(series.newest)}>
       <span><span className="what"><bdi>{shorten(series.newest.code)}</bdi></span><span className="more small soft"> {sayDate(series.newest.effectiveDateTime ?? series.newest.effectivePeriod?.start)}</span></span>
-      <span className="amount"><bdi>{sayObservation(series.newest) || <Trans>no value</Trans>}</bdi> <FlagWord flag={flag} /><Trend series={series} /></span>
-      <Spark numbers={numbersOf(series)} />
+      <span className="amount"><bdi>{sayObservation(series.newest) || <Trans>no value</Trans>}</bdi> <FlagWord flag={flag} /><Limit of={series.newest} /><Trend series={series} /></span>
+      <Spark numbers={numbersOf(series.all)} />
     </button>
   );
 }
@@ -50,6 +50,12 @@ function Measure({ series, onOpen }: { readonly series: Series; readonly onOpen:
 export function FlagWord({ flag }: { readonly flag: Flag }): ReactElement | null {
   if (flag === "") return null;
   return <span className={`flag ${flag}`}>{flag === "low" ? <Trans>low</Trans> : flag === "high" ? <Trans>high</Trans> : flag === "critical" ? <Trans>critical</Trans> : <Trans>abnormal</Trans>}</span>;
+}
+
+/** That a value is not the last word: a preliminary one must not read as a final one. */
+export function Limit({ of }: { readonly of: Observation }): ReactElement | null {
+  const limit = sayLimit(of);
+  return limit === "" ? null : <span className="tag warn small">{limit}</span>;
 }
 
 function Trend({ series }: { readonly series: Series }): ReactElement | null {

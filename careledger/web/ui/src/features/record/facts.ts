@@ -2,7 +2,8 @@ import type { MessageDescriptor } from "@lingui/core";
 import { msg } from "@lingui/core/macro";
 import type { CodeableConcept, FhirResource, Observation, ObservationReferenceRange, Period, Quantity, Reference } from "fhir/r4";
 import { clip } from "../../lib/clip.ts";
-import { joinWords, sayConcept, sayConcepts, sayDate, sayDosage, sayMoment, sayNotes, sayObservation, sayPeriod, sayQuantity, sayRange, sayReference, sayStatus, sayValue, statusOf } from "../../lib/words.ts";
+import { sayDosage } from "../../lib/dosage.ts";
+import { joinWords, sayConcept, sayConcepts, sayDate, sayMoment, sayNotes, sayObservation, sayPeriod, sayQuantity, sayRange, sayReference, sayStatus, sayValue, statusOf } from "../../lib/words.ts";
 import { sayTest } from "./tests.ts";
 
 /** One fact of an entry, in words: its name and what the record says. */

@@ -77,7 +77,7 @@ const PARTS: readonly Part[] = [
   {
     key: "documents", icon: "record", name: msg`Documents`, type: "DocumentReference",
     empty: msg`No document is on record.`,
-    now: [["_sort", "-date"], ["_count", "6"], ["_elements", "status,type,category,date,author,custodian,description"]],
+    now: [["_sort", "-date"], ["_count", "6"], ["_elements", "status,docStatus,type,category,date,author,custodian,description"]],
   },
 ];
 

@@ -2,7 +2,8 @@ import { Plural, Trans, useLingui } from "@lingui/react/macro";
 import type { DiagnosticReport, Encounter, FhirResource, Observation } from "fhir/r4";
 import { type ReactElement, useState } from "react";
 import { Icon } from "../../components/icon.tsx";
-import { findSource, isPatientStated, joinWords, sayConcepts, sayDate, sayDosage, sayKind, sayObservation, sayStatus, statusOf } from "../../lib/words.ts";
+import { sayDosage } from "../../lib/dosage.ts";
+import { findSource, isPatientStated, joinWords, sayConcepts, sayDate, sayKind, sayLimit, sayObservation, sayStatus, statusOf } from "../../lib/words.ts";
 import { DRAWINGS } from "./kinds.ts";
 import type { Moment } from "./moments.ts";
 import { EntryButton } from "./opening.tsx";
@@ -105,9 +106,9 @@ function summarise(entry: FhirResource): string {
   const status = statusOf(entry) === "entered-in-error" ? "" : sayStatus(statusOf(entry));
   switch (entry.resourceType) {
     case "Observation":
-      return shorten(sayObservation(entry as Observation));
+      return joinWords([shorten(sayObservation(entry as Observation)), status === "" ? "" : sayLimit(entry)], " · ");
     case "MedicationRequest":
-      return joinWords([sayDosage(entry.dosageInstruction), status], " · ");
+      return joinWords([sayLimit(entry), sayDosage(entry.dosageInstruction), status], " · ");
     case "MedicationStatement":
       return joinWords([sayDosage(entry.dosage), status], " · ");
     case "Encounter":

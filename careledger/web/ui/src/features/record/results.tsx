@@ -9,7 +9,7 @@ import { Empty, Loading, Problem } from "../../components/states.tsx";
 import { patientOf, usePresent } from "../../lib/context.ts";
 import { useLive } from "../../lib/live.ts";
 import type { Page as Found, Search } from "../../lib/node.ts";
-import { dateOf, isPatientStated, sayDate, sayObservation, sayRange } from "../../lib/words.ts";
+import { dateOf, isPatientStated, sayDate, sayLimit, sayObservation, sayRange } from "../../lib/words.ts";
 import { useFurther } from "./further.ts";
 import { OpenEntry } from "./opening.tsx";
 import { groupSeries, type Place, placeOf, rangeOf, type Series } from "./series.ts";
@@ -94,6 +94,7 @@ function Test({ series, patient }: { readonly series: Series; readonly patient: 
       </div>
       {said === undefined ? null : <p className="row"><span className={place === "within" ? "tag good" : "tag warn"}>{i18n._(said)}</span>{range === undefined || value === undefined ? null : <RangeMark value={value} range={range} />}</p>}
       {normal === undefined ? null : <p className="soft small"><Trans>Usually {normal}</Trans></p>}
+      {sayLimit(newest) === "" ? null : <p><span className="tag warn">{sayLimit(newest)}</span></p>}
       {isPatientStated(newest) ? <p><span className="tag"><Trans>Added by you</Trans></span></p> : null}
       <details onToggle={(event) => setOpen(event.currentTarget.open)}>
         <summary><Trans>All values</Trans></summary>

@@ -2,7 +2,8 @@ import { Trans, useLingui } from "@lingui/react/macro";
 import type { FhirResource } from "fhir/r4";
 import type { ReactElement } from "react";
 import { clip } from "../../lib/clip.ts";
-import { dateOf, findSource, isPatientStated, joinWords, sayConcepts, sayDate, sayDosage, sayDoubt, sayPeriod, sayStatus, statusOf } from "../../lib/words.ts";
+import { sayDosage } from "../../lib/dosage.ts";
+import { dateOf, findSource, isPatientStated, joinWords, sayConcepts, sayDate, sayDoubt, sayLimit, sayPeriod, sayStatus, statusOf } from "../../lib/words.ts";
 import { worstOf } from "./facts.ts";
 import { EntryButton } from "./opening.tsx";
 import { titleOf } from "./titles.ts";
@@ -24,6 +25,7 @@ export function HealthRow({ entry, visit, names }: { readonly entry: FhirResourc
       <div className="row">
         {isPatientStated(entry) ? <span className="tag"><Trans>Added by you</Trans></span> : null}
         {isPatientStated(entry) || sayDoubt(entry) === "" ? null : <span className="tag">{sayDoubt(entry)}</span>}
+        {sayLimit(entry) === "" || status === "entered-in-error" ? null : <span className="tag">{sayLimit(entry)}</span>}
         {isPlain(entry.resourceType, status) ? null : <span className={status === "entered-in-error" ? "tag bad" : "tag"}>{sayStatus(status)}</span>}
       </div>
     </li>

@@ -33,7 +33,7 @@ const SOURCES: Readonly<Record<Exclude<Kind, "all" | "own">, readonly Source[]>>
   vaccines: [{ type: "Immunization", sort: "date" }],
   procedures: [{ type: "Procedure", sort: "date" }],
   documents: [
-    { type: "DocumentReference", sort: "date", elements: "status,type,category,date,author,custodian,description,context" },
+    { type: "DocumentReference", sort: "date", elements: "status,docStatus,type,category,date,author,custodian,description,context" },
     { type: "Composition", sort: "date", elements: "status,type,category,date,author,custodian,title,encounter" },
   ],
   plans: [
