@@ -1,22 +1,15 @@
 import { i18n } from "@lingui/core";
 import { I18nProvider } from "@lingui/react";
 import { MantineProvider } from "@mantine/core";
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { type ReactElement, useMemo, useState } from "react";
-import { DAMAGED } from "../components/states.tsx";
 import { HouseContext, PresentContext } from "../lib/context.ts";
-import { Refusal } from "../lib/refusal.ts";
 import type { Beginning } from "./beginning.ts";
 import { BeginningContext } from "./beginning-context.ts";
+import { createQueries } from "./queries.ts";
 import { createAppRouter } from "./routes.tsx";
 import { theme } from "./theme.ts";
-
-/** Answers stay in memory only, and go with the page. A refusal is an answer, and so is a damaged store: it is not asked again. */
-function createQueries(): QueryClient {
-  const retry = (count: number, error: Error): boolean => !(error instanceof Refusal && (error.status < 500 || error.code === DAMAGED)) && count < 2;
-  return new QueryClient({ defaultOptions: { queries: { retry, staleTime: 15_000, gcTime: 300_000, refetchOnWindowFocus: false } } });
-}
 
 /** Language, look, the person and the router; below them the shell. */
 export function App({ beginning }: { readonly beginning: Beginning }): ReactElement {

@@ -7,7 +7,7 @@ import { Problem } from "../../components/states.tsx";
 import { usePresent } from "../../lib/context.ts";
 import { sayDosage } from "../../lib/dosage.ts";
 import type { Node } from "../../lib/node.ts";
-import { Refusal } from "../../lib/refusal.ts";
+import { Refusal, Unreachable } from "../../lib/refusal.ts";
 import { type Begun, nameMedicine } from "./medicines.tsx";
 import { begin, changeDose, DAYS, type Dose, EMPTY_DOSE, fromDosage, type Hand, isDose, isSameDose, renew, stop, STOP_CODES, type StopCode } from "./prescribing.ts";
 import type { Chart } from "./reading.ts";
@@ -48,6 +48,7 @@ export function Prescribe({ begun, node, patient, allergies, names, onClose }: P
           <Button variant="light" onClick={onClose}><Trans>Show me</Trans></Button>
         </div>
       ) : write.isError ? <Problem error={write.error} /> : null}
+      {write.error instanceof Unreachable ? <p className="notice warn"><Trans>Whether it was written is not known: look at the chart before you try again.</Trans></p> : null}
       <p className="soft small"><Trans>No check for interactions is made here. Your name and the time are written with it.</Trans></p>
     </Sheet>
   );
@@ -64,7 +65,7 @@ function useWrite(node: Node, patient: string, onDone: () => void) {
       void queries.invalidateQueries({ queryKey: ["chart", patient] });
     },
     onError: (error) => {
-      if (error instanceof Refusal && (error.status === 412 || error.status === 409)) void queries.invalidateQueries({ queryKey: ["chart", patient] });
+      if (error instanceof Unreachable || (error instanceof Refusal && (error.status === 412 || error.status === 409))) void queries.invalidateQueries({ queryKey: ["chart", patient] });
     },
   });
 }

@@ -14,10 +14,13 @@ const WAIT_MS = 250;
 export function Choosing({ patient, house, whom, onWhom }: { readonly patient: string; readonly house: string; readonly whom: Whom | undefined; readonly onWhom: (whom: Whom | undefined) => void }): ReactElement {
   if (whom !== undefined) {
     return (
-      <div className="row apart">
-        <p><span className="soft"><Trans>Whom</Trans>: </span><span className="strong">{whom.name}</span>{whom.kind === "role" ? <span className="soft"> (<Trans>role</Trans>)</span> : null}</p>
-        <button type="button" className="quiet-button bordered" onClick={() => onWhom(undefined)}><Trans>Somebody else</Trans></button>
-      </div>
+      <>
+        <div className="row apart">
+          <p><span className="soft"><Trans>Whom</Trans>: </span><span className="strong">{whom.name}</span>{whom.kind === "role" ? <span className="soft"> (<Trans>role</Trans>)</span> : null}</p>
+          <button type="button" className="quiet-button bordered" onClick={() => onWhom(undefined)}><Trans>Somebody else</Trans></button>
+        </div>
+        {whom.kind === "role" ? <p className="notice warn"><Trans>This counts only for those to whom their house gave a role of exactly this name. Whether anybody has it cannot be seen here: ask the house what it calls the role, or choose the person or the organisation.</Trans></p> : null}
+      </>
     );
   }
   return <Search patient={patient} house={house} onWhom={onWhom} />;
