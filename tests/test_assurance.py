@@ -6,6 +6,7 @@ import ast
 import fnmatch
 import importlib.util
 import re
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -109,3 +110,23 @@ def test_every_planted_defect_can_be_applied():
         if not is_shown(mutant.test):
             problems.append(f"{mutant.full_name}: there is no test {mutant.test}")
     assert not problems, "\n".join(problems)
+
+
+def test_every_case_that_a_planted_defect_names_is_there():
+    """A case that was renamed would be found by `make mutants` alone, which is long."""
+    cases = sorted({mutant.test for mutant in TOOL.load_mutants() if "[" in mutant.test})
+    assert cases
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--collect-only",
+        "-q",
+        "-q",
+        "-p",
+        "no:xdist",
+        "-p",
+        "no:cacheprovider",
+    ]
+    done = subprocess.run([*command, *cases], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
