@@ -267,13 +267,13 @@ export function sayDoubt(resource: FhirResource): string {
 /** Where an entry is a plan or a proposal and no order, that it is; where a result is not the last word, that too. "" for the rest. */
 export function sayLimit(resource: FhirResource): string {
   if (resource.resourceType === "MedicationRequest" || resource.resourceType === "ServiceRequest") return say(lookUp(INTENTS, resource.intent) ?? NOTHING);
-  if (resource.resourceType === "Observation") return LAST_WORDS.has(resource.status) ? "" : sayStatus(resource.status);
+  if (resource.resourceType === "Observation" || resource.resourceType === "DiagnosticReport") return LAST_WORDS.has(resource.status) ? "" : sayStatus(resource.status);
   if (resource.resourceType !== "DocumentReference" || resource.docStatus === undefined) return "";
   return LAST_WORDS.has(resource.docStatus) ? "" : sayStatus(resource.docStatus);
 }
 
 const NOTHING: Words = { en: "", es: "" };
-const LAST_WORDS: ReadonlySet<string> = new Set(["final", "amended", "corrected"]);
+const LAST_WORDS: ReadonlySet<string> = new Set(["final", "amended", "corrected", "appended"]);
 
 /** What an entry is about, in its own words; the kind of entry if it has none. An order not to give something says so first. */
 export function sayTitle(resource: FhirResource, names?: ReadonlyMap<string, string>): string {

@@ -1,15 +1,16 @@
 import { i18n } from "@lingui/core";
 import { I18nProvider } from "@lingui/react";
 import { MantineProvider } from "@mantine/core";
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { fireEvent, render, renderHook, screen } from "@testing-library/react";
-import type { AllergyIntolerance, DocumentReference, FhirResource, MedicationRequest, Observation } from "fhir/r4";
+import type { AllergyIntolerance, DiagnosticReport, DocumentReference, FhirResource, MedicationRequest, Observation } from "fhir/r4";
 import { act } from "react";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { isOpenable } from "./apps.tsx";
 import { breakGlass, foldReason, putAway, sayLeft, useEmergency } from "./emergency.ts";
 import { listFacts } from "./facts.ts";
 import { isEnough, searchPatients, understand } from "./finding.ts";
-import { aboutNote, rankAllergies } from "./lists.tsx";
+import { aboutNote, rankAllergies, Reports } from "./lists.tsx";
 import { flagOf, group, numbersOf, pointsOf, trendOf } from "./measures.ts";
 import { decodeText, firstWords, readFirstWords } from "./notes.ts";
 import { Change, show } from "./prescribe.tsx";
@@ -177,6 +178,9 @@ describe("the chart", () => {
     const chart = await readChart(node as unknown as Node, "p1");
     expect(chart.patient).toBeUndefined();
     expect(asked).toHaveLength(1);
+    const filed = (asked[0] ?? []).flatMap(({ type, parameters }) => (type === "Observation" ? parameters.filter(([name]) => name.startsWith("category")) : []));
+    expect(filed).toEqual([["category", "vital-signs"], ["category", "laboratory"], ["category:not", "laboratory,vital-signs"]]); // however it was filed
+    expect(asked[0]?.map(({ type }) => type)).toContain("DiagnosticReport");
     for (const { type, parameters } of asked[0] ?? []) {
       expect(parameters[0]).toEqual(type === "Patient" ? ["_id", "p1"] : ["patient", "p1"]);
       if (type !== "Patient") expect(Number(parameters.find(([name]) => name === "_count")?.[1])).toBeLessThanOrEqual(48);
@@ -185,6 +189,16 @@ describe("the chart", () => {
   it("tells of an entry what it says, and nothing empty", () => {
     const entry: FhirResource = value(95, { note: [{ text: "fasting" }] });
     expect(listFacts(entry).map((fact) => fact.value)).toEqual(["95 mg/dL", "fasting"]);
+  });
+  it("says of a report what it concludes, and that it is not the last word", () => {
+    const report: DiagnosticReport = { resourceType: "DiagnosticReport", id: "r1", status: "preliminary", code: { text: "Biopsy" }, conclusion: "Malignant cells" };
+    i18n.load("en", {});
+    i18n.activate("en");
+    const page = { resources: [report], included: [], total: 1, next: "" };
+    const { container, unmount } = render(<I18nProvider i18n={i18n}><QueryClientProvider client={new QueryClient()}><Reports page={page} node={{} as Node} patient="p1" onOpen={() => undefined} /></QueryClientProvider></I18nProvider>);
+    expect(container.textContent).toContain("preliminary · Malignant cells");
+    expect(listFacts(report).map((fact) => fact.value)).toEqual(["Malignant cells"]);
+    unmount();
   });
   it("shows plain text of documents and no other format", () => {
     expect(decodeText({ contentType: "text/plain; charset=utf-8", data: btoa("<script>alert(1)</script>") })).toBe("<script>alert(1)</script>");

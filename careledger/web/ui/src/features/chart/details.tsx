@@ -1,7 +1,7 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import type { DocumentReference, Encounter, FhirResource, Observation, Reference } from "fhir/r4";
+import type { Attachment, Encounter, FhirResource, Observation, Reference } from "fhir/r4";
 import { type ReactElement, useState } from "react";
 import { Icon } from "../../components/icon.tsx";
 import { Loading, Problem } from "../../components/states.tsx";
@@ -78,7 +78,8 @@ function Shown({ resource, level, source, node, patient }: Whole & { readonly no
         <p><Link to="/app/proof" state={{ entry: `${resource.resourceType}/${resource.id ?? ""}`, chart: patient }}><Trans>Check it in this browser</Trans></Link></p>
       </div>
       {resource.resourceType === "Observation" ? <Trend observation={resource} node={node} patient={patient} /> : null}
-      {resource.resourceType === "DocumentReference" ? <Texts document={resource} /> : null}
+      {resource.resourceType === "DocumentReference" ? <Texts attached={resource.content.map(({ attachment }) => attachment)} /> : null}
+      {resource.resourceType === "DiagnosticReport" ? <Texts attached={resource.presentedForm ?? []} /> : null}
       <Versions resource={resource} node={node} patient={patient} />
     </>
   );
@@ -101,8 +102,8 @@ function Trend({ observation, node, patient }: { readonly observation: Observati
 }
 
 /** Plain text of a document. Other formats are not shown inside a page: they may hold programs. */
-function Texts({ document }: { readonly document: DocumentReference }): ReactElement {
-  const texts = document.content.map(({ attachment }) => decodeText(attachment));
+function Texts({ attached }: { readonly attached: readonly Attachment[] }): ReactElement {
+  const texts = attached.map(decodeText);
   return (
     <>
       {texts.map((text, index) => text === undefined

@@ -1,6 +1,6 @@
 import type { MessageDescriptor } from "@lingui/core";
 import { msg } from "@lingui/core/macro";
-import type { AllergyIntolerance, Condition, DocumentReference, Encounter, FhirResource, Immunization, MedicationRequest, Observation } from "fhir/r4";
+import type { AllergyIntolerance, Condition, DiagnosticReport, DocumentReference, Encounter, FhirResource, Immunization, MedicationRequest, Observation } from "fhir/r4";
 import { clip } from "../../lib/clip.ts";
 import { sayDosage } from "../../lib/dosage.ts";
 import { joinWords, sayConcept, sayConcepts, sayDate, sayLimit, sayMoment, sayNotes, sayObservation, sayPeriod, sayRange, sayReference } from "../../lib/words.ts";
@@ -25,6 +25,7 @@ function find(resource: FhirResource): readonly Fact[] {
     case "Encounter": return ofVisit(resource);
     case "Immunization": return ofVaccine(resource);
     case "DocumentReference": return ofDocument(resource);
+    case "DiagnosticReport": return ofReport(resource);
     default: return [];
   }
 }
@@ -90,6 +91,14 @@ function ofVaccine(one: Immunization): readonly Fact[] {
     { name: msg`Where`, value: sayReference(one.location) },
     { name: msg`Why not given`, value: sayConcept(one.statusReason) },
     { name: msg`Notes`, value: sayNotes(one.note).join(" · ") },
+  ];
+}
+
+function ofReport(one: DiagnosticReport): readonly Fact[] {
+  return [
+    { name: msg`Conclusion`, value: one.conclusion ?? "" },
+    { name: msg`Said of it`, value: sayConcepts(one.conclusionCode) },
+    { name: msg`Values`, value: joinWords((one.result ?? []).map((reference) => sayReference(reference))) },
   ];
 }
 

@@ -1,6 +1,6 @@
 import { Trans, useLingui } from "@lingui/react/macro";
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import type { AllergyIntolerance, Condition, DocumentReference, Encounter, FhirResource, Immunization } from "fhir/r4";
+import type { AllergyIntolerance, Condition, DiagnosticReport, DocumentReference, Encounter, FhirResource, Immunization } from "fhir/r4";
 import { type ReactElement, type ReactNode, useState } from "react";
 import { Problem } from "../../components/states.tsx";
 import type { Node, Page } from "../../lib/node.ts";
@@ -123,6 +123,24 @@ export function Notes({ page, onOpen, node, patient }: Grown<DocumentReference>)
 /** Author, a status that is not the usual one, and the first words or the description. */
 export function aboutNote(one: DocumentReference, words: ReadonlyMap<string, string> = new Map()): string {
   return joinWords([one.docStatus === "entered-in-error" ? sayStatus(one.docStatus) : sayLimit(one), saySource(one), one.status === "current" || one.status === "superseded" ? "" : sayStatus(one.status), one.description ?? words.get(one.id ?? "")], " · ");
+}
+
+const CONCLUSION_MOST = 300;
+
+function cut(text: string): string {
+  return text.length > CONCLUSION_MOST ? `${text.slice(0, CONCLUSION_MOST).trimEnd()}…` : text;
+}
+
+/** Reports of laboratories, pathology and imaging with what they conclude, which stands in no single value. */
+export function Reports({ page, onOpen, node, patient }: Grown<DiagnosticReport>): ReactElement | null {
+  if (page.resources.length === 0) return null;
+  const about = (one: DiagnosticReport): string => joinWords([sayLimit(one), cut(one.conclusion ?? "")], " · ");
+  return (
+    <Part title={<Trans>Reports ({page.total ?? page.resources.length})</Trans>}>
+      <ul>{page.resources.map((one) => <li key={one.id}><Line what={sayConcept(one.code)} when={sayDate(one.effectiveDateTime ?? one.effectivePeriod?.start ?? one.issued)} more={about(one)} onOpen={() => onOpen(one)} /></li>)}</ul>
+      <Further name="reports" page={page} node={node} patient={patient} />
+    </Part>
+  );
 }
 
 export function Vaccines({ page, onOpen, node, patient }: Grown<Immunization>): ReactElement {

@@ -14,12 +14,12 @@ import { type Emergency, useEmergency } from "./emergency.ts";
 import { Countdown, EmergencyButton, EmergencyForm } from "./emergency-form.tsx";
 import { KeysHelp } from "./keys-help.tsx";
 import { useKeys } from "./keys.ts";
-import { Allergies, isNoneKnown, isStanding, Notes, Problems, Vaccines, Visits } from "./lists.tsx";
+import { Allergies, isNoneKnown, isStanding, Notes, Problems, Reports, Vaccines, Visits } from "./lists.tsx";
 import { Medicines } from "./medicines.tsx";
 import { rememberRecent, useOpenChart } from "./opening.ts";
 import { sayAge, useSex } from "./person.ts";
 import { type Chart, readChart } from "./reading.ts";
-import { Results, Vitals } from "./values.tsx";
+import { Others, Results, Vitals } from "./values.tsx";
 import "./chart.css";
 
 const Details = lazy(async () => ({ default: (await import("./details.tsx")).Details }));
@@ -108,6 +108,8 @@ function Shown({ chart, person, node, patient, emergency }: ShownProps): ReactEl
         <div>
           <Vitals {...each} page={chart.vitals} />
           <Results {...each} page={chart.results} />
+          <Reports {...each} page={chart.reports} />
+          <Others {...each} page={chart.others} />
         </div>
       </div>
       {opened === undefined ? null : <Suspense fallback={null}><Details of={opened} node={node} patient={patient} onClose={() => setOpened(undefined)} /></Suspense>}

@@ -1,4 +1,4 @@
-import type { AllergyIntolerance, Condition, DocumentReference, Encounter, FhirResource, Immunization, MedicationRequest, Observation, Patient } from "fhir/r4";
+import type { AllergyIntolerance, Condition, DiagnosticReport, DocumentReference, Encounter, FhirResource, Immunization, MedicationRequest, Observation, Patient } from "fhir/r4";
 import type { Node, Page, Search } from "../../lib/node.ts";
 
 /** The parts of the chart that are lists, by name. */
@@ -8,6 +8,9 @@ export interface Parts {
   readonly allergies: Page<AllergyIntolerance>;
   readonly vitals: Page<Observation>;
   readonly results: Page<Observation>;
+  /** Whatever was measured or asked that is neither vital sign nor laboratory result, or says nothing of what it is. */
+  readonly others: Page<Observation>;
+  readonly reports: Page<DiagnosticReport>;
   readonly notes: Page<DocumentReference>;
   readonly visits: Page<Encounter>;
   readonly vaccines: Page<Immunization>;
@@ -35,6 +38,8 @@ const FIRST: Wanted = {
   allergies: ["AllergyIntolerance", ["_count", "48"], ["_elements", "code,clinicalStatus,verificationStatus,criticality,reaction,onset,recordedDate"]],
   vitals: ["Observation", ["category", "vital-signs"], ["_sort", "-date"], ["_count", "32"], ["_elements", VALUES]],
   results: ["Observation", ["category", "laboratory"], ["_sort", "-date"], ["_count", "48"], ["_elements", VALUES]],
+  others: ["Observation", ["category:not", "laboratory,vital-signs"], ["_sort", "-date"], ["_count", "12"], ["_elements", VALUES]],
+  reports: ["DiagnosticReport", ["_sort", "-date"], ["_count", "6"], ["_elements", "code,effective,issued,status,conclusion"]],
   notes: ["DocumentReference", ["_sort", "-date"], ["_count", "5"], ["_elements", "type,date,author,status,docStatus,description"]],
   visits: ["Encounter", ["_sort", "-date"], ["_count", "6"], ["_elements", "type,period,class,reasonCode,serviceProvider,status"]],
   vaccines: ["Immunization", ["_sort", "-date"], ["_count", "8"], ["_elements", "vaccineCode,occurrence,status"]],

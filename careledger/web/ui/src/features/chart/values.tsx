@@ -25,7 +25,13 @@ export function Results(props: Values): ReactElement {
   return <Measured {...props} name="results" title={<Trans>Results ({props.page.total ?? props.page.resources.length})</Trans>} nothing={<Trans>No laboratory result is on record.</Trans>} />;
 }
 
-function Measured({ page, node, patient, onOpen, name, title, nothing }: Values & { readonly name: "vitals" | "results"; readonly title: ReactNode; readonly nothing: ReactNode }): ReactElement {
+/** Whatever else was measured or asked: nobody's finding is left out of the chart because of how it was filed. */
+export function Others(props: Values): ReactElement | null {
+  if (props.page.resources.length === 0) return null;
+  return <Measured {...props} name="others" title={<Trans>Other findings ({props.page.total ?? props.page.resources.length})</Trans>} nothing={null} />;
+}
+
+function Measured({ page, node, patient, onOpen, name, title, nothing }: Values & { readonly name: "vitals" | "results" | "others"; readonly title: ReactNode; readonly nothing: ReactNode }): ReactElement {
   const found = group(page.resources);
   return (
     <Part title={title}>

@@ -116,7 +116,7 @@ function summarise(entry: FhirResource): string {
     case "Communication":
       return shorten(joinWords((entry.payload ?? []).map((one) => one.contentString)));
     case "DiagnosticReport":
-      return shorten((entry as DiagnosticReport).conclusion ?? "");
+      return joinWords([status === "" ? "" : sayLimit(entry), shorten((entry as DiagnosticReport).conclusion ?? "")], " · ");
     case "DocumentReference":
       return shorten(entry.description ?? "");
     default:
