@@ -1,6 +1,6 @@
 import { Node } from "../lib/node.ts";
 import { Tokens } from "../lib/oauth.ts";
-import { type House, readHouse, type Session, tellTabs } from "../lib/session.ts";
+import { type House, readHouse, type Session, signOut, tellTabs } from "../lib/session.ts";
 
 /** What the application begins with: the house, and somebody signed in or nobody. `house` is undefined if it was not reached. */
 export interface Beginning {
@@ -35,6 +35,12 @@ export function leave(): void {
   document.body.replaceChildren();
   history.replaceState(null, "", "/");
   location.replace("/?ended");
+}
+
+/** Somebody goes, or has gone: the screen is empty at once, whatever the network does; then the session ends everywhere. */
+export function goOut(session: Session): void {
+  document.body.replaceChildren();
+  void signOut(session).catch(() => undefined).then(leave);
 }
 
 /** The node says that the session has ended: every tab forgets. */

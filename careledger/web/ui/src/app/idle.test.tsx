@@ -14,6 +14,7 @@ let heard: string[] = [];
 let stop = (): void => undefined;
 let now: Session | null = SESSION;
 let isOut = false;
+let isHung = false;
 
 /** Another tab: what it is told, and what it says. */
 const other = new BroadcastChannel("careledger-session");
@@ -21,6 +22,7 @@ const other = new BroadcastChannel("careledger-session");
 function answer(path: string): Promise<Response> {
   asked.push(path);
   if (path === "/session") return Promise.resolve(new Response(JSON.stringify({ name: "Clinic", session: now })));
+  if (isHung) return new Promise(() => undefined);
   return Promise.resolve(isOut ? Response.error() : new Response("{}"));
 }
 
@@ -37,6 +39,7 @@ beforeEach(() => {
   stop = hearTabs((told) => void heard.push(told));
   now = SESSION;
   isOut = false;
+  isHung = false;
   i18n.load("en", {});
   i18n.activate("en");
 });
@@ -102,4 +105,16 @@ it("a page that comes into view again and is another's, or nobody's, forgets", a
   await turn();
   expect(document.body.textContent).toBe("");
   expect(heard).toContain("ended");
+});
+
+it("a network that swallows everything keeps nothing on the screen, and no tab open", async () => {
+  open();
+  isHung = true;
+  await wait(101);
+  expect(document.body.textContent).toBe("");
+  expect(heard).not.toContain("ended");
+  await wait(4);
+  expect(heard).toContain("ended");
+  expect(asked).toContain("to /?ended");
+  expect(asked.filter((path) => path === "/sign-out")).toHaveLength(1);
 });

@@ -2,8 +2,8 @@ import { Trans } from "@lingui/react/macro";
 import { Button } from "@mantine/core";
 import { type ReactElement, useEffect, useRef, useState } from "react";
 import type { Node } from "../lib/node.ts";
-import { hearTabs, type Session, signOut, stayAlive, tellTabs } from "../lib/session.ts";
-import { leave, leaveAll } from "./beginning.ts";
+import { hearTabs, type Session, stayAlive, tellTabs } from "../lib/session.ts";
+import { goOut, leave, leaveAll } from "./beginning.ts";
 
 const WARN_S = 60;
 const ALIVE_EVERY_S = 60;
@@ -31,8 +31,10 @@ export function Idle({ session, node }: { readonly session: Session; readonly no
     const timer = setInterval(() => {
       const idleS = (Date.now() - touchedMs.current) / 1000;
       setLeft(Math.ceil(session.idle - idleS));
-      if (idleS >= session.idle) void signOut(session).catch(() => undefined).then(leave);
-      else if (touchedMs.current > toldMs.current && Date.now() - toldMs.current > 1000 * ALIVE_EVERY_S) {
+      if (idleS >= session.idle) {
+        clearInterval(timer);
+        goOut(session);
+      } else if (touchedMs.current > toldMs.current && Date.now() - toldMs.current > 1000 * ALIVE_EVERY_S) {
         toldMs.current = Date.now();
         void stayAlive(session).then((is) => (is ? undefined : leaveAll()), () => undefined);
       }

@@ -4,9 +4,9 @@ import { Link, Outlet, useRouterState } from "@tanstack/react-router";
 import { type ReactElement, useEffect, useRef, useState } from "react";
 import { Icon } from "../components/icon.tsx";
 import { LOCALES, type Locale, locale, speak } from "../lib/i18n.ts";
-import { post, signOut } from "../lib/session.ts";
+import { post } from "../lib/session.ts";
 import { useBeginning } from "./beginning-context.ts";
-import { leave } from "./beginning.ts";
+import { goOut } from "./beginning.ts";
 import { Idle } from "./idle.tsx";
 import { Palette } from "./palette.tsx";
 import { type Place, placesOf } from "./places.ts";
@@ -58,7 +58,7 @@ function Top(): ReactElement {
       ) : (
         <>
           <a className="quiet-button" href="/me"><Icon name="person" /> <span className="words">{session.name}</span><span className="unseen"><Trans>My account</Trans></span></a>
-          <button type="button" className="quiet-button" onClick={() => void signOut(session).finally(leave)}>
+          <button type="button" className="quiet-button" onClick={() => goOut(session)}>
             <Icon name="out" /> <span className="words"><Trans>Sign out</Trans></span><span className="unseen"><Trans>and forget everything on this page</Trans></span>
           </button>
         </>
