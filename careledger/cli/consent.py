@@ -121,7 +121,9 @@ def revoke(
     /,
     *,
     key: KeyOption = None,
-    code: Annotated[str | None, Parameter(name="--code", help="Its printed code, instead of --key.")] = None,
+    code: Annotated[
+        str | None, Parameter(name="--code", help="Its printed code, or @FILE with it, instead of --key.")
+    ] = None,
     options: NodeOptions = NodeOptions(),  # noqa: B008 (frozen)
 ) -> None:
     """Revoke a directive: no request that starts after this returns is answered on its authority."""

@@ -187,8 +187,9 @@ def check_grantees(to: tuple[str, ...]) -> None:
 
 
 def read_code(text: str) -> bytes:
-    """A printed revocation code; spaces and dashes do not matter. Raises UsageError."""
-    digits = text.replace(" ", "").replace("-", "").lower()
+    """A printed revocation code; spaces and dashes do not matter. `@FILE` is what the file holds, which other users of the
+    machine do not see among the processes. Raises UsageError."""
+    digits = _read_word(text, "code").replace(" ", "").replace("-", "").lower()
     if len(digits) != 64 or digits.strip("0123456789abcdef"):
         raise UsageError("this is no revocation code", hint="64 hex digits, as `consent grant` printed them")
     return bytes.fromhex(digits)
@@ -196,15 +197,20 @@ def read_code(text: str) -> bytes:
 
 def read_actor(text: str) -> str:
     """A token or a client's name; `@FILE` is what the file holds. Raises UsageError."""
-    if text.startswith("@"):
-        try:
-            with Path(text[1:]).open("rb") as file:
-                text = file.read(TOKEN_FILE_BYTES_MAX).decode("ascii").strip()
-        except (OSError, UnicodeDecodeError):
-            raise UsageError("cannot read the token file", hint="@FILE names a file of one line") from None
+    text = _read_word(text, "token")
     if text.startswith(TOKEN_START) and text.count(".") != 2:  # as a client's name it would be permitted
         raise UsageError("this token was cut", hint="give the whole token, or @FILE with it")
     return text
+
+
+def _read_word(text: str, what: str) -> str:
+    if not text.startswith("@"):
+        return text
+    try:
+        with Path(text[1:]).open("rb") as file:
+            return file.read(TOKEN_FILE_BYTES_MAX).decode("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        raise UsageError(f"cannot read the {what} file", hint="@FILE names a file of one line") from None
 
 
 def check_id(id: str) -> None:

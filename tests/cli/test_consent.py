@@ -109,7 +109,9 @@ def test_a_patient_decides(call: Call, either: Path, tmp_path: Path) -> None:
         (first, "revoked", True), (made["id"], "active", True),
     ]  # fmt: skip
     assert call("consent", "revoke", first, "--code", printed)[0] == 5
-    assert done(call, "consent", "revoke", made["id"], "--code", made["code"]) == f"revoked {made['id']}\n"
+    kept = tmp_path / "code"
+    kept.write_text(made["code"] + "\n")
+    assert done(call, "consent", "revoke", made["id"], "--code", f"@{kept}") == f"revoked {made['id']}\n"
     assert "revoked" in done(call, "consent", "list", "anna")
     log = json.loads(done(call, "access-log", "anna", "--json"))["entries"]
     assert {entry["kind"] for entry in log} == {"consents", "copy-key"}
@@ -229,6 +231,7 @@ def test_only_her_key_decides(call: Call, home: Path, tmp_path: Path) -> None:
         assert call("consent", *words, "--key", "torn.key")[0] == 2, words
     assert call("consent", "revoke", id)[0] == 2
     assert call("consent", "revoke", id, "--code", "12 34")[0] == 2
+    assert call("consent", "revoke", id, "--code", "@nowhere")[0] == 2
     assert call("consent", "revoke", id, "--code", "0" * 64)[0] == 5
     elsewhere = json.loads((tmp_path / "anna.key").read_text()) | {"chain": "cl-" + "0" * 32}
     (tmp_path / "elsewhere.key").write_text(json.dumps(elsewhere))
